@@ -1,0 +1,1 @@
+"""Central: takes what hubs report and brings it to people who act on it."""

@@ -1,0 +1,1 @@
+"""The wire between hub and central: vocabulary, records, seal, signatures, frames, uplinks."""

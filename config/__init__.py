@@ -1,0 +1,1 @@
+"""Settings of a hub: models, loader, device profiles, examples."""

@@ -1,0 +1,1 @@
+"""The hub daemon: intake, triage, journal, dispatch, local response, health."""
