@@ -74,7 +74,7 @@ class Observation:
     details: Mapping[str, Scalar] = field(default_factory=dict)
     remember: Mapping[str, int | str] = field(default_factory=dict)
     is_replay_suspect: bool = False
-    """An authentic frame whose counter went back (battery change, or a replay): the alarm counts *and* a security event."""
+    """Authentic, but its counter went back (new battery, or a replay): the alarm counts *and* a security event."""
     confirmation: asyncio.Future[bool] | None = None
 
 
