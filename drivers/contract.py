@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
@@ -155,3 +155,14 @@ class Indicators(Protocol):
     def buzzer(self, pattern: Pattern, /) -> None: ...
 
     def healthy(self, is_healthy: bool, /) -> None: ...
+
+
+@runtime_checkable
+class ProvidesIndicators(Protocol):
+    """A driver that can also show and sound: the hub asks with `isinstance`.
+
+    The context may be entered before, after or without `Driver.open`, and stays usable while the driver restarts:
+    what was last asked for is shown again as soon as the hardware is back. Hardware that fails is logged, not raised.
+    """
+
+    def indicators(self) -> AbstractAsyncContextManager[Indicators]: ...
