@@ -64,7 +64,7 @@ class Sender:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Envelope:
-    """Sealed records of one epoch and lane. `gaps` are ranges that were dropped for want of space: counted as stored."""
+    """Sealed records of one epoch and lane. `gaps` are ranges dropped for want of space: they count as stored."""
 
     sender: Sender
     epoch: bytes
