@@ -50,16 +50,16 @@ class MqttUplink:
         """Connect both clients, listen for central, and say hello."""
         timeout_s = self._settings.connect_timeout_s
         tls, password = await asyncio.to_thread(self._secrets)
-        async with AsyncExitStack() as stack:
-            try:
+        try:
+            async with AsyncExitStack() as stack:
                 urgent = await stack.enter_async_context(self._client("a", tls, password))
                 bulk = await stack.enter_async_context(self._client("b", tls, password))
                 await urgent.subscribe(mqtt_topic_down(self._hub, self._epoch), qos=1, timeout=timeout_s)
-            except (aiomqtt.MqttError, OSError, ValueError) as error:
-                raise UplinkError(f"{self._settings.host}:{self._settings.port}: {error}") from error
-            session = MqttSession(self._hub, urgent, bulk)
-            await session.send(hello, lane=None, deadline_s=timeout_s)
-            yield session
+                session = MqttSession(self._hub, urgent, bulk)
+                await session.send(hello, lane=None, deadline_s=timeout_s)
+                yield session
+        except (aiomqtt.MqttError, OSError, ValueError) as error:  # also when saying goodbye fails
+            raise UplinkError(f"{self._settings.host}:{self._settings.port}: {error}") from error
 
     def _client(self, part: str, tls: ssl.SSLContext | None, password: str | None) -> aiomqtt.Client:
         settings = self._settings
@@ -120,7 +120,7 @@ class MqttSession:
         """Frames that central published to this run of the hub."""
         try:
             async for message in self._urgent.messages:
-                if isinstance(message.payload, bytes | bytearray) and len(message.payload) <= MAX_FRAME:
+                if len(message.payload) <= MAX_FRAME:
                     yield bytes(message.payload)
         except (aiomqtt.MqttError, OSError) as error:
             raise UplinkError(str(error)) from error
