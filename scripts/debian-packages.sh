@@ -1,0 +1,26 @@
+#!/bin/sh
+# What the tests need beyond Python: real servers and a real browser, never stand-ins.
+#   mosquitto     the MQTT broker of the second uplink
+#   dbus-daemon   a private bus on which the simulated Bluetooth stack lives
+#   chromium      the console is tested in a browser
+set -eu
+
+missing=""
+command -v mosquitto >/dev/null 2>&1 || [ -x /usr/sbin/mosquitto ] || missing="$missing mosquitto"
+command -v dbus-daemon >/dev/null 2>&1 || missing="$missing dbus"
+command -v chromium >/dev/null 2>&1 || missing="$missing chromium"
+[ -n "$missing" ] || exit 0
+
+echo "the tests need these Debian packages:$missing"
+if ! command -v apt-get >/dev/null 2>&1; then
+    echo "this is no Debian system; please install them by hand" >&2
+    exit 1
+fi
+as_root=""
+if [ "$(id -u)" -ne 0 ]; then
+    command -v sudo >/dev/null 2>&1 || { echo "please run as root: apt-get install$missing" >&2; exit 1; }
+    as_root="sudo"
+fi
+$as_root apt-get update -qq
+# shellcheck disable=SC2086  # a list of words
+DEBIAN_FRONTEND=noninteractive $as_root apt-get install -y -qq --no-install-recommends $missing >/dev/null
