@@ -1,0 +1,126 @@
+"""What the rest of the program and the console see of alarms: plain values, read from rows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from central.lifecycle import STAGES, AlarmKind, Condition, Queue, Stage, alarm_kind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Actor:
+    """Who does something. `id` is user_account.id; machines are "system" and "hub"."""
+
+    id: str
+    name: str
+    role: str = ""
+
+
+SYSTEM = Actor(id="system", name="Vaktpost", role="system")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlarmView:
+    """One alarm as it is now. Times are ms UTC, central's clock."""
+
+    id: str
+    queue: Queue
+    kind: AlarmKind
+    rank: int
+    first_rank: int
+    lifted: int
+    hub: str
+    hub_label: str
+    device: str
+    resident: str | None
+    resident_label: str
+    condition: Condition
+    stage: Stage
+    version: int
+    happened_ms: int
+    raised_ms: int
+    last_event_ms: int
+    repeats: int
+    returned: int
+    sound_no: int
+    owner: str | None
+    owner_name: str | None
+    claimed_ms: int | None
+    first_claimed_ms: int | None
+    lease_until_ms: int | None
+    closed_ms: int | None
+    closed_by: str | None
+    disposition: str | None
+    outcome: str | None
+    note: str | None
+    before_alarm: str | None
+    undo_until_ms: int | None
+    undo_by: str | None
+    undo_to: str | None
+    shown_ms: int | None
+    lamp_state: str | None
+    lamp_version: int | None
+    lamp_ms: int | None
+    value: Any
+    details: Mapping[str, Any]
+
+    @property
+    def is_open(self) -> bool:
+        """Not closed."""
+        return self.closed_ms is None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimelineEntry:
+    """One line of an alarm's history, from the event log."""
+
+    no: int
+    at_ms: int
+    what: str
+    actor: str
+    actor_name: str
+    content: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlarmDetail:
+    """An alarm with its history, oldest entry first."""
+
+    alarm: AlarmView
+    timeline: tuple[TimelineEntry, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Journey:
+    """How long an alarm took from the press on. Milliseconds since pressed; None: has not happened or is not known."""
+
+    alarm: str
+    pressed_ms: int  # ms UTC, central's clock; everything below counts from here
+    steps: Mapping[str, float | None]  # pressed judged durable sent receipt committed shown taken reassured
+
+
+def alarm_view(row: Mapping[str, Any]) -> AlarmView:
+    """From a row of `alarm` joined with `hub.label` and `resident.label`."""
+    word = row["dispatch"] if row["dispatch"] != "none" and row["handling"] == "claimed" else row["handling"]
+    same = {name: row[name] for name in _SAME}
+    return AlarmView(
+        **same,
+        queue=Queue(row["queue"]),
+        kind=alarm_kind(row["kind"]),
+        hub_label=row["hub_label"] or "",
+        resident_label=row["resident_label"] or "",
+        condition=Condition(row["condition"]),
+        stage=STAGES[word],
+        value=None if row["value"] is None else json.loads(row["value"]),
+        details={} if row["details"] is None else json.loads(row["details"]),
+    )
+
+
+_SAME = tuple(
+    name
+    for name in AlarmView.__dataclass_fields__
+    if name not in {"queue", "kind", "hub_label", "resident_label", "condition", "stage", "value", "details"}
+)
