@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= auto
 
-.PHONY: help setup run demo test check format bench soak faults lock debian clean
+.PHONY: help setup run demo-once test check format bench soak faults lock debian clean
 
 help:
 	@echo "make run     hub, central and a simulated flat on this machine, with a page to play with"
@@ -36,11 +36,14 @@ setup: $(VENV)/.dev
 run: $(VENV)/.run
 	@$(BIN)/vaktpost demo
 
+demo-once: $(VENV)/.run
+	@timeout 180 $(BIN)/vaktpost demo --once --json
+
 debian:
 	@scripts/debian-packages.sh
 
 test: $(VENV)/.dev debian
-	$(BIN)/pytest -n $(JOBS)
+	$(BIN)/pytest -n $(JOBS) -m "not soak"
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
