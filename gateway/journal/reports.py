@@ -1,0 +1,98 @@
+"""What the journal tells: what it found, what it holds, what is wrong with it. Values only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from cloud_sync.epoch import Predecessor
+from cloud_sync.identity import Lane
+
+Memory = Mapping[str, int | str]
+"""What drivers and triage remember, by key. An empty text is the same as no entry: that is how one is forgotten."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredRecord:
+    """A record that central has not receipted. `cursor` orders a lane: epochs as they were started, then `seq`."""
+
+    epoch: bytes
+    seq: int
+    record: bytes
+    cursor: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trouble:
+    """Something is wrong with a file of the journal, or was and is mended (`journal_trouble`, `journal_recovered`).
+
+    `what`: "damaged" (set aside, a new file is in use) · "foreign" (of another hub or program; likewise) ·
+    "full" · "unwritable" · "reserve_released" · "bulk_dropped" (measurements gave way to alarms) · and the good ones
+    "salvaged" (`records` were carved from the damaged file and are offered by `unsettled` again) · "recovered".
+    """
+
+    file: str
+    what: str
+    detail: str = ""
+    records: int = 0
+    set_aside: str | None = None
+
+    @property
+    def is_mended(self) -> bool:
+        """Whether this is the good news."""
+        return self.what in {"salvaged", "recovered"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalOpening:
+    """What was found when the journal was opened."""
+
+    previous: Predecessor | None
+    """The epoch before, for the header of the new one. `last` has the lanes that something is known of."""
+    memory: Memory = field(default_factory=dict)
+    lineage: bytes | None = None
+    """The id of central's database that the last receipt came from."""
+    floor_ms: int = 0
+    """It cannot be earlier than this (ms since 1970, UTC); 0 when nothing is known."""
+    troubles: tuple[Trouble, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaneCount:
+    """What waits for central's receipt in one lane. Counting the past goes on in the background after a start."""
+
+    records: int
+    size_bytes: int
+    oldest_ms: int | None
+    """Wall time of the oldest (ms), trusted or not."""
+    is_exact: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeResult:
+    """One honest write: to the card and back. `error` is None when it worked."""
+
+    write_ms: float | None
+    """Write and fsync."""
+    read_ms: float | None
+    free_bytes: int
+    total_bytes: int
+    reserve_bytes: int
+    """How much of the reserve for alarms is there."""
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileState:
+    """One file of the journal as it is now, for `status` and the health check."""
+
+    name: str
+    is_open: bool
+    durability: Mapping[str, int | str]
+    """What SQLite says when asked (journal_mode, synchronous, page_size, ...), not what was asked for."""
+    size_bytes: int
+    last_error: str | None
+    waiting: int
+    """Records in memory that wait for the card."""
+    last_commit_ms: float | None
+    """How long the last commit took."""

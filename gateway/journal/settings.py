@@ -1,0 +1,32 @@
+"""How the journal is kept: times of the group commits, sizes, retention."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalSettings:
+    """The defaults fit a hub with an SD card; only `telemetry_commit_s` is meant to be changed at a site."""
+
+    telemetry_commit_s: float = 2.0
+    """The stated loss window of measurements at a power cut."""
+    technical_commit_s: float = 0.1
+    settle_s: float = 10.0
+    """What is settled on the alarm side reaches the card at the latest after this. Losing it costs a resend only, so
+    it waits for company rather than write a page per alarm."""
+    kept_days: int = 7
+    """How long settled alarm and care records stay, to be offered again to a restored central."""
+    bulk_limit_bytes: int = 1024 * MIB
+    """Beyond this the oldest telemetry goes, then the oldest technical events; a gap record tells."""
+    reserve_bytes: int = 4 * MIB
+    """Space that is given to alarms when the card is full: about 2,000 of them."""
+    alarm_waiting_bytes: int = 8 * MIB
+    bulk_waiting_bytes: int = 8 * MIB
+    """How much may wait in memory for the card before JournalFullError."""
+    bulk_commit_rows: int = 1000
+    """A bulk transaction is committed early at this size, and holds at most twice as many."""
+    delete_rows: int = 4000
+    """Settled rows deleted in one bulk transaction at most."""
