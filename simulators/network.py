@@ -1,0 +1,100 @@
+"""A network that can be cut: a TCP relay between a hub and central.
+
+A cut is what a pulled cable is: nothing is refused and nothing is closed, bytes just stop. Connections made meanwhile
+hang. When the cable is back, what was held flows on, as retransmission would have it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from types import TracebackType
+from typing import Self
+
+CHUNK = 64 * 1024
+
+
+class Cable:
+    """Relays `listen` to `target` on loopback until cut. Several connections; counts what it carried."""
+
+    def __init__(self, target: tuple[str, int], *, host: str = "127.0.0.1", port: int = 0) -> None:
+        self._target = target
+        self._host = host
+        self.port = port
+        self._whole = asyncio.Event()
+        self._whole.set()
+        self._server: asyncio.Server | None = None
+        self._relays: set[asyncio.Task[None]] = set()
+        self.carried_bytes = 0
+        self.delay_s = 0.0
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._accept, self._host, self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._server is not None:
+            self._server.close()
+        for relay in list(self._relays):
+            relay.cancel()
+        await asyncio.gather(*self._relays, return_exceptions=True)
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether nothing passes now."""
+        return not self._whole.is_set()
+
+    def cut(self) -> None:
+        """Pull the cable."""
+        self._whole.clear()
+
+    def mend(self) -> None:
+        """Put it back."""
+        self._whole.set()
+
+    def reset(self) -> None:
+        """Break every connection, as a router that restarts does."""
+        for relay in list(self._relays):
+            relay.cancel()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        relay = asyncio.ensure_future(self._relay(reader, writer))
+        self._relays.add(relay)
+        relay.add_done_callback(self._relays.discard)
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.shield(relay)
+
+    async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        far: asyncio.StreamWriter | None = None
+        try:
+            await self._whole.wait()
+            far_reader, far = await asyncio.open_connection(*self._target)
+            ways = [
+                asyncio.ensure_future(self._pump(reader, far)),
+                asyncio.ensure_future(self._pump(far_reader, writer)),
+            ]
+            try:
+                await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for way in ways:
+                    way.cancel()
+                await asyncio.gather(*ways, return_exceptions=True)
+        except OSError:
+            pass  # the far end is not there: the near end is closed below, as a refusing host would
+        finally:
+            for end in (writer, far):
+                if end is not None:
+                    end.transport.abort()
+
+    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while chunk := await source.read(CHUNK):
+                if self.delay_s:
+                    await asyncio.sleep(self.delay_s)
+                await self._whole.wait()
+                self.carried_bytes += len(chunk)
+                sink.write(chunk)
+                await sink.drain()
