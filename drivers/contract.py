@@ -117,6 +117,9 @@ class DriverPlugin:
     `build(name, settings, base)` makes the driver; `base` is the folder that relative paths in the settings start
     from. `aliases(settings)` lists the devices the settings define, so that the loader can match them with [[devices]].
     `files(settings)` lists paths that must exist (key files), for check-config: (key in the settings, path).
+    `finds_devices`: facts may name devices that the settings do not list (the rooms behind a panel).
+    `hears_regularly`: devices report by themselves now and then, so that silence means that one is missing. False for
+    wired inputs, which speak only when something changes.
     """
 
     type_name: str
@@ -124,6 +127,8 @@ class DriverPlugin:
     build: Callable[[str, Any, Path], Driver]
     aliases: Callable[[Any], tuple[str, ...]]
     files: Callable[[Any], tuple[tuple[str, str], ...]] = lambda _settings: ()
+    finds_devices: bool = False
+    hears_regularly: bool = True
 
 
 class Lamp(StrEnum):
