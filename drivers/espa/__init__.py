@@ -18,4 +18,11 @@ def _aliases(settings: EspaSettings) -> tuple[str, ...]:
     return (settings.alias,)
 
 
-PLUGIN = DriverPlugin(type_name="espa", settings=EspaSettings, build=_build, aliases=_aliases)
+PLUGIN = DriverPlugin(
+    type_name="espa",
+    settings=EspaSettings,
+    build=_build,
+    aliases=_aliases,
+    finds_devices=True,
+    hears_regularly=False,
+)

@@ -6,6 +6,6 @@ from drivers.contract import DriverPlugin
 from drivers.gpio.driver import GpioDriver, build
 from drivers.gpio.settings import GpioSettings, aliases
 
-PLUGIN = DriverPlugin(type_name="gpio", settings=GpioSettings, build=build, aliases=aliases)
+PLUGIN = DriverPlugin(type_name="gpio", settings=GpioSettings, build=build, aliases=aliases, hears_regularly=False)
 
 __all__ = ["PLUGIN", "GpioDriver", "GpioSettings"]
