@@ -1,0 +1,150 @@
+"""What BlueZ says of its radios: there or not, powered or not, searching or not. A D-Bus connection of our own.
+
+bleak tells nobody when the radio it scans with is switched off, when bluetoothd ends, or when the bus does; here that
+is seen within milliseconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dbus_fast import Message
+    from dbus_fast.aio import MessageBus
+
+BLUEZ = "org.bluez"
+ADAPTER = "org.bluez.Adapter1"
+_BUS = "org.freedesktop.DBus"
+_OBJECTS = "org.freedesktop.DBus.ObjectManager"
+_PROPERTIES = "org.freedesktop.DBus.Properties"
+_RULES = (
+    f"type='signal',sender='{_BUS}',interface='{_BUS}',member='NameOwnerChanged',arg0='{BLUEZ}'",
+    f"type='signal',interface='{_PROPERTIES}',member='PropertiesChanged',path_namespace='/org/bluez',arg0='{ADAPTER}'",
+    f"type='signal',interface='{_OBJECTS}',member='InterfacesAdded',arg0path='/org/bluez/'",
+    f"type='signal',interface='{_OBJECTS}',member='InterfacesRemoved',arg0path='/org/bluez/'",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adapter:
+    name: str
+    is_powered: bool
+    is_discovering: bool
+
+
+class AdapterWatch:
+    """The radios as BlueZ has them, kept up to date. `changed` is called after every change, and when the bus ends."""
+
+    def __init__(self, bus: MessageBus, changed: Callable[[], None]) -> None:
+        self._bus = bus
+        self._changed = changed
+        self._adapters: dict[str, dict[str, Any]] = {}
+        self._owner_changes = 0
+        self._read_changes = -1
+        self.is_connected = True
+        self.has_bluez = False
+
+    def pick(self, name: str | None) -> Adapter | None:
+        """The radio of that name, or the first that is powered, or the first; None when there is none."""
+        adapters = [
+            Adapter(
+                name=path.rpartition("/")[2],
+                is_powered=bool(properties.get("Powered", False)),
+                is_discovering=bool(properties.get("Discovering", False)),
+            )
+            for path, properties in sorted(self._adapters.items())
+        ]
+        if name is not None:
+            return next((each for each in adapters if each.name == name), None)
+        return next((each for each in adapters if each.is_powered), adapters[0] if adapters else None)
+
+    async def refresh(self) -> None:
+        """Ask again when bluetoothd has come or gone since the last time."""
+        from dbus_fast import Message, MessageType
+        from dbus_fast.unpack import unpack_variants
+
+        while self._read_changes != self._owner_changes:
+            reading = self._owner_changes
+            reply = await self._bus.call(
+                Message(destination=BLUEZ, path="/", interface=_OBJECTS, member="GetManagedObjects")
+            )
+            if reading == self._owner_changes:
+                self._read_changes = reading
+                self.has_bluez = reply.message_type is MessageType.METHOD_RETURN
+                objects = reply.body[0] if self.has_bluez else {}
+                self._adapters = {
+                    path: unpack_variants(interfaces[ADAPTER])
+                    for path, interfaces in objects.items()
+                    if ADAPTER in interfaces
+                }
+
+    def lost(self) -> None:
+        self.is_connected = False
+        self._adapters.clear()
+        self._changed()
+
+    def notice(self, message: Message) -> None:
+        """Take in one signal. Any may come at any time; what is not about a radio is left alone."""
+        from dbus_fast import MessageType
+        from dbus_fast.unpack import unpack_variants
+
+        if message.message_type is not MessageType.SIGNAL:
+            return
+        match message.member, message.body:
+            case "NameOwnerChanged", [name, _before, _now] if name == BLUEZ:
+                self._owner_changes += 1
+                self._adapters.clear()
+            case "PropertiesChanged", [interface, changed, _gone] if (
+                interface == ADAPTER and message.path in self._adapters
+            ):
+                self._adapters[message.path].update(unpack_variants(changed))
+            case "InterfacesAdded", [path, interfaces] if ADAPTER in interfaces:
+                self._adapters[path] = unpack_variants(interfaces[ADAPTER])
+            case "InterfacesRemoved", [path, interfaces] if ADAPTER in interfaces:
+                self._adapters.pop(path, None)
+            case _:
+                return
+        self._changed()
+
+
+@contextlib.asynccontextmanager
+async def watch_adapters(changed: Callable[[], None]) -> AsyncIterator[AdapterWatch]:
+    """Connect to the system bus (or `DBUS_SYSTEM_BUS_ADDRESS`) and watch until left.
+
+    Raises OSError or an error of dbus-fast when there is no bus.
+    """
+    from dbus_fast import BusType, Message
+    from dbus_fast.aio import MessageBus
+
+    bus = await MessageBus(bus_type=BusType.SYSTEM).connect()
+    watch = AdapterWatch(bus, changed)
+    ending = asyncio.create_task(_until_lost(bus, watch), name="ble-bus")
+    try:
+        bus.add_message_handler(watch.notice)
+        for rule in _RULES:
+            await bus.call(
+                Message(
+                    destination=_BUS,
+                    path="/org/freedesktop/DBus",
+                    interface=_BUS,
+                    member="AddMatch",
+                    signature="s",
+                    body=[rule],
+                )
+            )
+        await watch.refresh()
+        yield watch
+    finally:
+        bus.remove_message_handler(watch.notice)
+        bus.disconnect()
+        await ending
+
+
+async def _until_lost(bus: MessageBus, watch: AdapterWatch) -> None:
+    with contextlib.suppress(Exception):  # whatever the reason, a bus that has ended is all there is to know
+        await bus.wait_for_disconnect()  # type: ignore[no-untyped-call]  # dbus-fast leaves this one unannotated
+    watch.lost()
