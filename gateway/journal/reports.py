@@ -20,6 +20,8 @@ class StoredRecord:
     seq: int
     record: bytes
     cursor: int
+    was_settled: bool = False
+    """Receipted once, and offered again to another lineage: no lamp and no sounder at home is about it any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
