@@ -1,15 +1,35 @@
-"""The one way to the database: a prioritised writer and any number of readers."""
+"""The one way to the database: a prioritised writer and any number of readers.
+
+On SQLite one transaction writes at a time, and who waits is let in by urgency: competing connections would cost an
+alarm more than a second. A transaction is short (bulk at most 20 ms: split batches), because what is more urgent can
+only go before the next one, not interrupt.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import heapq
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from enum import IntEnum
+from itertools import count
 from typing import TypeVar
 
-from sqlalchemy.ext.asyncio import AsyncConnection
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from central.clock import Clock
+from central.dialect import Dialect, Fault
+from central.errors import NotStoredError
+from central.migrations import upgrade
+from central.sql import Sql
 
 T = TypeVar("T")
+log = structlog.get_logger()
+
+ATTEMPTS = 5
+PROOF_S = 15.0
+"""A commit of alarm work is good evidence that alarms can be committed for this long."""
 
 
 class Priority(IntEnum):
@@ -21,21 +41,141 @@ class Priority(IntEnum):
     BULK = 3
 
 
+class Turnstile:
+    """Lets in at most `width` at a time, the most urgent first, and among equals who came first."""
+
+    def __init__(self, width: int) -> None:
+        self._free = width
+        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._arrivals = count()
+
+    @asynccontextmanager
+    async def turn(self, priority: int) -> AsyncIterator[None]:
+        """Waits for a turn and holds it."""
+        if self._free and not self._waiting:
+            self._free -= 1
+        else:
+            ticket = asyncio.get_running_loop().create_future()
+            heapq.heappush(self._waiting, (priority, next(self._arrivals), ticket))
+            try:
+                await ticket
+            except asyncio.CancelledError:
+                if ticket.done() and not ticket.cancelled():
+                    self._leave()
+                raise
+        try:
+            yield
+        finally:
+            self._leave()
+
+    def _leave(self) -> None:
+        while self._waiting:
+            ticket = heapq.heappop(self._waiting)[2]
+            if not ticket.done():
+                ticket.set_result(None)
+                return
+        self._free += 1
+
+
 class Store:
-    """Open database. `write` is a transaction, committed at the end of the block; `transact` also retries."""
+    """An open database. `lineage` is its random id: a hub that sees a new one offers again what it kept."""
+
+    def __init__(self, dialect: Dialect, writer: AsyncEngine, reader: AsyncEngine, clock: Clock) -> None:
+        self.dialect = dialect
+        self.lineage = b""
+        self._writer = writer
+        self._reader = reader
+        self._clock = clock
+        self._turnstile = Turnstile(dialect.writers)
+        self._running: set[asyncio.Task[object]] = set()
+        self._proven_s = float("-inf")
 
     @asynccontextmanager
     async def write(self, priority: Priority = Priority.PEOPLE) -> AsyncIterator[AsyncConnection]:
-        """One transaction, alone on SQLite (BEGIN IMMEDIATE). Commits at the end, rolls back on an exception."""
-        raise NotImplementedError
-        yield
+        """One transaction. Commits at the end of the block, rolls back on an exception.
+
+        A commit that was started is not cancelled. Raises NotStoredError when the database does not take it.
+        """
+        async with self._turnstile.turn(priority):
+            try:
+                async with self._writer.begin() as connection:
+                    yield connection
+            except Exception as error:
+                fault = self.dialect.fault_of(error)
+                if fault is None or fault is Fault.CONFLICT:
+                    raise
+                raise NotStoredError(f"the database did not take it: {error}") from error
+            if priority is Priority.ALARM:
+                self._proven_s = self._clock.mono_s()
 
     async def transact(self, priority: Priority, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-        """`work` in one transaction, again on a serialization failure; not cancelled with the caller."""
-        raise NotImplementedError
+        """`work` in one transaction, again after a serialization failure. It runs to its end if the caller leaves."""
+        task = asyncio.create_task(self._attempt(priority, work))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return await asyncio.shield(task)
+
+    async def _attempt(self, priority: Priority, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        for left in reversed(range(ATTEMPTS)):
+            try:
+                async with self.write(priority) as connection:
+                    return await work(connection)
+            except NotStoredError as error:
+                cause = error.__cause__
+                if not left or cause is None or self.dialect.fault_of(cause) is not Fault.TRANSIENT:
+                    raise
+                log.info("transaction_repeated", attempts_left=left)
+        raise AssertionError("unreachable")
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
-        """A connection to read with."""
-        raise NotImplementedError
-        yield
+        """A connection to read with; one snapshot for the whole block."""
+        try:
+            async with self._reader.begin() as connection:
+                yield connection
+        except Exception as error:
+            if self.dialect.fault_of(error) is None:
+                raise
+            raise NotStoredError(f"the database does not answer: {error}") from error
+
+    @property
+    def takes_alarms(self) -> bool:
+        """Whether alarm work was committed lately. When not, central must look dead to its hubs."""
+        return self._clock.mono_s() - self._proven_s < PROOF_S
+
+    async def probe(self) -> None:
+        """Commit something small with the priority of an alarm. Raises NotStoredError."""
+        async with self.write(Priority.ALARM) as connection:
+            await _PROBE.rows(connection, now=str(self._clock.now_ms()))
+
+    async def drain(self) -> None:
+        """Wait for transactions whose callers have left."""
+        if self._running:
+            await asyncio.wait(self._running)
+
+
+_PROBE = Sql("UPDATE central_state SET value = :now WHERE name = 'probe'")
+_LINEAGE = Sql("SELECT value FROM central_state WHERE name = 'lineage'")
+
+
+@asynccontextmanager
+async def open_store(url: str, clock: Clock) -> AsyncIterator[Store]:
+    """Open a database, bring its schema up to date, and see that commits are durable.
+
+    Raises SchemaError for a database from a newer version (untouched), CentralError for one that is not durable,
+    NotStoredError for one that does not take writes.
+    """
+    dialect = Dialect(url)
+    await upgrade(dialect)
+    async with AsyncExitStack() as stack:
+        writer, reader = dialect.writer(), dialect.reader()
+        stack.push_async_callback(writer.dispose)
+        stack.push_async_callback(reader.dispose)
+        store = Store(dialect, writer, reader, clock)
+        stack.push_async_callback(store.drain)
+        async with store.write(Priority.ALARM) as connection:
+            await dialect.assert_durable(connection)
+        await store.probe()
+        async with store.read() as connection:
+            store.lineage = bytes.fromhex(await _LINEAGE.value(connection))
+        yield store

@@ -167,7 +167,7 @@ alarm = Table(
     Column("hub", ID16, nullable=False),
     Column("device", String(256), nullable=False, server_default=""),
     Column("resident", String(256)),
-    Column("fold_key", String(400), nullable=False),  # repeats join the open alarm with the same key
+    Column("fold_key", Text, nullable=False),  # repeats join the open alarm with the same key
     Column("condition", String(16), nullable=False, server_default="active"),  # active | cleared
     Column("handling", String(16), nullable=False, server_default="waiting"),  # waiting | claimed | closed
     Column("dispatch", String(16), nullable=False, server_default="none"),  # none | on_the_way
@@ -207,6 +207,7 @@ alarm = Table(
           postgresql_where=text("closed_ms IS NULL")),
     Index("ix_alarm_hub_raised_ms", "hub", "raised_ms"),
     Index("ix_alarm_closed_ms", "closed_ms"),
+    Index("ix_alarm_fold_key_closed_ms", "fold_key", "closed_ms"),
 )  # fmt: skip
 
 alarm_event = Table(

@@ -1,0 +1,130 @@
+"""All that differs between SQLite and PostgreSQL, in one place. Every other module writes SQL that both take.
+
+SQLite: one connection writes (`BEGIN IMMEDIATE`, WAL, synchronous=FULL), others only read. Checkpoints never happen
+inside a commit, where an alarm would wait for them: see `central.upkeep`.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy
+from sqlalchemy import event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.util import await_only
+
+from central.errors import CentralError
+
+READERS = 6
+_RETRIED_STATES = {"40001", "40P01"}  # serialization failure, deadlock
+
+
+class Fault(Enum):
+    """Why a transaction failed."""
+
+    CONFLICT = "conflict"  # a unique key: somebody was first
+    TRANSIENT = "transient"  # the same may go through at once
+    REFUSED = "refused"  # disk full, connection lost, read only, ...
+
+
+class Dialect:
+    """A database by its URL: how to connect, how to begin, what must be durable."""
+
+    def __init__(self, url: str) -> None:
+        try:
+            self.url: URL = make_url(url)
+        except ArgumentError:
+            raise CentralError(f"database.url: {url!r} is no database address.") from None
+        if self.url.get_backend_name() not in {"sqlite", "postgresql"}:
+            raise CentralError(
+                f"database.url: {self.url.get_backend_name()} is not supported. "
+                "Use sqlite+aiosqlite:///PATH or postgresql+asyncpg://USER@HOST/NAME."
+            )
+        if self.is_sqlite:
+            self.url = self.url.set(drivername="sqlite+aiosqlite")
+
+    @property
+    def is_sqlite(self) -> bool:
+        """The embedded default, as against PostgreSQL."""
+        return self.url.get_backend_name() == "sqlite"
+
+    @property
+    def file(self) -> Path | None:
+        """The database file, when it is one."""
+        return Path(self.url.database) if self.is_sqlite and self.url.database else None
+
+    @property
+    def writers(self) -> int:
+        """How many transactions may write at once."""
+        return 1 if self.is_sqlite else 4
+
+    def writer(self) -> AsyncEngine:
+        """The engine that writes."""
+        if not self.is_sqlite:
+            return create_async_engine(self.url, pool_size=self.writers, max_overflow=0)
+        engine = create_async_engine(self.url, pool_size=1, max_overflow=0, pool_reset_on_return=None)
+        _on_connect(engine, "journal_mode=WAL", "synchronous=FULL", "wal_autocheckpoint=0", "cache_size=-32768")
+        _on_begin(engine, "BEGIN IMMEDIATE")
+        return engine
+
+    def reader(self) -> AsyncEngine:
+        """The engine that only reads."""
+        if not self.is_sqlite:
+            return create_async_engine(
+                self.url, pool_size=READERS, max_overflow=0, execution_options={"postgresql_readonly": True}
+            )
+        engine = create_async_engine(self.url, pool_size=READERS, max_overflow=0)
+        _on_connect(engine, "query_only=ON")
+        _on_begin(engine, "BEGIN")
+        return engine
+
+    async def assert_durable(self, connection: AsyncConnection) -> None:
+        """A commit that is not on the disk is none. Raises CentralError when the database is set up otherwise."""
+        if self.is_sqlite:
+            journal = (await connection.exec_driver_sql("PRAGMA journal_mode")).scalar_one()
+            synchronous = (await connection.exec_driver_sql("PRAGMA synchronous")).scalar_one()
+            if journal != "wal" or synchronous != 2:
+                raise CentralError(
+                    f"{self.file}: SQLite runs with journal_mode={journal}, synchronous={synchronous}; WAL and FULL "
+                    "are needed. A network file system cannot hold the database."
+                )
+            return
+        for name, wanted in (("fsync", {"on"}), ("synchronous_commit", {"on", "remote_apply"})):
+            value = (await connection.exec_driver_sql(f"SHOW {name}")).scalar_one()
+            if value not in wanted:
+                raise CentralError(f"PostgreSQL runs with {name}={value}; {' or '.join(sorted(wanted))} is needed.")
+
+    def fault_of(self, error: BaseException) -> Fault | None:
+        """What a failure says about the transaction, or None when it is not the database's."""
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        if isinstance(cause, sqlite3.Error):
+            if isinstance(cause, sqlite3.IntegrityError):
+                return Fault.CONFLICT
+            return Fault.TRANSIENT if "database is locked" in str(cause) else Fault.REFUSED
+        state = getattr(cause, "sqlstate", None)
+        if state is None:
+            return Fault.REFUSED if isinstance(error, DBAPIError) else None
+        if state.startswith("23"):
+            return Fault.CONFLICT
+        return Fault.TRANSIENT if state in _RETRIED_STATES else Fault.REFUSED
+
+
+def _on_connect(engine: AsyncEngine, *pragmas: str) -> None:
+    @event.listens_for(engine.sync_engine, "connect")
+    def set_up(connection: Any, _: Any) -> None:
+        connection.isolation_level = None  # we begin ourselves
+        cursor = connection.cursor()
+        for pragma in ("busy_timeout=5000", *pragmas):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+
+def _on_begin(engine: AsyncEngine, statement: str) -> None:
+    @event.listens_for(engine.sync_engine, "begin")
+    def begin(connection: sqlalchemy.Connection) -> None:
+        await_only(connection.connection.driver_connection.execute_fetchall(statement))  # type: ignore[union-attr]
