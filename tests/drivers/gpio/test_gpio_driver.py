@@ -47,6 +47,18 @@ async def test_a_pulled_cord_is_told_on_the_queue_for_alarms(
         await told.until(Fact.CORD, False)
 
 
+async def test_an_edge_is_told_without_waiting_for_the_next_reading(
+    board: PinBoard, make_driver: MakeDriver, opened: Any
+) -> None:
+    board.close_contact(17)
+    async with opened(make_driver(CORD, reread_s=60)) as told:
+        await told.until(Fact.CORD, False)
+        waiting = asyncio.create_task(told.until(Fact.CORD, True))
+        await asyncio.sleep(0.1)  # it rests now, with nothing due for a minute
+        board.open_contact(17)
+        await waiting
+
+
 async def test_a_cord_that_hangs_pulled_when_the_hub_starts_raises(
     board: PinBoard, make_driver: MakeDriver, opened: Any
 ) -> None:
@@ -244,6 +256,16 @@ async def test_opening_again_finds_no_claimed_pins(board: PinBoard, make_driver:
             await told.until(Fact.CORD, True)
     async with asyncio.timeout(10):
         await board.wait_until(lambda board: board.hub_count == 0)
+
+
+async def test_a_driver_that_restarts_beside_its_lamp_finds_its_pins_free(
+    board: PinBoard, make_driver: MakeDriver, opened: Any
+) -> None:
+    driver = make_driver(CORD, SMOKE, outputs={"red": 5})
+    async with driver.indicators():
+        for _ in range(3):
+            async with opened(driver) as told:
+                await told.until(Fact.CORD, True)
 
 
 async def test_two_drivers_share_the_header_and_not_their_fate(
