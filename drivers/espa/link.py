@@ -321,12 +321,14 @@ def _open_blocking(settings: EspaSettings) -> Any:
         attributes[6][termios.VMIN] = 1
         termios.tcsetattr(port.fileno(), termios.TCSANOW, attributes)
     except (serial.SerialException, OSError, termios.error, ValueError) as error:
-        raise TransientDriverError(_why_not(settings.port, error)) from None
+        raise TransientDriverError(explain(settings.port, error)) from None
     return port
 
 
-def _why_not(port: str, error: Exception) -> str:
-    number = getattr(error, "errno", None)
+def explain(port: str, error: Exception) -> str:
+    """Why a port cannot be opened, and what to do about it."""
+    # pyserial lets `termios.error` through, which has the number as its first argument only.
+    number = getattr(error, "errno", None) or next(iter(error.args), None)
     if number in {errno.ENOENT, errno.ENODEV, errno.ENXIO}:
         return f"{port} is not there: is the converter plugged in? `ls -l /dev/serial/by-id/` shows what is."
     if number in {errno.EACCES, errno.EPERM}:

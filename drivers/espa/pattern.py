@@ -11,8 +11,8 @@ import re
 
 from drivers.espa.charset import TEXT_LIMIT
 
-WAYS_LIMIT = TEXT_LIMIT**3 * 20
-"""Three open repeats (`.*`, `\\d+`) and a few optional parts: two seconds at the very worst, microseconds as a rule."""
+WAYS_LIMIT = TEXT_LIMIT**3 * 4
+"""Three open repeats (`.*`, `\\d+`) and two optional parts: half a second at the very worst, microseconds as a rule."""
 
 _OPENING = re.compile(r"\((?:\?(?:P<\w+>|[aimsu-]*:|[=!>]|<[=!]))?(?!\?)")
 _FLAGS = re.compile(r"\(\?[aimsu]+\)")
