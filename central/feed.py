@@ -1,11 +1,40 @@
-"""What consoles follow: every change to what they show has a number, and a beat comes every five seconds."""
+"""What consoles follow: every change to what they show has a number, and a beat comes every five seconds.
+
+A number is taken under a row lock that is held until commit, so numbers become visible in their order and a reader
+that has seen n has seen everything below it. One task reads the table (once a second, and at once when something in
+this process was committed); all followers share what it read.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from central.clock import Clock
+from central.errors import NotStoredError
+from central.sql import Sql
+from central.store import Priority, Store
+from central.wakeup import Wakeup
+
+log = structlog.get_logger()
+
 BEAT_S = 5.0
+POLL_S = 1.0
+KEPT_IN_MEMORY = 2000
+KEPT_IN_TABLE = 100_000
+_PAGE = 1000
+
+_NEXT = Sql("UPDATE counter SET value = value + 1 WHERE name = 'feed' RETURNING value")
+_INSERT = Sql("INSERT INTO feed (no, at_ms, topic, ref, what) VALUES (:no, :at_ms, :topic, :ref, :what)")
+_AFTER = Sql("SELECT no, at_ms, topic, ref, what FROM feed WHERE no > :after ORDER BY no LIMIT :limit")
+_NOW = Sql("SELECT value FROM counter WHERE name = 'feed'")
+_OLDEST = Sql("SELECT min(no) FROM feed")
+_TRIM = Sql("DELETE FROM feed WHERE no <= :upto")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +65,99 @@ class Reset:
     no: int
 
 
-class Feed:
-    """The feed of one database."""
+FeedItem = Change | Beat | Reset
 
-    def follow(self, after: int) -> AsyncIterator[Change | Beat | Reset]:
-        """Changes with a number above `after`, and beats, until closed by the caller (`aclosing`)."""
-        raise NotImplementedError
+
+async def publish(connection: AsyncConnection, at_ms: int, topic: str, ref: str, what: str) -> int:
+    """Number a change in the caller's transaction. Last of all in it: the lock is held until commit."""
+    number = await _NEXT.value(connection)
+    await _INSERT.rows(connection, no=number, at_ms=at_ms, topic=topic, ref=ref, what=what)
+    return int(number)
+
+
+class Feed:
+    """The feed of one database. `run` has to be running for followers to hear anything."""
+
+    def __init__(
+        self, store: Store, clock: Clock, wakeup: Wakeup, digest: Callable[[], Awaitable[tuple[int, str]]]
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._wakeup = wakeup
+        self._digest = digest
+        self._kept: deque[Change] = deque(maxlen=KEPT_IN_MEMORY)
+        self._newest = 0
+        self._beat: Beat | None = None
+        self._beats = 0
+        self._told = Wakeup()
 
     async def now(self) -> int:
         """The newest number: read it before reading what is shown, then follow from it."""
-        raise NotImplementedError
+        async with self._store.read() as connection:
+            return int(await _NOW.value(connection))
+
+    async def follow(self, after: int) -> AsyncIterator[FeedItem]:
+        """Changes with a number above `after`, and beats, until closed by the caller (`aclosing`)."""
+        seen, beats = after, self._beats
+        if self._beat is not None:
+            yield self._beat
+        while True:
+            told = self._told.count
+            for item in await self._since(seen):
+                yield item
+                seen = item.no
+            if self._beat is not None and self._beats != beats:
+                beats = self._beats
+                yield self._beat
+            await self._told.wait(told, BEAT_S)
+
+    async def _since(self, seen: int) -> list[Change | Reset]:
+        if seen >= self._newest:
+            return []
+        if self._kept and self._kept[0].no <= seen + 1:
+            return [change for change in self._kept if change.no > seen]
+        async with self._store.read() as connection:
+            oldest = await _OLDEST.value(connection)
+            if oldest is None or oldest > seen + 1 or self._newest - seen > KEPT_IN_MEMORY:
+                return [Reset(self._newest)]
+            rows = await _AFTER.rows(connection, after=seen, limit=KEPT_IN_MEMORY)
+        return [Change(*row) for row in rows]
+
+    async def run(self) -> None:
+        """Reads the feed and beats, until cancelled. While the database is silent there is no beat: consoles see it."""
+        self._newest = await self.now()
+        next_beat_s = self._clock.mono_s()
+        while True:
+            seen = self._wakeup.count
+            try:
+                is_new = await self._read()
+                if self._clock.mono_s() >= next_beat_s:
+                    next_beat_s = self._clock.mono_s() + BEAT_S
+                    count, digest = await self._digest()
+                    self._beat = Beat(self._newest, self._clock.now_ms(), count, digest)
+                    self._beats += 1
+                    is_new = True
+                if is_new:
+                    self._told.wake()
+            except NotStoredError as error:
+                log.warning("feed_not_read", reason=str(error))
+                await asyncio.sleep(POLL_S)
+            await self._wakeup.wait(seen, max(0.0, min(POLL_S, next_beat_s - self._clock.mono_s())))
+
+    async def _read(self) -> bool:
+        async with self._store.read() as connection:
+            rows = await _AFTER.rows(connection, after=self._newest, limit=_PAGE)
+            while len(rows) % _PAGE == 0 and rows:
+                more = await _AFTER.rows(connection, after=rows[-1][0], limit=_PAGE)
+                if not more:
+                    break
+                rows += more
+        self._kept.extend(Change(*row) for row in rows)
+        if rows:
+            self._newest = rows[-1][0]
+        return bool(rows)
+
+    async def trim(self) -> None:
+        """Forget changes that no console asks for any more."""
+        async with self._store.write(Priority.UPKEEP) as connection:
+            await _TRIM.rows(connection, upto=self._newest - KEPT_IN_TABLE)

@@ -1,0 +1,309 @@
+"""What an event does to alarms, in the transaction that stores the event.
+
+A personal event joins the open alarm of the same hub, device, kind and resident (a repeat press raises it and sounds
+again) or makes a new one. Technical conditions are folded and end when the hub says that they are over. A test is
+answered by machine. Nothing here reads a clock or does anything outside the caller's transaction.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from central import event_log, feed
+from central.lifecycle import (
+    CENTRAL_KINDS,
+    CLEARED_BY,
+    AlarmKind,
+    Meaning,
+    Queue,
+    alarm_kind,
+    lifted_rank,
+    meaning_of,
+)
+from central.sql import Sql
+from central.views import SYSTEM, Actor
+from cloud_sync.identity import Lane, new_id
+from cloud_sync.vocabulary import BY_WORD, AlarmClass, Kind
+
+HUB = Actor(id="hub", name="Hub", role="hub")
+SAME_NEED_MS = 24 * 3600 * 1000
+"""A closed alarm of the same kind and place is named on the next one for this long."""
+
+_LIFT = " ".join(f"WHEN {rank} THEN {lifted_rank(rank)}" for rank in range(7))
+_RAISE = Sql(
+    f"""INSERT INTO alarm (id, queue, kind, alarm_class, rank, first_rank, hub, device, resident, fold_key,
+       happened_ms, raised_ms, last_event_ms, value, details, before_alarm)
+    VALUES (:id, :queue, :kind, :alarm_class, :rank, :rank, :hub, :device, :resident, :fold_key,
+       :happened_ms, :now, :now, :value, :details,
+       (SELECT id FROM alarm WHERE fold_key = :fold_key AND closed_ms >= :since ORDER BY closed_ms DESC LIMIT 1))
+    ON CONFLICT (fold_key) WHERE closed_ms IS NULL DO UPDATE SET
+       repeats = alarm.repeats + 1, version = alarm.version + 1, condition = 'active',
+       last_event_ms = excluded.raised_ms, value = excluded.value, details = excluded.details,
+       rank = CASE alarm.rank {_LIFT} ELSE alarm.rank END,
+       lifted = alarm.lifted + CASE excluded.queue WHEN 'personal' THEN 1 ELSE 0 END,
+       sound_no = alarm.sound_no + CASE excluded.queue WHEN 'personal' THEN 1 ELSE 0 END
+    RETURNING id, version, repeats, rank, owner"""  # noqa: S608  # numbers of our own table of ranks
+)
+_CRITICAL = Sql("SELECT 1 FROM hub WHERE id = :hub AND is_critical")
+_TEST = Sql(
+    """INSERT INTO alarm (id, queue, kind, alarm_class, rank, first_rank, hub, device, resident, fold_key, handling,
+       happened_ms, raised_ms, last_event_ms, closed_ms, closed_by, disposition, outcome, value, details)
+    VALUES (:id, 'test', :kind, :alarm_class, :rank, :rank, :hub, :device, :resident, :fold_key, 'closed',
+       :happened_ms, :now, :now, :now, :closed_by, 'test', 'other', :value, :details)"""
+)
+_JOIN = Sql(
+    """INSERT INTO alarm_event (hub, epoch, lane, seq, alarm, role, happened_ms)
+    VALUES (:hub, :epoch, :lane, :seq, :alarm, :role, :happened_ms) ON CONFLICT DO NOTHING"""
+)
+_OUTBOX = Sql("INSERT INTO outbox (kind, hub, ref, created_ms) VALUES ('reply', :hub, :alarm, :now)")
+_OVER = Sql(
+    """UPDATE alarm SET condition = 'cleared', version = version + 1,
+       closed_ms = CASE handling WHEN 'waiting' THEN :now ELSE closed_ms END,
+       closed_by = CASE handling WHEN 'waiting' THEN :closed_by ELSE closed_by END,
+       disposition = CASE handling WHEN 'waiting' THEN 'resolved' ELSE disposition END,
+       outcome = CASE handling WHEN 'waiting' THEN 'condition_cleared' ELSE outcome END,
+       handling = CASE handling WHEN 'waiting' THEN 'closed' ELSE handling END
+    WHERE fold_key = :fold_key AND closed_ms IS NULL RETURNING id"""
+)
+_OVER_ALREADY = Sql(
+    """SELECT 1 FROM event WHERE hub = :hub AND epoch = :epoch AND lane = :lane AND seq > :seq AND device = :device
+       AND kind = :kind LIMIT 1"""
+)
+_OPEN_AT_DEVICE = Sql(
+    """SELECT id FROM alarm WHERE hub = :hub AND device = :device AND queue = 'personal' AND closed_ms IS NULL
+    ORDER BY raised_ms LIMIT 16"""
+)
+_CLEAR = Sql("UPDATE alarm SET condition = 'cleared', version = version + 1 WHERE id = :id")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Where an alarm comes from. `value` and `details` are JSON."""
+
+    hub: str
+    happened_ms: int
+    device: str = ""
+    resident: str | None = None
+    value: str | None = None
+    details: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Happening:
+    """An event that is being stored. Ids are hex; `value` and `details` JSON. `is_late`: newer ones are stored."""
+
+    hub: str
+    epoch: str
+    lane: int
+    seq: int
+    kind: Kind
+    device: str
+    resident: str | None
+    value: str | None
+    details: str | None
+    happened_ms: int
+    is_late: bool = False
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """The four that name it."""
+        return {"hub": self.hub, "epoch": self.epoch, "lane": self.lane, "seq": self.seq}
+
+    @property
+    def source(self) -> Source:
+        """What the alarm it raises is about."""
+        return Source(
+            hub=self.hub,
+            happened_ms=self.happened_ms,
+            device=self.device,
+            resident=self.resident,
+            value=self.value,
+            details=self.details,
+        )
+
+
+def matters(kind: Kind) -> bool:
+    """Whether an event of this kind does anything beyond being stored."""
+    return meaning_of(kind) is not Meaning.RECORD
+
+
+async def apply(connection: AsyncConnection, happening: Happening, now: int) -> None:
+    """Everything that is due from one event."""
+    match meaning_of(happening.kind):
+        case Meaning.PERSONAL:
+            await _personal(connection, happening, now)
+        case Meaning.TECHNICAL:
+            await _technical(connection, happening, now)
+        case Meaning.CLEARS:
+            await end_condition(connection, happening.hub, happening.device, CLEARED_BY[happening.kind.word], now)
+        case Meaning.DEVICE_CLEARED:
+            await _note_on_open(connection, happening, "device_cleared", now, clears=True)
+        case Meaning.PRESENCE:
+            await _note_on_open(connection, happening, happening.kind.word, now, clears=False)
+        case Meaning.TEST:
+            await _test(connection, happening, now)
+        case Meaning.RECORD:
+            pass
+
+
+async def _personal(connection: AsyncConnection, event: Happening, now: int) -> None:
+    kind = alarm_kind(event.kind.word)
+    fold_key = f"p:{event.hub}:{event.device}:{kind.word}:{event.resident or ''}"
+    alarm, repeats = await _raise(connection, Queue.PERSONAL, kind, fold_key, event.source, now)
+    what = "repeated" if repeats else "raised"
+    await _JOIN.rows(
+        connection,
+        **event.key,
+        alarm=alarm,
+        role="repeat" if repeats else "raised",
+        happened_ms=event.happened_ms,
+    )
+    content = {"kind": kind.word, "device": event.device, "repeats": repeats, "happened_ms": event.happened_ms}
+    await _settle(connection, alarm, event.hub, what, HUB, content, now)
+
+
+async def _technical(connection: AsyncConnection, event: Happening, now: int) -> None:
+    kind = alarm_kind(event.kind.word)
+    if event.is_late:
+        over = next((word for word, ends in CLEARED_BY.items() if ends == kind.word), None)
+        if over and await _OVER_ALREADY.one(connection, **event.key, device=event.device, kind=BY_WORD[over].code):
+            return
+    await raise_technical(connection, kind, event.source, now, key=event.key)
+
+
+async def raise_technical(
+    connection: AsyncConnection, kind: AlarmKind, source: Source, now: int, *, key: Mapping[str, Any] | None = None
+) -> str:
+    """Raise or fold into a technical alarm, also one that no hub's event (`key`) stands behind. Returns its id."""
+    hub, device = source.hub, source.device
+    if kind.rank == 5 and await _CRITICAL.one(connection, hub=hub):
+        kind = AlarmKind(kind.word, kind.alarm_class, 4)
+    alarm, repeats = await _raise(connection, Queue.TECHNICAL, kind, technical_key(hub, device, kind.word), source, now)
+    if key is not None:
+        role = "repeat" if repeats else "raised"
+        await _JOIN.rows(connection, **key, alarm=alarm, role=role, happened_ms=source.happened_ms)
+    if not repeats:
+        content = {"kind": kind.word, "device": device}
+        await event_log.append(connection, now, "raised", HUB, alarm=alarm, hub=hub, content=content)
+    await feed.publish(connection, now, "alarm", alarm, "repeated" if repeats else "raised")
+    return alarm
+
+
+def technical_key(hub: str, device: str, word: str) -> str:
+    """What technical alarms are folded by."""
+    return f"t:{hub}:{device}:{word}"
+
+
+async def end_condition(connection: AsyncConnection, hub: str, device: str, word: str, now: int) -> bool:
+    """A technical condition is over: closes its alarm, unless a person has it. Returns whether there was one."""
+    alarm = await _OVER.value(connection, fold_key=technical_key(hub, device, word), now=now, closed_by=SYSTEM.name)
+    if alarm is None:
+        return False
+    await event_log.append(connection, now, "condition_cleared", HUB, alarm=alarm, hub=hub)
+    await feed.publish(connection, now, "alarm", alarm, "condition_cleared")
+    return True
+
+
+async def _note_on_open(connection: AsyncConnection, event: Happening, what: str, now: int, *, clears: bool) -> None:
+    for (alarm,) in await _OPEN_AT_DEVICE.rows(connection, hub=event.hub, device=event.device):
+        if clears:
+            await _CLEAR.rows(connection, id=alarm)
+        content = {"device": event.device, "happened_ms": event.happened_ms}
+        await event_log.append(connection, now, what, HUB, alarm=alarm, hub=event.hub, content=content)
+        await feed.publish(connection, now, "alarm", alarm, what)
+
+
+async def _test(connection: AsyncConnection, event: Happening, now: int) -> None:
+    alarm = new_id().hex()
+    await _TEST.rows(
+        connection,
+        id=alarm,
+        kind=event.kind.word,
+        alarm_class=int(event.kind.alarm_class),
+        rank=event.kind.rank,
+        hub=event.hub,
+        device=event.device,
+        resident=event.resident,
+        fold_key=f"x:{alarm}",
+        happened_ms=event.happened_ms,
+        now=now,
+        closed_by=SYSTEM.name,
+        value=event.value,
+        details=event.details,
+    )
+    await _JOIN.rows(connection, **event.key, alarm=alarm, role="raised", happened_ms=event.happened_ms)
+    content = {"kind": event.kind.word, "device": event.device, "happened_ms": event.happened_ms}
+    await _settle(connection, alarm, event.hub, "test_answered", SYSTEM, content, now)
+
+
+async def raise_unreadable(
+    connection: AsyncConnection,
+    key: Mapping[str, Any],
+    reason: str,
+    now: int,
+    *,
+    device: str = "",
+    alarm_class: AlarmClass | None = None,
+) -> None:
+    """Something authentic that cannot be read. In the alarm and care lanes a person has to look at once.
+
+    `device` and `alarm_class` come from a verified stub, where there was one.
+    """
+    hub, lane = str(key["hub"]), Lane(key["lane"])
+    source = Source(hub=hub, device=device, details=json.dumps({"reason": reason}), happened_ms=now)
+    if not lane.is_urgent:
+        kind = CENTRAL_KINDS["unreadable_records"]
+        await raise_technical(connection, kind, source, now, key=key if key["seq"] else None)
+        return
+    kind = CENTRAL_KINDS["unreadable_alarm" if lane is Lane.ALARM else "unreadable_care"]
+    if alarm_class is AlarmClass.SAFETY:
+        kind = AlarmKind(kind.word, AlarmClass.SAFETY, 0)
+    fold_key = f"u:{hub}:{device}:{kind.word}"
+    alarm, repeats = await _raise(connection, Queue.PERSONAL, kind, fold_key, source, now)
+    if key["seq"]:
+        await _JOIN.rows(connection, **key, alarm=alarm, role="repeat" if repeats else "raised", happened_ms=now)
+    content = {"kind": kind.word, "device": device, "repeats": repeats, "reason": reason}
+    await _settle(connection, alarm, hub, "repeated" if repeats else "raised", HUB, content, now)
+
+
+async def _raise(
+    connection: AsyncConnection, queue: Queue, kind: AlarmKind, fold_key: str, source: Source, now: int
+) -> tuple[str, int]:
+    row = await _RAISE.one(
+        connection,
+        id=new_id().hex(),
+        queue=queue.value,
+        kind=kind.word,
+        alarm_class=int(kind.alarm_class),
+        rank=kind.rank,
+        hub=source.hub,
+        device=source.device,
+        resident=source.resident,
+        fold_key=fold_key,
+        happened_ms=source.happened_ms,
+        now=now,
+        since=now - SAME_NEED_MS,
+        value=source.value,
+        details=source.details,
+    )
+    assert row is not None  # noqa: S101  # an upsert always yields its row
+    return row[0], row[2]
+
+
+async def _settle(
+    connection: AsyncConnection, alarm: str, hub: str, what: str, actor: Actor, content: Mapping[str, Any], now: int
+) -> None:
+    """Log, outbox and feed: the same three for every change of a personal alarm."""
+    await event_log.append(connection, now, what, actor, alarm=alarm, hub=hub, content=content)
+    await tell_home(connection, alarm, hub, now)
+    await feed.publish(connection, now, "alarm", alarm, what)
+
+
+async def tell_home(connection: AsyncConnection, alarm: str, hub: str, now: int) -> None:
+    """The resident is to be told what this alarm is now: `central.replies` does, after the commit."""
+    await _OUTBOX.rows(connection, hub=hub, alarm=alarm, now=now)
