@@ -1,0 +1,274 @@
+"""From a TOML file to checked settings, or to a list of everything that is wrong with it."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from cloud_sync.settings import UplinkSettings
+from config import translation
+from config.crosscheck import cross_check
+from config.devices import DeviceSettings
+from config.files import check_files, nearest_file
+from config.lines import Lines, dotted
+from config.nearest import suggestion
+from config.plugins import PluginError, known_types, load_plugin
+from config.problems import Problem, SettingsError, Severity
+from config.settings import DispatchSection, HubSection, HubSettings, IndicatorSection
+from drivers.contract import ALIAS, DriverPlugin, DriverSettings
+
+MAX_BYTES = 1024 * 1024
+SECTIONS = ("hub", "dispatch", "uplinks", "drivers", "devices", "indicators")
+_AT_LINE = re.compile(r"^(.*) \(at (?:line (\d+), column (\d+)|end of document)\)$")
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """What came of a file: `settings` is None when one of the problems is an error."""
+
+    path: Path
+    settings: HubSettings | None
+    problems: tuple[Problem, ...]
+
+
+def load(path: Path | str) -> HubSettings:
+    """The settings in this file; its warnings are in `settings.warnings`. Raises SettingsError with every problem."""
+    checked = check(path)
+    if checked.settings is None:
+        raise SettingsError(checked.problems)
+    return checked.settings
+
+
+def check(path: Path | str) -> Checked:
+    """Read a settings file and everything it names. Raises nothing."""
+    path = Path(path)
+    reading = _Reading(file=str(path), base=path.parent)
+    raw = _read(path, reading)
+    settings = _settings(raw, reading) if raw is not None else None
+    problems = tuple(sorted(reading.problems, key=lambda each: (each.severity, each.line or 0)))
+    if any(problem.severity == "error" for problem in problems):
+        return Checked(path=path, settings=None, problems=problems)
+    return Checked(path=path, settings=settings, problems=problems)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Reading:
+    """A file while it is read: where its keys stand, and what was found wrong."""
+
+    file: str
+    base: Path
+    lines: Lines = field(default_factory=lambda: Lines(""))
+    problems: list[Problem] = field(default_factory=list)
+
+    def report(
+        self, path: tuple[str | int, ...], message: str, hint: str = "", *, severity: Severity = "error"
+    ) -> None:
+        self.problems.append(
+            Problem(
+                file=self.file,
+                key=dotted(path),
+                message=message,
+                hint=hint,
+                line=self.lines.of(path),
+                severity=severity,
+            )
+        )
+
+    def under(self, *at: str | int) -> translation.Report:
+        """A report whose paths begin at this table."""
+        return lambda path, message, hint: self.report((*at, *path), message, hint)
+
+    def validate(self, model: type[Model], table: Any, *at: str | int) -> Model | None:
+        """The table as a model; None when something in it is wrong, which is then reported."""
+        try:
+            return model.model_validate(table)
+        except ValidationError as error:
+            translation.translate(error, model, table, self.under(*at))
+            return None
+
+
+def _read(path: Path, reading: _Reading) -> dict[str, Any] | None:
+    try:
+        with path.open("rb") as opened:
+            content = opened.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        near = nearest_file(path)
+        reading.report(
+            (), "there is no such file", f"did you mean {near}?" if near else "give the path of a .toml file"
+        )
+        return None
+    except OSError as error:
+        reading.report((), f"cannot be read: {error.strerror or error}", "give the path of a .toml file")
+        return None
+    if len(content) > MAX_BYTES:
+        reading.report((), "is larger than 1 MiB", "this is not a settings file")
+        return None
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        reading.problems.append(
+            Problem(file=reading.file, key="", line=line, message="is not UTF-8 text", hint="save the file as UTF-8")
+        )
+        return None
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        reading.problems.append(_syntax_problem(str(error), text, reading.file))
+        return None
+    reading.lines = Lines(text)
+    return raw
+
+
+def _syntax_problem(message: str, text: str, file: str) -> Problem:
+    match = _AT_LINE.match(message)
+    lines = text.splitlines()
+    number = int(match[2]) if match is not None and match[2] else max(1, len(lines))
+    stands = lines[number - 1].strip() if 0 < number <= len(lines) else ""
+    cause = (match[1] if match is not None else message).rstrip(".")
+    hint = "lines look like: key = value, and headers like [hub] or [[devices]]"
+    if cause == "Invalid value":
+        hint = 'text stands in quotes, times too: key = "value"; true and false are lower case and without quotes'
+    elif cause.startswith("Cannot overwrite"):
+        hint = "the same key or header stands there twice: take one out"
+    elif cause.startswith("Cannot declare") or "Cannot mutate" in cause:
+        hint = "this header stands there twice: take one out, or write [[...]] with two brackets for one more of a list"
+    elif cause.startswith("Expected '='"):
+        hint = "a key is followed by = and its value"
+    return Problem(
+        file=file, key="", line=number, message=f"cannot be understood: {cause.lower()}: {stands}", hint=hint
+    )
+
+
+def _settings(raw: dict[str, Any], reading: _Reading) -> HubSettings | None:
+    for word in raw:
+        if word not in SECTIONS:
+            reading.report(
+                (word,), f'there is no section "{word}"', suggestion(word, SECTIONS, what="the sections are")
+            )
+    hub = reading.validate(HubSection, raw.get("hub", {}), "hub")
+    dispatch = reading.validate(DispatchSection, raw.get("dispatch", {}), "dispatch")
+    indicators = None
+    if "indicators" in raw:
+        indicators = reading.validate(IndicatorSection, raw["indicators"], "indicators")
+    uplinks = _uplinks(raw, reading)
+    plugins, drivers = _drivers(raw, reading)
+    devices = _devices(raw, reading)
+    driver_of = cross_check(
+        raw=raw, plugins=plugins, drivers=drivers, devices=devices, indicators=indicators, report=reading.report
+    )
+    check_files(reading.base, plugins=plugins, drivers=drivers, uplinks=uplinks, report=reading.report)
+    if hub is None or dispatch is None or any(problem.severity == "error" for problem in reading.problems):
+        return None
+    return HubSettings(
+        hub=hub,
+        dispatch=dispatch,
+        uplinks=uplinks,
+        drivers=drivers,
+        devices=tuple(devices.values()),
+        indicators=indicators,
+        base=reading.base,
+        driver_of=driver_of,
+        driver_types={name: plugin.type_name for name, plugin in plugins.items()},
+        heard_regularly=frozenset(name for name, plugin in plugins.items() if plugin.hears_regularly),
+        warnings=tuple(reading.problems),
+    )
+
+
+def _tables(raw: Mapping[str, Any], section: str, what: str, reading: _Reading) -> dict[str, dict[str, Any]]:
+    """The named tables of a section; what is not one is reported."""
+    found = raw.get(section, {})
+    if not isinstance(found, dict):
+        reading.report(
+            (section,), f"named tables are expected, found {translation.shown(found)}", f"[{section}.{what}]"
+        )
+        return {}
+    tables: dict[str, dict[str, Any]] = {}
+    for name, table in found.items():
+        if not isinstance(table, dict):
+            reading.report(
+                (section, name),
+                f"a table is expected, found {translation.shown(table)}",
+                f"give it a name of its own: [{section}.{what}]",
+            )
+        elif not ALIAS.match(name):
+            reading.report(
+                (section, name), f'"{name}" cannot be a name', "lower-case letters, digits and hyphens, at most 16"
+            )
+        else:
+            tables[name] = table
+    return tables
+
+
+def _uplinks(raw: Mapping[str, Any], reading: _Reading) -> dict[str, Any]:
+    adapter: TypeAdapter[Any] = TypeAdapter(UplinkSettings)
+    uplinks: dict[str, Any] = {}
+    for name, table in _tables(raw, "uplinks", "main", reading).items():
+        try:
+            uplinks[name] = adapter.validate_python(table)
+        except ValidationError as error:
+            translation.translate(error, UplinkSettings, table, reading.under("uplinks", name))
+    if not raw.get("uplinks"):
+        reading.report(
+            ("uplinks",), "no path to central is given", 'add [uplinks.main] with type = "https" and its url'
+        )
+    return uplinks
+
+
+def _drivers(raw: Mapping[str, Any], reading: _Reading) -> tuple[dict[str, DriverPlugin], dict[str, DriverSettings]]:
+    plugins: dict[str, DriverPlugin] = {}
+    drivers: dict[str, DriverSettings] = {}
+    for name, table in _tables(raw, "drivers", "bluetooth", reading).items():
+        type_name = table.get("type")
+        if not isinstance(type_name, str):
+            known = ", ".join(sorted(known_types()))
+            reading.report(("drivers", name), "has no type", f'add type = "...": one of {known}')
+            continue
+        try:
+            plugin = load_plugin(type_name)
+        except PluginError as error:
+            reading.report(("drivers", name, "type"), f'the driver "{type_name}" {error}')
+            continue
+        if plugin is None:
+            reading.report(
+                ("drivers", name, "type"),
+                f'there is no driver "{type_name}"',
+                suggestion(type_name, known_types(), what="the drivers are"),
+            )
+            continue
+        plugins[name] = plugin
+        if "type" not in plugin.settings.model_fields:
+            table = {key: value for key, value in table.items() if key != "type"}  # noqa: PLW2901  # a copy without it
+        settings = reading.validate(plugin.settings, table, "drivers", name)
+        if settings is not None:
+            drivers[name] = settings
+    return plugins, drivers
+
+
+def _devices(raw: Mapping[str, Any], reading: _Reading) -> dict[int, DeviceSettings]:
+    """The devices that are right in themselves, by their place in the list."""
+    found = raw.get("devices", [])
+    if not isinstance(found, list):
+        reading.report(
+            ("devices",),
+            f"a list of tables is expected, found {translation.shown(found)}",
+            "write [[devices]] with two brackets, once for each device",
+        )
+        return {}
+    devices: dict[int, DeviceSettings] = {}
+    for index, table in enumerate(found):
+        device = reading.validate(DeviceSettings, table, "devices", index)
+        if device is None:
+            continue
+        devices[index] = device
+        for key, message, hint in device.objections():
+            reading.report(("devices", index, key), message, hint)
+    return devices

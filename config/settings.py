@@ -1,0 +1,116 @@
+"""The settings of a hub, as one value: what the daemon, triage and the drivers are started with."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, field_validator
+
+from cloud_sync.settings import UplinkSettings
+from config.devices import DeviceSettings
+from config.problems import Problem
+from drivers.contract import DriverSettings
+
+Seconds = Annotated[float, Field(ge=0)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class HubSection(_Section):
+    """`[hub]`: where the hub keeps what it must not lose, and its place in the world."""
+
+    state_dir: str = "state"
+    """Folder of the journal, the identity and the control socket, relative to this file."""
+    language: Literal["nb", "en"] = "nb"
+    """Language of what the hub says at home."""
+    zone: str = "Europe/Oslo"
+    """Time zone of the home, for hours of the day. Summer time is followed."""
+    telemetry_commit_s: Annotated[float, Field(ge=0.1, le=60)] = 2.0
+    """How often measurements are written to the card: what a power cut may cost of them. Alarms never wait."""
+    intake_queue: Annotated[int, Field(ge=64, le=65_536)] = 4096
+    """How many observations that cannot raise an alarm may wait. Those that can have a queue of their own."""
+    fold_s: Annotated[float, Field(ge=10, le=86_400)] = 600.0
+    """A technical condition that comes and goes is told at once, then at most once in so long, with a count."""
+
+    @field_validator("zone")
+    @classmethod
+    def _is_a_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (KeyError, ValueError, OSError):
+            raise ValueError(f'there is no time zone "{value}"; write it as in "Europe/Oslo"') from None
+        return value
+
+
+class DispatchSection(_Section):
+    """`[dispatch]`: how long to wait for what before doing more."""
+
+    heartbeat_s: Annotated[float, Field(ge=5, le=3600)] = 30.0
+    """Sign of life on the path in use; central counts the hub as late when three are missing."""
+    reserve_heartbeat_s: Annotated[float, Field(ge=30, le=86_400)] = 3600.0
+    """Sign of life on each path in reserve: an untested reserve is none."""
+    second_path_after_s: Annotated[float, Field(ge=0.2, le=60)] = 2.0
+    """An alarm without a receipt for so long is also sent by another path."""
+    resend_after_s: Annotated[float, Field(ge=1, le=60)] = 5.0
+    """An alarm without a receipt for so long is sent again, on a fresh connection."""
+    local_response_after_s: Annotated[float, Field(ge=1, le=600)] = 15.0
+    """An alarm without a receipt for so long starts what the hub can do on the spot."""
+
+
+class IndicatorSection(_Section):
+    """`[indicators]`: which driver has lamp, buzzer and the relay that is energised while the hub is healthy."""
+
+    driver: str
+    """A name under `[drivers]`."""
+
+
+class HubSettings(BaseModel):
+    """A whole settings file. Made by `config.load`, which checks what one table alone cannot know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+    hub: HubSection = HubSection()
+    dispatch: DispatchSection = DispatchSection()
+    uplinks: Mapping[str, UplinkSettings] = {}
+    """Paths to central by name, most preferred first."""
+    drivers: Mapping[str, SerializeAsAny[DriverSettings]] = {}
+    """Drivers by name. `type` says which driver it is, the rest are that driver's own settings."""
+    devices: tuple[DeviceSettings, ...] = ()
+    indicators: IndicatorSection | None = None
+
+    base: Path = Field(default=Path(), exclude=True)
+    """The folder of the file: relative paths start here."""
+    driver_of: Mapping[str, str] = Field(default={}, exclude=True)
+    """Device alias to the name of its driver, for the devices that the drivers' settings list."""
+    driver_types: Mapping[str, str] = Field(default={}, exclude=True)
+    """Driver name to its type."""
+    heard_regularly: frozenset[str] = Field(default=frozenset(), exclude=True)
+    """Drivers whose devices report by themselves, so that silence means something."""
+    warnings: tuple[Problem, ...] = Field(default=(), exclude=True)
+
+    @property
+    def state_dir(self) -> Path:
+        """Where the journal and the identity lie."""
+        return self.base / self.hub.state_dir
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The home's time zone."""
+        return ZoneInfo(self.hub.zone)
+
+    @property
+    def config_hash(self) -> str:
+        """Sixteen hex digits that change when any setting changes, and not with layout, comments or order of keys."""
+        content = self.model_dump(mode="json") | {
+            "uplink_order": list(self.uplinks),
+            "driver_types": dict(self.driver_types),
+        }
+        canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
