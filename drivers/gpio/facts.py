@@ -40,6 +40,15 @@ class Interpreter:
                 facts = self._facts(loop, change)
                 return (*facts, *self._fault(loop, at_s=change.at_s))
 
+    def life_signs(self, at_s: float) -> tuple[Observation, ...]:
+        """The fault condition of every device once more, as a sign that its wires are being read."""
+        return tuple(
+            Observation(
+                device=alias, fact=Fact.FAULT, value=is_faulty, observed_boot_s=at_s, details={"repeated": True}
+            )
+            for alias, is_faulty in self._told.items()
+        )
+
     def _facts(self, loop: GpioInput, change: Settled) -> tuple[Observation, ...]:
         meaning, causes = loop.meaning, self._causes[loop.alias]
         if meaning.fact is Fact.FAULT:

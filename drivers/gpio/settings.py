@@ -170,10 +170,14 @@ class GpioSettings(DriverSettings):
     """How pins are reached: a name from gpiozero's entry points ("lgpio", "native", ...)."""
     inputs: tuple[GpioInput, ...] = ()
     outputs: GpioOutputs = GpioOutputs()
+    alias: Alias | None = None
+    """The pins themselves as a device, for the state of the link; the driver's name unless given."""
     reread_s: float = Field(default=1.0, ge=0.1, le=60)
     """How often every level is read again, in case an edge was missed."""
     restless_s: float = Field(default=3.0, ge=0.1, le=600)
     """A loop that has not held still for this long is reported (at least four times its debounce)."""
+    life_sign_s: float = Field(default=3600.0, ge=1, le=86_400)
+    """How often the fault condition of every device is told again, changed or not: a wire says nothing of itself."""
 
     def unrest_s(self, loop: GpioInput) -> float:
         """How long this loop may move before it counts as restless."""
@@ -187,6 +191,12 @@ class GpioSettings(DriverSettings):
                 "inputs is a list: write [[drivers.NAME.inputs]] with two brackets, once for each input"
             )
         return value
+
+    @model_validator(mode="after")
+    def _has_an_alias_of_its_own(self) -> Self:
+        if self.alias in {loop.alias for loop in self.inputs}:
+            raise ValueError(f"{self.alias} is a device on a wire; give the pins an alias of their own, or none")
+        return self
 
     @model_validator(mode="after")
     def _uses_each_pin_once(self) -> Self:
@@ -209,5 +219,6 @@ class GpioSettings(DriverSettings):
 
 
 def aliases(settings: GpioSettings) -> tuple[str, ...]:
-    """The devices that the inputs belong to, each once, in order."""
-    return tuple(dict.fromkeys(loop.alias for loop in settings.inputs))
+    """The devices that the inputs belong to, each once, in order, and the pins where they were given an alias."""
+    pins = () if settings.alias is None else (settings.alias,)
+    return tuple(dict.fromkeys(loop.alias for loop in settings.inputs)) + pins

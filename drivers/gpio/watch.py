@@ -51,7 +51,7 @@ class InputWatch(AsyncIterator[Observation]):
     """Iterates over what the inputs tell. `start` before, `stop` after."""
 
     def __init__(self, name: str, settings: GpioSettings, context: DriverContext, pins: OpenPins) -> None:
-        self._name = name
+        self._link_alias = settings.alias or name
         self._context = context
         self._pins = pins
         self._reread_s = settings.reread_s
@@ -64,6 +64,8 @@ class InputWatch(AsyncIterator[Observation]):
         self._planned_s = AWAKE
         """When the event loop will look next by itself; AWAKE while it is not waiting."""
         self._reread_due_s = 0.0
+        self._life_sign_s = settings.life_sign_s
+        self._life_sign_due_s = context.boot_s() + settings.life_sign_s
         self._lost: PinsLostError | None = None
 
     async def start(self) -> None:
@@ -141,6 +143,10 @@ class InputWatch(AsyncIterator[Observation]):
         now_s = self._context.boot_s()
         self._reread_due_s = now_s + self._reread_s
         with self._lock:
+            if now_s >= self._life_sign_due_s:  # with a reading: it is the reading that shows life
+                self._life_sign_due_s = now_s + self._life_sign_s
+                for life_sign in self._interpreter.life_signs(now_s):
+                    self._outbox.put(life_sign)
             for loop, is_high in zip(self._loops, levels, strict=True):
                 if loop.suspect_s is not None:  # a full interval, and still no edge
                     loop.suspect_s = None
@@ -175,7 +181,9 @@ class InputWatch(AsyncIterator[Observation]):
     def _tell_link(self, *, is_up: bool) -> None:
         with self._lock:
             self._outbox.put(
-                Observation(device=self._name, fact=Fact.LINK, value=is_up, observed_boot_s=self._context.boot_s())
+                Observation(
+                    device=self._link_alias, fact=Fact.LINK, value=is_up, observed_boot_s=self._context.boot_s()
+                )
             )
 
     def _report(self) -> None:

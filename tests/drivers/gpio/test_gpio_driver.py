@@ -191,6 +191,25 @@ async def test_the_link_is_told_down_once_and_up_when_it_is_back(
         await told.until(Fact.CORD, True)
 
 
+async def test_the_link_carries_the_alias_of_the_pins(board: PinBoard, make_driver: MakeDriver, opened: Any) -> None:
+    async with opened(make_driver(CORD, alias="header")) as told:
+        assert (await told.until(Fact.LINK, True)).device == "header"
+
+
+async def test_a_device_that_never_moves_gives_signs_of_life_that_raise_nothing(
+    board: PinBoard, make_driver: MakeDriver, opened: Any
+) -> None:
+    board.open_contact(17)
+    async with opened(make_driver(CORD, MAT, life_sign_s=1, reread_s=0.1)) as told:
+        for _ in range(2):
+            for device in ("cord-bath", "mat-bed"):
+                await told.until(Fact.FAULT, False, device=device)
+    signs = [found for found in told.seen if found.details.get("repeated")]
+    assert {found.device for found in signs} == {"cord-bath", "mat-bed"}
+    assert not any(found.may_alarm for found in signs)
+    assert [found.value for found in told.seen if found.fact is Fact.CORD] == [True], "a pull is told once"
+
+
 async def test_no_board_is_worth_another_try(make_driver: MakeDriver, opened: Any, socket_path: Path) -> None:
     driver = make_driver(CORD)
     for _ in range(2):

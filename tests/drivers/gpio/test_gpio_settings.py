@@ -85,6 +85,11 @@ def test_one_device_may_have_inputs_of_different_kinds_only() -> None:
     assert "smoke-hall has two inputs of the kind smoke" in refused(fire, {**fault, "kind": "smoke"})
 
 
+def test_the_pins_may_have_an_alias_of_their_own() -> None:
+    assert PLUGIN.aliases(settings(CORD, alias="header")) == ("cord-bath", "header")
+    assert "give the pins an alias of their own" in refused(CORD, alias="cord-bath")
+
+
 @pytest.mark.parametrize("kind", ["reset", "presence"])
 def test_a_cut_wire_must_not_answer_calls(kind: str) -> None:
     assert "a cut wire would answer calls" in refused({"alias": "room-12", "pin": 4, "kind": kind, "contact": "nc"})
