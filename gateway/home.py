@@ -1,0 +1,164 @@
+"""What the resident is told, kept true: replies in, lamp and buzzer out, and a report to central of what they show."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import NoReturn
+
+import structlog
+
+from cloud_sync.central_messages import Reply
+from cloud_sync.errors import UplinkError
+from cloud_sync.hub_messages import MAX_LAMPS, Trace
+from cloud_sync.identity import EventId
+from cloud_sync.stub import LocalAction
+from gateway.annunciator import Annunciator, Chirp
+from gateway.clock import HubClock
+from gateway.replies import HomeView, Replies
+from gateway.urgent import Pending
+
+RETRY_S = 2.0
+EXPIRY_SLACK_S = 0.05
+DURABLE_WAIT_S = 0.5
+"""A receipt may overtake the card: so long a report waits to tell when the card had it."""
+
+_log = structlog.get_logger()
+
+SendReport = Callable[[str, tuple[tuple[bytes, int, str], ...], tuple[Trace, ...]], Awaitable[None]]
+"""Hands a lamp report to a path. Raises UplinkError."""
+
+
+class Home:
+    """One place that knows what is shown."""
+
+    def __init__(self, *, clock: HubClock, annunciator: Annunciator, send_report: SendReport) -> None:
+        self._clock = clock
+        self._annunciator = annunciator
+        self._send_report = send_report
+        self._replies = Replies()
+        self._view = HomeView()
+        self._travelled: deque[Pending] = deque(maxlen=MAX_LAMPS)
+        self._is_report_due = True
+        self._wake = asyncio.Event()
+        self._tests: dict[EventId, asyncio.Event] = {}
+        self._calling: set[EventId] = set()
+
+    @property
+    def view(self) -> HomeView:
+        """What is shown now."""
+        return self._view
+
+    # what happens
+
+    def raised(self, pending: Pending) -> None:
+        """An alarm was raised here, or an earlier run's was found that never arrived."""
+        self._replies.raised(pending.id, pending.action)
+        if pending.action is LocalAction.LAMP_AND_BUZZER and not pending.is_loaded:
+            self._annunciator.chirp(Chirp.PRESSED)
+        self._refresh()
+
+    def receipted(self, those: list[Pending], central_ms: int) -> None:
+        """Central has these."""
+        self._travelled.extend(pending for pending in those if not pending.is_loaded)
+        self._replies.receipted((pending.id for pending in those), central_ms)
+        self._is_report_due = True
+        self._wake.set()
+        for pending in those:
+            self._calling.discard(pending.id)
+        self._annunciator.local_alarm(bool(self._calling))
+        self._refresh()
+
+    def heard(self, reply: Reply) -> None:
+        """Central has said something about alarms of this home."""
+        self._replies.heard(reply)
+        for event, answered in self._tests.items():
+            if self._replies.test_answer(event) is not None:
+                answered.set()
+        self._refresh()
+
+    def overdue(self, pending: Pending) -> bool:
+        """An alarm has waited too long for a receipt: call whoever is near. False when it is one to be silent about."""
+        if pending.action is LocalAction.NONE:
+            return False
+        if pending.action is LocalAction.LAMP_AND_BUZZER:
+            self._calling.add(pending.id)
+            self._annunciator.local_alarm(True)
+        self._refresh()
+        return True
+
+    def central_replaced(self) -> None:
+        """Central's database is another one than before."""
+        self._replies.central_replaced()
+        self._refresh()
+
+    def paths_changed(self) -> None:
+        """A path came up: it may carry a report that is due."""
+        self._wake.set()
+
+    async def test_answered(self, event: EventId) -> str:
+        """Wait for central's answer to a test; returns the word of the state it gave."""
+        while (answer := self._replies.test_answer(event)) is None:
+            waiting = self._tests.setdefault(event, asyncio.Event())
+            try:
+                await waiting.wait()
+            finally:
+                self._tests.pop(event, None)
+        return answer.state.value
+
+    def test_raised(self, event: EventId) -> None:
+        """A test was made: nothing is shown for it."""
+        self._replies.test_raised(event)
+
+    # the task
+
+    async def run(self) -> NoReturn:
+        """Let replies expire, and report what is shown, until cancelled."""
+        while True:
+            self._refresh()
+            self._wake.clear()
+            retry_s = await self._report() if self._is_report_due else None
+            waits = [one for one in (retry_s, self._until_change_s()) if one is not None]
+            try:
+                async with asyncio.timeout(min(waits, default=None)):
+                    await self._wake.wait()
+            except TimeoutError:
+                continue
+
+    def _refresh(self) -> None:
+        before, after = self._view, self._replies.view(self._clock.central_ms())
+        self._view = after
+        if not after.shows_same_as(before):
+            self._annunciator.show(after)
+            self._is_report_due = True
+            if after.lamp is not before.lamp:
+                _log.info("lamp_changed", before=before.lamp.value, now=after.lamp.value)
+            self._wake.set()
+        elif after.next_change_ms != before.next_change_ms:
+            self._wake.set()
+
+    def _until_change_s(self) -> float | None:
+        change_ms, now_ms = self._view.next_change_ms, self._clock.central_ms()
+        if change_ms is None or now_ms is None:
+            return None
+        return max(0.0, (change_ms - now_ms) / 1000) + EXPIRY_SLACK_S
+
+    async def _report(self) -> float | None:
+        """Tell central what is shown. Returns when to try again or to tell the rest, None when all is told."""
+        alarms = tuple((one.alarm, one.version, one.word) for one in self._view.alarms)[-MAX_LAMPS:]
+        settled_s = self._clock.boot_s() - DURABLE_WAIT_S
+        told = [one for one in self._travelled if one.durable_s is not None or (one.receipted_s or 0.0) < settled_s]
+        self._is_report_due = False
+        try:
+            await self._send_report(self._view.lamp.value, alarms, tuple(one.trace() for one in told))
+        except UplinkError:
+            self._is_report_due = True
+            return RETRY_S
+        for one in told:
+            if one in self._travelled:
+                self._travelled.remove(one)
+        if self._travelled:
+            self._is_report_due = True
+            return DURABLE_WAIT_S
+        return None

@@ -1,0 +1,242 @@
+"""A path to central that is kept open: connect, greet, give signs of life, notice silence, connect again.
+
+Each path runs in a task of its own, so none waits for another. Between attempts it backs off with decorrelated jitter;
+while an alarm waits it tries again at once, at a bounded rate.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from typing import NoReturn
+
+import structlog
+
+from cloud_sync.errors import RefusedError, UplinkError
+from cloud_sync.identity import Lane
+from cloud_sync.uplink import Uplink, UplinkSession
+from gateway.selector import PathView
+
+HEARTBEAT_S = 30.0
+MISSED_BEATS = 3
+SILENT_AFTER_S = 2.5 * HEARTBEAT_S
+GREETING_S = 5.0
+"""A fresh connection that has not answered for so long is silent."""
+BACK_OFF_BASE_S = 0.5
+BACK_OFF_MAX_S = 30.0
+HURRY_MIN_S = 0.1
+HURRY_MAX_S = 1.0
+HURRY_SHARE = 0.01
+"""While an alarm waits, the pause between attempts is this share of the outage so far, within the two limits."""
+CONTROL_DEADLINE_S = 10.0
+
+_log = structlog.get_logger()
+
+
+class _RenewedError(UplinkError):
+    """The connection is given up for a fresh one."""
+
+
+class Path:
+    """One uplink and what is known about it."""
+
+    def __init__(
+        self,
+        uplink: Uplink,
+        *,
+        boot_s: Callable[[], float],
+        hello: Callable[[str], bytes],
+        beat: Callable[[str], bytes],
+        on_frame: Callable[[Path, bytes], None],
+        on_change: Callable[[], None],
+        on_supervision: Callable[[Path, bool], None],
+        heartbeat_s: float = HEARTBEAT_S,
+        chance: random.Random | None = None,
+    ) -> None:
+        self.name = uplink.name
+        self._uplink = uplink
+        self._boot_s = boot_s
+        self._hello = hello
+        self._beat = beat
+        self._on_frame = on_frame
+        self._on_change = on_change
+        self._on_supervision = on_supervision
+        self._heartbeat_s = heartbeat_s
+        self._chance = chance or random.Random()  # noqa: S311  # jitter, not a secret
+        self._session: UplinkSession | None = None
+        self._renewal = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._back_off_s = BACK_OFF_BASE_S
+        self._down_since_s = boot_s()
+        self._watched_from_s = boot_s()
+        self.session_count = 0
+        self.opened_s = 0.0
+        self.heard_s: float | None = None
+        self.answered_s: float | None = None
+        self.round_trip_s: float | None = None
+        self.is_lost = False
+        self.last_error = ""
+        self.failures = 0
+
+    # what others see
+
+    def view(self) -> PathView:
+        """The path as the selector sees it."""
+        now_s = self._boot_s()
+        if self.heard_s is None:
+            is_answering = now_s - self.opened_s < GREETING_S
+        else:
+            is_answering = now_s - self.heard_s < SILENT_AFTER_S * self._heartbeat_s / HEARTBEAT_S
+        return PathView(
+            name=self.name,
+            is_up=self._session is not None,
+            is_answering=is_answering,
+            session=self.session_count,
+            opened_s=self.opened_s,
+            heard_s=self.heard_s,
+        )
+
+    @property
+    def is_up(self) -> bool:
+        """Whether there is a connection; says nothing about central."""
+        return self._session is not None
+
+    @property
+    def down_since_s(self) -> float | None:
+        """Since when there has been no connection."""
+        return None if self._session is not None else self._down_since_s
+
+    async def send(self, frame: bytes, *, lane: Lane | None, deadline_s: float) -> None:
+        """Hand a frame to the connection. Raises UplinkError."""
+        session = self._session
+        if session is None:
+            raise UplinkError("there is no connection")
+        await session.send(frame, lane=lane, deadline_s=deadline_s)
+
+    def renew(self) -> None:
+        """Give the connection up for a fresh one."""
+        self._renewal.set()
+
+    def hurry(self, is_urgent: bool) -> None:
+        """Whether an alarm waits: then there is no back-off."""
+        if is_urgent:
+            self._hurry.set()
+        else:
+            self._hurry.clear()
+
+    def heard(self) -> None:
+        """A verified frame from central came over this path."""
+        self.heard_s = self.answered_s = self._boot_s()
+        self._back_off_s = BACK_OFF_BASE_S
+        if self.is_lost:
+            self.is_lost = False
+            self._on_supervision(self, True)
+
+    # the task
+
+    async def run(self) -> NoReturn:
+        """Keep the path open until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._supervise(), name=f"path-{self.name}-supervision")
+            while True:
+                reason = await self._hold()
+                self._report(reason)
+                await self._pause(reason)
+
+    async def _hold(self) -> BaseException:
+        """Open the path and hold it until it fails. Returns why."""
+        reasons: list[BaseException] = []
+        try:
+            async with self._uplink.open(self._hello(self.name)) as session:
+                self._opened(session)
+                try:
+                    async with asyncio.TaskGroup() as group:
+                        group.create_task(self._read(session), name=f"path-{self.name}-read")
+                        group.create_task(self._live(session), name=f"path-{self.name}-beat")
+                        group.create_task(self._await_renewal(), name=f"path-{self.name}-renewal")
+                finally:
+                    self._closed()
+        except* UplinkError as errors:
+            reasons += _leaves(errors)
+        except* Exception as errors:  # noqa: BLE001  # a fault of one uplink's library must not take the others along
+            reasons += _leaves(errors)
+            _log.debug("uplink_fault", uplink=self.name, exc_info=errors)
+        return next((one for one in reasons if isinstance(one, _RenewedError)), reasons[0])
+
+    def _opened(self, session: UplinkSession) -> None:
+        self.session_count += 1
+        self.opened_s = self._boot_s()
+        self.heard_s = None
+        self._renewal.clear()
+        self._session = session
+        _log.info("uplink_opened", uplink=self.name, after_failures=self.failures)
+        self.failures = 0
+        self.last_error = ""
+        self._on_change()
+
+    def _closed(self) -> None:
+        self._session = None
+        self._down_since_s = self._boot_s()
+        self._on_change()
+
+    async def _read(self, session: UplinkSession) -> NoReturn:
+        async for frame in session.frames():
+            self._on_frame(self, frame)
+        raise UplinkError("the path has ended")
+
+    async def _live(self, session: UplinkSession) -> NoReturn:
+        while True:
+            await asyncio.sleep(self._heartbeat_s * self._chance.uniform(0.9, 1.1))
+            await session.send(self._beat(self.name), lane=None, deadline_s=min(CONTROL_DEADLINE_S, self._heartbeat_s))
+
+    async def _await_renewal(self) -> NoReturn:
+        await self._renewal.wait()
+        raise _RenewedError("a fresh connection was asked for")
+
+    async def _supervise(self) -> NoReturn:
+        patience_s = MISSED_BEATS * self._heartbeat_s
+        while True:
+            last_s = self._watched_from_s if self.answered_s is None else self.answered_s
+            late_s = self._boot_s() - last_s
+            if late_s >= patience_s:
+                if not self.is_lost:
+                    self.is_lost = True
+                    self._on_supervision(self, False)
+                if self._session is not None and self._boot_s() - self.opened_s >= patience_s:
+                    self.renew()
+                late_s = 0.0
+            await asyncio.sleep(max(0.05, patience_s - late_s))
+
+    def _report(self, reason: BaseException) -> None:
+        if isinstance(reason, _RenewedError):
+            _log.info("uplink_renewed", uplink=self.name)
+            return
+        self.failures += 1
+        self.last_error = str(reason)[:200] or type(reason).__name__
+        if self.failures == 1:
+            status = reason.status if isinstance(reason, RefusedError) else None
+            _log.warning("uplink_down", uplink=self.name, error=self.last_error, status=status)
+
+    async def _pause(self, reason: BaseException) -> None:
+        if isinstance(reason, _RenewedError):
+            return
+        self._back_off_s = min(BACK_OFF_MAX_S, self._chance.uniform(BACK_OFF_BASE_S, self._back_off_s * 3))
+        pause_s = min(self._back_off_s, self._hurry_pause_s())
+        await asyncio.sleep(pause_s)
+        try:
+            async with asyncio.timeout(self._back_off_s - pause_s):
+                await self._hurry.wait()
+        except TimeoutError:
+            return
+
+    def _hurry_pause_s(self) -> float:
+        outage_s = self._boot_s() - self._down_since_s
+        return min(HURRY_MAX_S, max(HURRY_MIN_S, outage_s * HURRY_SHARE))
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    found: list[BaseException] = []
+    for one in group.exceptions:
+        found += _leaves(one) if isinstance(one, BaseExceptionGroup) else [one]
+    return found

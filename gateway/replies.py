@@ -1,0 +1,217 @@
+"""What may be told at home: one state per alarm and one over all of them. Pure: no I/O, central's time comes in.
+
+The rules:
+
+- An event that central has not receipted is *unknown*, whatever else is true of it.
+- A receipted event that no reply names is *waiting*: central has it, nobody has said more.
+- Of the replies to an alarm the highest (version, validity) wins; an older one changes nothing.
+- A reply that has expired in central's time falls back to *waiting*. *Closed* does not expire.
+- A snapshot names all that are open at this hub. What it does not name is closed, unless we learnt of it later than
+  the snapshot was made.
+- Over all open alarms the least reassuring state is shown: unknown, waiting, taken, on the way.
+- A test alarm is answered by machine and never shown.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from cloud_sync.central_messages import AlarmReply, Reply, ReplyState
+from cloud_sync.identity import EventId
+from cloud_sync.stub import LocalAction
+from drivers.contract import Lamp
+
+SNAPSHOT_MARGIN_MS = 2_000
+"""An event receipted less than this before a snapshot was made may have been committed too late to stand in it."""
+MAX_RAISED = 1024
+MAX_CLOSED = 256
+MAX_CLOSED_SHOWN = 4
+MAX_TESTS = 64
+
+LEAST_REASSURING_FIRST = (Lamp.UNKNOWN, Lamp.WAITING, Lamp.TAKEN, Lamp.ON_THE_WAY)
+
+_SHOWN: Mapping[ReplyState, Lamp] = {
+    ReplyState.WAITING: Lamp.WAITING,
+    ReplyState.TAKEN: Lamp.TAKEN,
+    ReplyState.ON_THE_WAY: Lamp.ON_THE_WAY,
+    ReplyState.CLOSED: Lamp.OFF,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownAlarm:
+    """What is shown for one alarm of central's, and the version of the reply that this rests on."""
+
+    alarm: bytes
+    version: int
+    state: Lamp
+
+    @property
+    def word(self) -> str:
+        """The state's word in a lamp report."""
+        return "closed" if self.state is Lamp.OFF else self.state.value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HomeView:
+    """Everything there is to show at one moment. `next_change_ms` is when, in central's time, a reply expires."""
+
+    lamp: Lamp = Lamp.OFF
+    may_sound: bool = False
+    alarms: tuple[ShownAlarm, ...] = ()
+    unnamed: tuple[tuple[EventId, Lamp], ...] = ()
+    next_change_ms: int | None = None
+
+    def shows_same_as(self, other: HomeView) -> bool:
+        """Whether a person at home or at central would see no difference."""
+        return replace(self, next_change_ms=None) == replace(other, next_change_ms=None)
+
+
+@dataclass(slots=True)
+class _Raised:
+    action: LocalAction
+    receipted_ms: int | None = None
+
+
+@dataclass(slots=True)
+class _Alarm:
+    reply: AlarmReply
+    heard_ms: int
+    events: frozenset[EventId] = field(default_factory=frozenset)
+
+
+class Replies:
+    """Everything that was raised here and everything that central has said about it."""
+
+    def __init__(self) -> None:
+        self._raised: dict[EventId, _Raised] = {}
+        self._alarms: dict[bytes, _Alarm] = {}
+        self._closed: OrderedDict[bytes, int] = OrderedDict()  # alarm → version: an old reply does not reopen it
+        self._tests: OrderedDict[EventId, AlarmReply | None] = OrderedDict()
+
+    # what happens
+
+    def raised(self, event: EventId, action: LocalAction) -> None:
+        """An event that a person has to answer was made here."""
+        self._raised[event] = _Raised(action)
+        if len(self._raised) > MAX_RAISED:
+            settled = next((old for old, raised in self._raised.items() if raised.receipted_ms is not None), None)
+            if settled is not None:
+                del self._raised[settled]
+
+    def test_raised(self, event: EventId) -> None:
+        """A test was made here: wait for its answer, show nothing."""
+        self._tests[event] = None
+        if len(self._tests) > MAX_TESTS:
+            self._tests.popitem(last=False)
+
+    def receipted(self, events: Iterable[EventId], central_ms: int) -> None:
+        """Central has committed these (and was here in time when it said so)."""
+        for event in events:
+            raised = self._raised.get(event)
+            if raised is not None and raised.receipted_ms is None:
+                raised.receipted_ms = central_ms
+
+    def heard(self, reply: Reply) -> None:
+        """A verified reply to this run of the hub."""
+        said_ms = reply.to.central_ms
+        for one in reply.alarms:
+            self._take(one, said_ms)
+        if reply.is_snapshot:
+            self._close_all_but({one.alarm for one in reply.alarms}, said_ms)
+
+    def central_replaced(self) -> None:
+        """Central's database is another one than before: what it knew and counted may be gone."""
+        self._closed.clear()
+        for raised in self._raised.values():
+            raised.receipted_ms = None
+        for alarm in self._alarms.values():
+            alarm.reply = replace(alarm.reply, version=0, valid_until_ms=0)
+
+    # what follows from it
+
+    def test_answer(self, event: EventId) -> AlarmReply | None:
+        """What central said about a test."""
+        return self._tests.get(event)
+
+    def view(self, central_ms: int | None) -> HomeView:
+        """What to show now. `central_ms` None: central's time is not known, so nothing that can expire holds."""
+        shown: list[ShownAlarm] = []
+        expiries: list[int] = []
+        named: set[EventId] = set()
+        sounds = False
+        for key, alarm in self._alarms.items():
+            named |= alarm.events
+            state = _SHOWN[alarm.reply.state]
+            has_expired = central_ms is None or central_ms >= alarm.reply.valid_until_ms
+            if has_expired and alarm.reply.state is not ReplyState.CLOSED:
+                state = Lamp.WAITING
+            mine = [self._raised[event] for event in alarm.events if event in self._raised]
+            if mine and all(raised.action is LocalAction.NONE for raised in mine):
+                continue  # an alarm of which the home shows nothing
+            if state in {Lamp.TAKEN, Lamp.ON_THE_WAY}:
+                expiries.append(alarm.reply.valid_until_ms)
+            sounds = sounds or any(raised.action is LocalAction.LAMP_AND_BUZZER for raised in mine)
+            shown.append(ShownAlarm(alarm=key, version=alarm.reply.version, state=state))
+        unnamed: list[tuple[EventId, Lamp]] = []
+        for event, raised in self._raised.items():
+            if raised.action is LocalAction.NONE or (event in named and raised.receipted_ms is not None):
+                continue
+            unnamed.append((event, Lamp.UNKNOWN if raised.receipted_ms is None else Lamp.WAITING))
+            sounds = sounds or raised.action is LocalAction.LAMP_AND_BUZZER
+        states = {one.state for one in shown} | {state for _, state in unnamed}
+        shown += [
+            ShownAlarm(alarm=key, version=version, state=Lamp.OFF)
+            for key, version in list(self._closed.items())[-MAX_CLOSED_SHOWN:]
+        ]
+        return HomeView(
+            lamp=next((state for state in LEAST_REASSURING_FIRST if state in states), Lamp.OFF),
+            may_sound=sounds,
+            alarms=tuple(shown),
+            unnamed=tuple(unnamed),
+            next_change_ms=min(expiries, default=None),
+        )
+
+    def _take(self, one: AlarmReply, said_ms: int) -> None:
+        if one.events and all(event in self._tests for event in one.events):
+            for event in one.events:
+                self._tests[event] = one
+            return
+        if self._closed.get(one.alarm, -1) >= one.version:
+            return
+        known = self._alarms.get(one.alarm)
+        if known is not None:
+            known.heard_ms = max(known.heard_ms, said_ms)
+            if (one.version, one.valid_until_ms) < (known.reply.version, known.reply.valid_until_ms):
+                return
+            known.reply = one
+            known.events |= frozenset(one.events)
+        else:
+            known = self._alarms[one.alarm] = _Alarm(one, said_ms, frozenset(one.events))
+        for event in one.events:
+            raised = self._raised.get(event)
+            if raised is not None and raised.receipted_ms is None:
+                raised.receipted_ms = said_ms  # central speaks of it, so it has it
+        if one.state is ReplyState.CLOSED:
+            self._close(one.alarm)
+
+    def _close_all_but(self, named: set[bytes], said_ms: int) -> None:
+        for key in [key for key, alarm in self._alarms.items() if key not in named and alarm.heard_ms <= said_ms]:
+            self._close(key)
+        spoken_of = frozenset[EventId]().union(*(alarm.events for alarm in self._alarms.values()))
+        for event, raised in list(self._raised.items()):
+            if event in spoken_of or raised.receipted_ms is None:
+                continue
+            if raised.receipted_ms + SNAPSHOT_MARGIN_MS < said_ms:
+                del self._raised[event]
+
+    def _close(self, key: bytes) -> None:
+        alarm = self._alarms.pop(key)
+        for event in alarm.events:
+            self._raised.pop(event, None)
+        self._closed[key] = alarm.reply.version
+        self._closed.move_to_end(key)
+        if len(self._closed) > MAX_CLOSED:
+            self._closed.popitem(last=False)

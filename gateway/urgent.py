@@ -1,0 +1,327 @@
+"""Alarm and care on their way to central: sent at once, sent again, by more than one path, until receipted.
+
+Everything unreceipted is held in memory, beside the journal and independent of it, so that a full, slow or broken card
+never keeps an alarm from leaving. What earlier runs left behind is read from the journal little by little.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import NoReturn
+
+import structlog
+
+from cloud_sync import stub
+from cloud_sync.errors import MalformedError, RefusedError, UplinkError
+from cloud_sync.hub_messages import Trace
+from cloud_sync.identity import EventId, Lane
+from cloud_sync.ranges import SeqRanges
+from cloud_sync.record import parse_record
+from cloud_sync.stub import LocalAction
+from cloud_sync.vocabulary import AlarmClass
+from gateway.clock import HubClock
+from gateway.errors import JournalError
+from gateway.hub_epoch import HubEpoch
+from gateway.journal import Journal, StoredRecord
+from gateway.paths import Path
+from gateway.selector import Attempt, Timing, choose
+
+MAX_BATCH = 50
+MAX_LOADED = 100
+"""How much of what earlier runs left is held in memory at a time."""
+MAX_HELD = 2_000
+"""Beyond this an alarm that is on the card is left there until there is room; one that is not is held all the same."""
+UNREADABLE_PAUSE_S = 5.0
+LANES = (Lane.ALARM, Lane.CARE)
+
+_log = structlog.get_logger()
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Pending:
+    """One record that central has not receipted. Times are boot seconds."""
+
+    id: EventId
+    record: bytes
+    action: LocalAction
+    is_alarm: bool
+    observed_s: float
+    judged_s: float | None = None
+    durable_s: float | None = None
+    first_sent_s: float | None = None
+    receipted_s: float | None = None
+    attempts: dict[str, Attempt] = field(default_factory=dict)
+    is_loaded: bool = False
+    """Read from the journal: of an earlier run, or set aside for want of room."""
+    is_alone: bool = False
+    """An envelope with it was refused: it travels by itself from now on."""
+    is_overdue: bool = False
+    confirmation: asyncio.Future[bool] | None = None
+
+    def confirm(self) -> None:
+        """Fsynced here or receipted by central: whoever waits for it may be told."""
+        if self.confirmation is not None and not self.confirmation.done():
+            self.confirmation.set_result(True)
+
+    def trace(self) -> Trace:
+        """How long it took, in milliseconds since the device was heard."""
+
+        def since(moment: float | None) -> float | None:
+            return None if moment is None else round((moment - self.observed_s) * 1000, 2)
+
+        return Trace(
+            event=self.id,
+            judged_ms=since(self.judged_s),
+            durable_ms=since(self.durable_s),
+            sent_ms=since(self.first_sent_s),
+            receipt_ms=since(self.receipted_s),
+        )
+
+
+class Urgent:
+    """Holds what is pending and sends it by the selector's rules."""
+
+    def __init__(
+        self,
+        *,
+        epoch: HubEpoch,
+        journal: Journal,
+        paths: Sequence[Path],
+        clock: HubClock,
+        on_sent: Callable[[int], None],
+        on_overdue: Callable[[Pending], None],
+        on_loaded: Callable[[Pending], None],
+        overdue_s: float = 15.0,
+        timing: Timing | None = None,
+    ) -> None:
+        self._epoch = epoch
+        self._journal = journal
+        self._paths = {path.name: path for path in paths}
+        self._boot_s = clock.boot_s
+        self._on_sent = on_sent
+        self._on_overdue = on_overdue
+        self._on_loaded = on_loaded
+        self._overdue_s = overdue_s
+        self._timing = timing or Timing()
+        self._pending: dict[EventId, Pending] = {}
+        self._done: dict[tuple[bytes, Lane], SeqRanges] = {}
+        self._cursors: dict[Lane, int | None] = dict.fromkeys(LANES)
+        self._unread = set(LANES)
+        self._loaded = 0
+        self._wanted_headers: set[bytes] = set()
+        self._wake = asyncio.Event()
+        self._room = asyncio.Event()
+        self._group: asyncio.TaskGroup | None = None
+        self._next_s: float | None = None
+
+    # what comes in
+
+    def add(self, pending: Pending) -> None:
+        """A new alarm: send it now."""
+        self._pending[pending.id] = pending
+        self._hurry()
+        next_s = self._advance([pending])
+        if next_s is not None and (self._next_s is None or next_s < self._next_s):
+            self._wake.set()
+
+    def durable(self, pending: Pending) -> None:
+        """It is on the card. When too much is held, it is left there for later."""
+        pending.durable_s = self._boot_s()
+        pending.confirm()
+        if len(self._pending) > MAX_HELD and self._pending.pop(pending.id, None) is not None:
+            self._unread.add(pending.id.lane)
+            self._cursors[pending.id.lane] = None
+
+    def paths_changed(self) -> None:
+        """A path came up or went down."""
+        self._wake.set()
+
+    def receipted(self, epoch: bytes, lane: Lane, stored: SeqRanges) -> list[Pending]:
+        """Central has these. Returns those that were waiting for it, with their times."""
+        done = self._done.setdefault((epoch, lane), SeqRanges())
+        for first, last in stored:
+            done.add(first, last)
+        now_s = self._boot_s()
+        found = [p for p in self._pending.values() if p.id.epoch == epoch and p.id.lane is lane and p.id.seq in stored]
+        for pending in found:
+            del self._pending[pending.id]
+            pending.receipted_s = now_s
+            pending.confirm()
+            self._loaded -= pending.is_loaded
+        if found:
+            self._hurry()
+            if self._loaded < MAX_LOADED:
+                self._room.set()
+        return found
+
+    def header_wanted(self, epoch: bytes) -> None:
+        """Central has not got this epoch's header: the next envelope carries it beside the records."""
+        self._wanted_headers.add(epoch)
+
+    def offer_again(self) -> None:
+        """Central's database is another one: read everything that the journal still has."""
+        self._done.clear()
+        self._cursors = dict.fromkeys(LANES)
+        self._unread = set(LANES)
+        self._room.set()
+
+    # what others see
+
+    def counts(self) -> dict[Lane, int]:
+        """How many are held per lane."""
+        found = dict.fromkeys(LANES, 0)
+        for event_id in self._pending:
+            found[event_id.lane] += 1
+        return found
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether anything is not receipted."""
+        return bool(self._pending)
+
+    @property
+    def overdue(self) -> list[Pending]:
+        """What has waited so long that the home was called upon."""
+        return [pending for pending in self._pending.values() if pending.is_overdue]
+
+    # the task
+
+    async def run(self) -> NoReturn:
+        """Send until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            try:
+                group.create_task(self._load(), name="urgent-backlog")
+                while True:
+                    self._wake.clear()
+                    next_s = self._next_s = self._advance(list(self._pending.values()))
+                    try:
+                        async with asyncio.timeout(None if next_s is None else max(0.01, next_s - self._boot_s())):
+                            await self._wake.wait()
+                    except TimeoutError:
+                        continue
+            finally:
+                self._group = None
+
+    def _advance(self, those: Iterable[Pending]) -> float | None:
+        """Do what is due for these. Returns when something will be due next."""
+        if self._group is None:
+            return None
+        now_s = self._boot_s()
+        views = [path.view() for path in self._paths.values()]
+        sends: dict[tuple[str, bytes, Lane, EventId | None], list[Pending]] = {}
+        times: list[float] = []
+        for pending in those:
+            choice = choose(pending.attempts, pending.first_sent_s, views, now_s, self._timing)
+            for name in choice.send:
+                alone = pending.id if pending.is_alone else None
+                sends.setdefault((name, pending.id.epoch, pending.id.lane, alone), []).append(pending)
+            for name in choice.renew:
+                self._paths[name].renew()
+            if choice.next_s is not None:
+                times.append(choice.next_s)
+            if not pending.is_overdue:
+                due_s = pending.observed_s + self._overdue_s
+                if now_s >= due_s:
+                    pending.is_overdue = True
+                    self._on_overdue(pending)
+                else:
+                    times.append(due_s)
+        for (name, epoch, lane, _), batch in sends.items():
+            for at in range(0, len(batch), MAX_BATCH):
+                self._dispatch(self._paths[name], epoch, lane, batch[at : at + MAX_BATCH], now_s)
+        return min(times, default=None)
+
+    def _dispatch(self, path: Path, epoch: bytes, lane: Lane, batch: list[Pending], now_s: float) -> None:
+        if self._group is None:
+            return
+        count = 1
+        for pending in batch:
+            before = pending.attempts.get(path.name)
+            count = 1 if before is None else before.count + 1
+            pending.attempts[path.name] = Attempt(session=path.session_count, sent_s=now_s, count=count)
+            if pending.first_sent_s is None:
+                pending.first_sent_s = self._boot_s()
+        deadline_s = self._timing.receipt_wait_s(count)
+        self._group.create_task(self._send(path, epoch, lane, batch, deadline_s), name=f"urgent-{path.name}")
+
+    async def _send(self, path: Path, epoch: bytes, lane: Lane, batch: list[Pending], deadline_s: float) -> None:
+        header = None
+        if epoch in self._wanted_headers:
+            header = self._epoch.header if epoch == self._epoch.id else await self._journal.epoch_header(epoch)
+            self._wanted_headers.discard(epoch)
+        marks = [pending.attempts[path.name] for pending in batch]
+        number, frame = self._epoch.envelope(epoch, lane, [pending.record for pending in batch], header=header)
+        self._on_sent(number)
+        try:
+            await path.send(frame, lane=lane, deadline_s=deadline_s)
+        except UplinkError as error:
+            _log.info("alarm_not_sent", uplink=path.name, lane=lane.word, count=len(batch), error=str(error)[:200])
+            self._failed(path, batch, marks, is_refused=isinstance(error, RefusedError))
+        except Exception as error:  # noqa: BLE001  # whatever an uplink's library does, the alarm goes on by others
+            _log.warning("uplink_fault", uplink=path.name, error=error)
+            self._failed(path, batch, marks, is_refused=False)
+
+    def _failed(self, path: Path, batch: list[Pending], marks: list[Attempt], *, is_refused: bool) -> None:
+        for pending, mark in zip(batch, marks, strict=True):
+            if is_refused and len(batch) > 1:
+                pending.is_alone = True
+            if pending.attempts.get(path.name) is mark:
+                pending.attempts[path.name] = Attempt(
+                    session=mark.session, sent_s=self._boot_s(), count=mark.count, has_failed=True
+                )
+        self._wake.set()
+
+    def _hurry(self) -> None:
+        for path in self._paths.values():
+            path.hurry(bool(self._pending))
+
+    # what the journal has and memory has not
+
+    async def _load(self) -> NoReturn:
+        while True:
+            self._room.clear()
+            while self._loaded < MAX_LOADED and self._unread:
+                lane = min(self._unread)
+                try:
+                    found = await self._journal.unsettled(lane, self._cursors[lane], MAX_LOADED)
+                except JournalError as error:
+                    _log.warning("backlog_unreadable", lane=lane.word, error=str(error)[:200])
+                    await asyncio.sleep(UNREADABLE_PAUSE_S)
+                    continue
+                if not found:
+                    self._unread.discard(lane)
+                    continue
+                self._cursors[lane] = found[-1].cursor
+                for stored in found:
+                    self._hold(EventId(self._epoch.hub, stored.epoch, lane, stored.seq), stored)
+                self._hurry()
+                self._wake.set()
+            await self._room.wait()
+
+    def _hold(self, event_id: EventId, stored: StoredRecord) -> None:
+        done = self._done.get((stored.epoch, event_id.lane))
+        if event_id in self._pending or (done is not None and stored.seq in done):
+            return
+        action, is_alarm = LocalAction.NONE, False
+        try:
+            blob = parse_record(stored.record).stub
+            if blob is not None and not stored.was_settled:
+                known = stub.peek(blob)
+                action, is_alarm = known.action, known.alarm_class <= AlarmClass.SUPERVISION
+        except MalformedError as error:
+            _log.warning("stored_record_unreadable", reason=error.reason)
+        pending = Pending(
+            id=event_id,
+            record=stored.record,
+            action=action,
+            is_alarm=is_alarm,
+            observed_s=self._boot_s(),
+            is_loaded=True,
+        )
+        self._loaded += 1
+        self._pending[event_id] = pending
+        if not stored.was_settled:
+            self._on_loaded(pending)
