@@ -157,6 +157,8 @@ class Bulk:
         self._headers_known.clear()
         for state in self._lanes.values():
             state.done.clear()
+            state.is_behind, state.cursor = True, None  # what central could not open is kept, and offered again
+        self._wake.set()
 
     def in_memory(self) -> dict[Lane, int]:
         """How many records are held per lane."""

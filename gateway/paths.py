@@ -20,7 +20,9 @@ from gateway.selector import PathView
 
 HEARTBEAT_S = 30.0
 MISSED_BEATS = 3
-SILENT_AFTER_S = 2.5 * HEARTBEAT_S
+SILENT_BEATS = 2.5
+TICK_S = 5.0
+"""How often the time to the next sign of life is looked at: a path in reserve may come into use."""
 GREETING_S = 5.0
 """A fresh connection that has not answered for so long is silent."""
 BACK_OFF_BASE_S = 0.5
@@ -51,7 +53,7 @@ class Path:
         on_frame: Callable[[Path, bytes], None],
         on_change: Callable[[], None],
         on_supervision: Callable[[Path, bool], None],
-        heartbeat_s: float = HEARTBEAT_S,
+        heartbeat_s: Callable[[], float] = lambda: HEARTBEAT_S,
         chance: random.Random | None = None,
     ) -> None:
         self.name = uplink.name
@@ -87,7 +89,7 @@ class Path:
         if self.heard_s is None:
             is_answering = now_s - self.opened_s < GREETING_S
         else:
-            is_answering = now_s - self.heard_s < SILENT_AFTER_S * self._heartbeat_s / HEARTBEAT_S
+            is_answering = now_s - self.heard_s < SILENT_BEATS * self._heartbeat_s()
         return PathView(
             name=self.name,
             is_up=self._session is not None,
@@ -186,17 +188,25 @@ class Path:
         raise UplinkError("the path has ended")
 
     async def _live(self, session: UplinkSession) -> NoReturn:
+        sent_s, jitter = self._boot_s(), self._chance.uniform(0.9, 1.1)
         while True:
-            await asyncio.sleep(self._heartbeat_s * self._chance.uniform(0.9, 1.1))
-            await session.send(self._beat(self.name), lane=None, deadline_s=min(CONTROL_DEADLINE_S, self._heartbeat_s))
+            due_s = sent_s + self._heartbeat_s() * jitter
+            now_s = self._boot_s()
+            if now_s < due_s:
+                await asyncio.sleep(min(TICK_S, due_s - now_s))
+                continue
+            sent_s, jitter = now_s, self._chance.uniform(0.9, 1.1)
+            await session.send(
+                self._beat(self.name), lane=None, deadline_s=min(CONTROL_DEADLINE_S, self._heartbeat_s())
+            )
 
     async def _await_renewal(self) -> NoReturn:
         await self._renewal.wait()
         raise _RenewedError("a fresh connection was asked for")
 
     async def _supervise(self) -> NoReturn:
-        patience_s = MISSED_BEATS * self._heartbeat_s
         while True:
+            patience_s = MISSED_BEATS * self._heartbeat_s()
             last_s = self._watched_from_s if self.answered_s is None else self.answered_s
             late_s = self._boot_s() - last_s
             if late_s >= patience_s:
@@ -205,8 +215,8 @@ class Path:
                     self._on_supervision(self, False)
                 if self._session is not None and self._boot_s() - self.opened_s >= patience_s:
                     self.renew()
-                late_s = 0.0
-            await asyncio.sleep(max(0.05, patience_s - late_s))
+                late_s = 0.0  # look again in a while
+            await asyncio.sleep(min(max(0.05, patience_s - late_s), TICK_S))
 
     def _report(self, reason: BaseException) -> None:
         if isinstance(reason, _RenewedError):

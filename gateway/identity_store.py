@@ -1,0 +1,152 @@
+"""Who the hub is, on its card: the private key, whom it believes, and the id that central gave it.
+
+    state_dir/identity/hub.key        Ed25519 private key, 32 bytes, mode 0600
+    state_dir/identity/trust.bundle   central's root and what it has certified
+    state_dir/identity/hub.json       hub id, central's address and lineage, suite
+
+The folder is written beside its place and moved there in one step, so it is whole or absent.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import stat
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from cloud_sync import signing
+from cloud_sync.errors import WireError
+from cloud_sync.trust import TrustBundle
+from gateway.errors import HubError
+
+FOLDER = "identity"
+_KEY, _TRUST, _FACTS = "hub.key", "trust.bundle", "hub.json"
+Hex16 = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+
+
+class IdentityError(HubError):
+    """There is no identity, or it is damaged. The text says what to do."""
+
+
+class _Facts(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    version: int = 1
+    hub: Hex16
+    central: str
+    lineage: Hex16
+    suite: int
+    enrolled_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Identity:
+    """Everything a hub needs to speak for itself and to know central."""
+
+    hub: bytes
+    key: Ed25519PrivateKey
+    trust: TrustBundle
+    lineage: bytes
+    central: str
+    suite: int
+    enrolled_ms: int
+
+
+def is_enrolled(state_dir: Path) -> bool:
+    """Whether there is an identity (whole or not)."""
+    return (state_dir / FOLDER).exists()
+
+
+def load(state_dir: Path) -> Identity:
+    """Read the identity. Raises IdentityError."""
+    folder = state_dir / FOLDER
+    if not folder.is_dir():
+        raise IdentityError(
+            f"this hub is not enrolled: there is no {folder}. Get a code at central (`vaktpost central code`) and run "
+            "`vaktpost hub enrol --central URL CODE`"
+        )
+    try:
+        raw_key = (folder / _KEY).read_bytes()
+        mode = stat.S_IMODE((folder / _KEY).stat().st_mode)
+        facts = _Facts.model_validate_json((folder / _FACTS).read_bytes())
+        trust = TrustBundle.read((folder / _TRUST).read_bytes())
+        key = Ed25519PrivateKey.from_private_bytes(raw_key)
+    except OSError as error:
+        raise IdentityError(f"the identity cannot be read: {error.strerror}: {error.filename}") from error
+    except (ValidationError, WireError, ValueError) as error:
+        raise IdentityError(
+            f"the identity in {folder} is damaged ({_first_line(error)}). Restore it from a backup, or enrol again "
+            "with --replace"
+        ) from error
+    if mode & 0o077:
+        raise IdentityError(f"{folder / _KEY} can be read by others (mode {mode:o}): chmod 600 it")
+    return Identity(
+        hub=bytes.fromhex(facts.hub),
+        key=key,
+        trust=trust,
+        lineage=bytes.fromhex(facts.lineage),
+        central=facts.central,
+        suite=facts.suite,
+        enrolled_ms=facts.enrolled_ms,
+    )
+
+
+def store(state_dir: Path, identity: Identity, *, is_replaced: bool = False) -> None:
+    """Write the identity, durably and in one step. Raises IdentityError when there is one already."""
+    place = state_dir / FOLDER
+    if place.exists() and not is_replaced:
+        raise IdentityError(f"this hub is enrolled already ({place}); add --replace to give it a new identity")
+    facts = _Facts(
+        hub=identity.hub.hex(),
+        central=identity.central,
+        lineage=identity.lineage.hex(),
+        suite=identity.suite,
+        enrolled_ms=identity.enrolled_ms,
+    )
+    try:
+        state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        fresh = Path(tempfile.mkdtemp(prefix=".identity-", dir=state_dir))
+        try:
+            _write(fresh / _KEY, signing.raw_private(identity.key))
+            _write(fresh / _TRUST, identity.trust.raw)
+            _write(fresh / _FACTS, json.dumps(facts.model_dump(), indent=1).encode() + b"\n")
+            _sync(fresh)
+            if place.exists():
+                old = Path(tempfile.mkdtemp(prefix=".replaced-", dir=state_dir))
+                place.rename(old / FOLDER)
+                fresh.rename(place)
+                shutil.rmtree(old, ignore_errors=True)
+            else:
+                fresh.rename(place)
+            _sync(state_dir)
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
+    except OSError as error:
+        raise IdentityError(f"the identity cannot be written: {error.strerror}: {error.filename}") from error
+
+
+def _write(path: Path, content: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__

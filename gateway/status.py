@@ -1,0 +1,189 @@
+"""How the hub is, as one JSON-able value and as text for a person. No names, no contents of events."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path as FilePath
+from typing import Any
+
+from cloud_sync.identity import Lane
+from gateway.clock import HubClock
+from gateway.drivers_host import HostedDriver
+from gateway.home import Home
+from gateway.journal import FileState, LaneCount, Trouble
+from gateway.paths import Path
+
+STATUS_VERSION = 1
+
+
+def describe_paths(paths: Iterable[Path], now_s: float) -> list[dict[str, Any]]:
+    """Each path to central."""
+    return [
+        {
+            "uplink": path.name,
+            "state": _path_state(path),
+            "answered_s_ago": _ago(path.answered_s, now_s),
+            "down_s": _ago(path.down_since_s, now_s),
+            "round_trip_ms": None if path.round_trip_s is None else round(path.round_trip_s * 1000, 1),
+            "connections": path.session_count,
+            "failures": path.failures,
+            "last_error": path.last_error or None,
+        }
+        for path in paths
+    ]
+
+
+def _path_state(path: Path) -> str:
+    if path.is_lost:
+        return "lost"
+    if not path.is_up:
+        return "down" if path.answered_s is not None or path.failures else "connecting"
+    if path.answered_s is None:
+        return "unanswered"
+    return "up" if path.view().is_answering else "silent"
+
+
+def describe_drivers(hosted: Iterable[HostedDriver], now_s: float) -> list[dict[str, Any]]:
+    """Each driver, with what it tells of itself."""
+    return [
+        {
+            "driver": one.driver.name,
+            "type": one.type_name,
+            "state": one.state.value,
+            "since_s": _ago(one.since_boot_s, now_s),
+            "restarts": one.restarts,
+            "observations": one.observations,
+            "last_error": one.last_error or None,
+            "diagnostics": dict(one.diagnostics),
+        }
+        for one in hosted
+    ]
+
+
+def describe_lanes(
+    counts: Mapping[Lane, LaneCount],
+    taken: Mapping[Lane, int],
+    lost: Mapping[Lane, int],
+    in_memory: Mapping[Lane, int],
+) -> dict[str, dict[str, Any]]:
+    """Each lane: what was taken in this run and what waits for central."""
+    found: dict[str, dict[str, Any]] = {}
+    for lane in Lane:
+        count = counts.get(lane)
+        found[lane.word] = {
+            "taken": taken[lane],
+            "waiting": None if count is None else count.records,
+            "waiting_is_exact": count is not None and count.is_exact,
+            "waiting_bytes": None if count is None else count.size_bytes,
+            "oldest_ms": None if count is None else count.oldest_ms,
+            "in_memory": in_memory.get(lane, 0),
+            "lost": lost[lane],
+        }
+    return found
+
+
+def describe_journal(
+    files: Iterable[FileState], troubles: Iterable[Trouble], *, telemetry_commit_s: float, unstored: int
+) -> dict[str, Any]:
+    """The journal. `loss_window_s` is what a power cut may cost of measurements; alarms have none."""
+    found = list(troubles)
+    return {
+        "state": "trouble" if found or unstored else "good",
+        "loss_window_s": {"alarm": 0, "care": 0, "technical": 0.1, "telemetry": telemetry_commit_s},
+        "alarms_in_memory_only": unstored,
+        "troubles": [{"file": one.file, "what": one.what, "detail": one.detail} for one in found],
+        "files": [
+            {
+                "file": one.name,
+                "is_open": one.is_open,
+                "size_bytes": one.size_bytes,
+                "waiting": one.waiting,
+                "last_commit_ms": one.last_commit_ms,
+                "last_error": one.last_error,
+                "durability": dict(one.durability),
+            }
+            for one in files
+        ],
+    }
+
+
+def describe_clock(clock: HubClock) -> dict[str, Any]:
+    """Whether times can be believed."""
+    offset = clock.central_offset_ms
+    return {
+        "is_trusted": clock.is_trusted,
+        "wall_ms": clock.wall_ms(),
+        "central_offset_ms": None if offset is None else round(offset),
+        "floor_ms": clock.floor_ms,
+    }
+
+
+def describe_home(home: Home) -> dict[str, Any]:
+    """What is shown at home."""
+    view = home.view
+    return {
+        "lamp": view.lamp.value,
+        "alarms": [{"alarm": one.alarm.hex(), "version": one.version, "state": one.word} for one in view.alarms],
+        "not_named_by_central": len(view.unnamed),
+    }
+
+
+def memory_bytes() -> int | None:
+    """Resident memory of this process."""
+    try:
+        pages = int(FilePath("/proc/self/statm").read_text().split()[1])
+    except (OSError, ValueError, IndexError):
+        return None
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def _ago(moment_s: float | None, now_s: float) -> float | None:
+    return None if moment_s is None else round(max(0.0, now_s - moment_s), 1)
+
+
+def render(status: Mapping[str, Any]) -> str:
+    """The status for a person at a terminal."""
+    lines = [
+        f"hub {status['hub']} is running {status['software']} for {_span(status['uptime_s'])}",
+        f"settings {status['config_hash']}",
+        f"lamp at home: {status['home']['lamp']}",
+        "",
+        "paths to central",
+    ]
+    for path in status["paths"]:
+        heard = "never answered" if path["answered_s_ago"] is None else f"answered {_span(path['answered_s_ago'])} ago"
+        trip = "" if path["round_trip_ms"] is None else f", {path['round_trip_ms']:g} ms"
+        why = f", {path['last_error']}" if path["last_error"] and path["state"] != "up" else ""
+        lines.append(f"  {path['uplink']:<16} {path['state']:<10} {heard}{trip}{why}")
+    lines += ["", "drivers"]
+    for driver in status["drivers"]:
+        why = f", {driver['last_error']}" if driver["last_error"] and driver["state"] != "running" else ""
+        lines.append(
+            f"  {driver['driver']:<16} {driver['state']:<12} for {_span(driver['since_s'])}, "
+            f"{driver['observations']} observations, {driver['restarts']} restarts{why}"
+        )
+    lines += ["", f"{'lane':<12}{'taken':>10}{'waiting':>10}{'lost':>8}"]
+    for lane, facts in status["lanes"].items():
+        waiting = "?" if facts["waiting"] is None else f"{'' if facts['waiting_is_exact'] else '~'}{facts['waiting']}"
+        lines.append(f"{lane:<12}{facts['taken']:>10}{waiting:>10}{facts['lost']:>8}")
+    journal, clock = status["journal"], status["clock"]
+    window_s = journal["loss_window_s"]["telemetry"]
+    lines += ["", f"journal: {journal['state']}; a power cut may cost {window_s:g} s of measurements, and no alarms"]
+    lines += [f"  {one['file']}: {one['what']} {one['detail']}".rstrip() for one in journal["troubles"]]
+    if journal["alarms_in_memory_only"]:
+        lines.append(f"  {journal['alarms_in_memory_only']} alarms are in memory only: the card would not take them")
+    offset = clock["central_offset_ms"]
+    apart = "central's time is not known" if offset is None else f"{offset:+d} ms from central"
+    lines.append(f"clock: {'trusted' if clock['is_trusted'] else 'NOT trusted'}, {apart}")
+    return "\n".join(lines)
+
+
+def _span(seconds: float | None) -> str:
+    if seconds is None:
+        return "?"
+    whole = int(seconds)
+    for size, word in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if whole >= 2 * size:
+            return f"{whole // size} {word}"
+    return f"{whole} s"
