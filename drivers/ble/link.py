@@ -7,6 +7,7 @@ import contextlib
 from collections import OrderedDict
 from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
 
 from drivers.ble.adapter import Adapter, AdapterWatch, watch_adapters
@@ -71,6 +72,7 @@ class BluetoothLink:
         self._changed = asyncio.Event()
         self._is_up: bool | None = None
         self._mode: Mode = settings.scan_mode
+        self._scan_number = 0
         self._heard_at_s = 0.0
         self._announced: OrderedDict[str, object] = OrderedDict()
         diagnostics.update(adapter=settings.adapter, scanning=False, scan_mode=None, silent_restarts_in_a_row=0)
@@ -135,7 +137,10 @@ class BluetoothLink:
             await self._until_troubled(watch, adapter.name)
         finally:
             self._diagnostics["scanning"] = False
-            await self._stop(scanner)
+            self._scan_number += 1
+            if watch.is_connected:
+                await self._stop(scanner)
+            # Otherwise there is nobody to tell. bleak keeps the callback and may call it once it has a bus again.
 
     async def _until_troubled(self, watch: AdapterWatch, name: str) -> None:
         idle_since_s: float | None = None
@@ -172,7 +177,7 @@ class BluetoothLink:
         refusals: list[str] = []
         for mode in (self._settings.scan_mode, other):
             scanner = BleakScanner(
-                self._on_advertisement,
+                partial(self._on_advertisement, self._scan_number),
                 scanning_mode=mode,
                 bluez={
                     "adapter": adapter,
@@ -205,7 +210,9 @@ class BluetoothLink:
             async with asyncio.timeout(self._times.call_s):
                 await scanner.stop()
 
-    def _on_advertisement(self, device: BLEDevice, advertisement: AdvertisementData) -> None:
+    def _on_advertisement(self, scan_number: int, device: BLEDevice, advertisement: AdvertisementData) -> None:
+        if scan_number != self._scan_number:
+            return
         self._heard_at_s = self._diagnostics["last_advert_boot_s"] = self._boot_s()
         self._diagnostics["silent_restarts_in_a_row"] = 0
         service_data = advertisement.service_data.get(SERVICE_UUID)
