@@ -7,6 +7,7 @@ life), bulk, and the held stream.
 from __future__ import annotations
 
 import asyncio
+import io
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -22,6 +23,7 @@ from cloud_sync.uplinks.tls import client_context
 
 MAX_ANSWER = MAX_FRAME
 MAX_PROBLEM = 4096
+WHOLE_BODY = 256 * 1024
 QUEUE_LENGTH = 256
 _HEADERS = {"Content-Type": MEDIA_TYPE, "Accept": MEDIA_TYPE}
 
@@ -87,8 +89,11 @@ class HttpsSession:
     async def send(self, frame: bytes, /, *, lane: Lane | None, deadline_s: float) -> None:
         """POST one frame; the answer's frames join those of the stream. A broken connection is not used again."""
         pool = self._urgent if lane is None or lane.is_urgent else self._bulk
+        if pool.closed:
+            raise UplinkError("this path was left")
+        data = frame if len(frame) <= WHOLE_BODY else io.BytesIO(frame)  # in pieces, so that the loop goes on
         try:
-            async with asyncio.timeout(deadline_s), pool.post(FRAMES_PATH, data=frame) as answer:
+            async with asyncio.timeout(deadline_s), pool.post(FRAMES_PATH, data=data) as answer:
                 await _check(answer)
                 body = await answer.content.read(MAX_ANSWER + 1)
                 while len(body) <= MAX_ANSWER and (more := await answer.content.read(MAX_ANSWER)):
