@@ -1,9 +1,69 @@
-"""Which hubs there are, and whether they are heard."""
+"""Which hubs there are: enrolment, names, keys. Whether they are heard is `central.presence`."""
 
 from __future__ import annotations
 
+import difflib
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from central import event_log, feed
+from central.clock import Clock
+from central.errors import NotFoundError
+from central.keys import CentralKeys
+from central.sql import Row, Sql
+from central.store import Priority, Store
+from central.views import SYSTEM, Actor
+from central.wakeup import Wakeup
+from cloud_sync import signing
+from cloud_sync.enrolment import Claim, Grant
+from cloud_sync.errors import ForgedError, MalformedError
+from cloud_sync.identity import Lane, new_id
+from cloud_sync.ranges import SeqRanges
+from cloud_sync.seal import SealSuite
+from cloud_sync.trust import EnrolmentCode
+
+MAX_CACHED = 200_000
+_WORST_FIRST = ("silent", "late", "new", "present")
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolled:
+    """What is needed to verify a hub's frames."""
+
+    id: bytes
+    public_key: Ed25519PublicKey
+    suite: SealSuite
+    is_active: bool
+
+    @property
+    def text(self) -> str:
+        """Sixteen hex digits."""
+        return self.id.hex()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """What is in memory about a hub's signs of life."""
+
+    presence: str
+    presence_ms: int
+    heard_ms: int | None
+    paths: Mapping[str, int]
+    waiting: Mapping[str, int]
+    has_link: bool
+
+
+class Ear(Protocol):
+    """Who knows which hubs are heard."""
+
+    def heard(self, hub: str) -> Heard | None:
+        """None: not known yet."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,21 +86,170 @@ class HubView:
     gaps: Mapping[str, int]  # lane word → records it dropped for want of space
 
 
+_VERIFY = Sql("SELECT public_key, suite, state FROM hub WHERE id = :hub")
+_VIEW_COLUMNS = (
+    "SELECT id, label, state, enrolled_ms, software, config_hash, presence, presence_ms, is_critical FROM hub"
+)
+_ALL = Sql(f"{_VIEW_COLUMNS} ORDER BY label, id")
+_ONE = Sql(f"{_VIEW_COLUMNS} WHERE id = :hub OR label = :hub ORDER BY CASE WHEN id = :hub THEN 0 ELSE 1 END LIMIT 2")
+_NAMES = Sql("SELECT id, label FROM hub")
+_GAPS = Sql("SELECT hub, lane, gaps FROM high_water WHERE gaps <> '[]'")
+_RENAME = Sql("UPDATE hub SET label = :label WHERE id = :hub RETURNING id")
+_CODE = Sql(
+    "INSERT INTO enrolment_code (secret_hash, label, created_ms, expires_ms, created_by)"
+    " VALUES (:secret, :label, :now, :expires, :created_by)"
+)
+_FIND_CODE = Sql("SELECT label, expires_ms, used_ms, hub FROM enrolment_code WHERE secret_hash = :secret")
+_USE_CODE = Sql(
+    "UPDATE enrolment_code SET used_ms = :now, hub = :hub WHERE secret_hash = :secret AND used_ms IS NULL"
+    " AND expires_ms > :now RETURNING label"
+)
+_ENROL = Sql(
+    "INSERT INTO hub (id, label, public_key, suite, enrolled_ms, software, presence_ms)"
+    " VALUES (:id, :label, :public_key, :suite, :now, :software, :now)"
+)
+
+
 class Hubs:
     """The hubs of one central."""
 
+    def __init__(self, store: Store, keys: CentralKeys, clock: Clock, wakeup: Wakeup) -> None:
+        self._store = store
+        self._keys = keys
+        self._clock = clock
+        self._wakeup = wakeup
+        self._enrolled: dict[bytes, Enrolled] = {}
+        self.ear: Ear | None = None
+
+    async def enrolled(self, hub: bytes) -> Enrolled | None:
+        """The hub with this id, or None. Known ones come from memory."""
+        known = self._enrolled.get(hub)
+        if known is not None:
+            return known
+        async with self._store.read() as connection:
+            row = await _VERIFY.one(connection, hub=hub.hex())
+        if row is None:
+            return None
+        known = Enrolled(hub, signing.public_from(bytes(row[0])), SealSuite(row[1]), row[2] == "active")
+        if len(self._enrolled) < MAX_CACHED:
+            self._enrolled[hub] = known
+        return known
+
     async def all(self) -> Sequence[HubView]:
         """Every hub, worst first: silent, late, new, present."""
-        raise NotImplementedError
+        async with self._store.read() as connection:
+            rows = await _ALL.rows(connection)
+            gaps = await _GAPS.rows(connection)
+        views = [self._view(row, gaps) for row in rows]
+        return sorted(views, key=lambda view: (_WORST_FIRST.index(view.presence), view.label, view.id))
 
     async def hub(self, hub_id: str) -> HubView:
         """One hub, by id or by label. Raises NotFoundError with the nearest."""
-        raise NotImplementedError
+        async with self._store.read() as connection:
+            rows = await _ONE.rows(connection, hub=hub_id)
+            if not rows:
+                names = [name for row in await _NAMES.rows(connection) for name in row if name]
+                near = difflib.get_close_matches(hub_id, names, n=1)
+                raise NotFoundError("hub", f"{hub_id!r}; did you mean {near[0]!r}?" if near else repr(hub_id))
+            if len(rows) > 1 and rows[0][0] != hub_id:
+                raise NotFoundError("hub_ambiguous", f"several hubs are called {hub_id!r}: use the id")
+            gaps = await _GAPS.rows(connection)
+        return self._view(rows[0], gaps)
 
-    async def rename(self, hub_id: str, label: str) -> None:
-        """Give it a name that people know it by."""
-        raise NotImplementedError
+    def _view(self, row: Row, gaps: Sequence[Row]) -> HubView:
+        hub, label, state, enrolled_ms, software, config_hash, presence, presence_ms, is_critical = row
+        heard = self.ear.heard(hub) if self.ear else None
+        dropped: dict[str, int] = {}
+        for owner, lane, ranges in gaps:
+            if owner == hub:
+                word = Lane(lane).word
+                dropped[word] = dropped.get(word, 0) + len(SeqRanges(json.loads(ranges)))
+        return HubView(
+            id=hub,
+            label=label,
+            state=state,
+            enrolled_ms=enrolled_ms,
+            software=software,
+            config_hash=config_hash,
+            presence=heard.presence if heard else presence,
+            presence_ms=heard.presence_ms if heard else presence_ms,
+            heard_ms=heard.heard_ms if heard else None,
+            paths=heard.paths if heard else {},
+            waiting=heard.waiting if heard else {},
+            has_link=bool(heard and heard.has_link),
+            is_critical=bool(is_critical),
+            gaps=dropped,
+        )
+
+    async def rename(self, hub_id: str, label: str, actor: Actor = SYSTEM) -> None:
+        """Give it a name that people know it by. Raises NotFoundError."""
+        now = self._clock.now_ms()
+        async with self._store.write(Priority.PEOPLE) as connection:
+            if not await _RENAME.one(connection, hub=hub_id, label=label[:64]):
+                raise NotFoundError("hub", repr(hub_id))
+            await event_log.append(connection, now, "hub_renamed", actor, hub=hub_id, content={"label": label[:64]})
+            await feed.publish(connection, now, "hub", hub_id, "renamed")
+        self._wakeup.wake()
 
     async def new_code(self, label: str, created_by: str, *, valid_hours: float = 72) -> str:
         """A one-time enrolment code for a hub that will carry this label."""
-        raise NotImplementedError
+        code = EnrolmentCode.generate(self._keys.trust.root)
+        now = self._clock.now_ms()
+        async with self._store.write(Priority.PEOPLE) as connection:
+            await _CODE.rows(
+                connection,
+                secret=_digest(code.secret),
+                label=label[:64],
+                now=now,
+                expires=now + int(valid_hours * 3_600_000),
+                created_by=created_by[:32],
+            )
+        return str(code)
+
+    async def enrol(self, blob: bytes) -> bytes:
+        """Answer a claim with a grant. The same key may claim again: its first answer may have been lost.
+
+        Raises ForgedError (reasons "code_unknown", "code_used", "code_expired") or MalformedError ("suite").
+        """
+        claim = Claim.read(blob)
+        suite = self._keys.suite
+        if suite not in claim.suites:
+            raise MalformedError("suite", f"this central seals with {suite.name}")
+        secret, now = _digest(claim.secret), self._clock.now_ms()
+        hub = new_id()
+
+        async with self._store.write(Priority.PEOPLE) as connection:
+            label = await _USE_CODE.value(connection, secret=secret, hub=hub.hex(), now=now)
+            if label is None:
+                hub = await self._again(await _FIND_CODE.one(connection, secret=secret), claim, now)
+            else:
+                await _ENROL.rows(
+                    connection,
+                    id=hub.hex(),
+                    label=label,
+                    public_key=claim.public_key,
+                    suite=int(suite),
+                    now=now,
+                    software=claim.software.replace("\x00", ""),
+                )
+                content = {"label": label, "suite": int(suite)}
+                await event_log.append(connection, now, "hub_enrolled", SYSTEM, hub=hub.hex(), content=content)
+                await feed.publish(connection, now, "hub", hub.hex(), "enrolled")
+        self._wakeup.wake()
+        grant = Grant(hub=hub, public_key=claim.public_key, suite=suite, lineage=self._store.lineage, central_ms=now)
+        return grant.signed(self._keys.sign_id, self._keys.sign)
+
+    async def _again(self, code: Row | None, claim: Claim, now: int) -> bytes:
+        if code is None:
+            raise ForgedError("code_unknown", "this central has not given out such a code")
+        _, expires_ms, used_ms, hub = code
+        if used_ms is None:
+            raise ForgedError("code_expired", f"the code expired {(now - expires_ms) // 60000} minutes ago")
+        owner = await self.enrolled(bytes.fromhex(hub))
+        if owner is None or signing.raw_public(owner.public_key) != claim.public_key:
+            raise ForgedError("code_used", "the code was used by another hub")
+        return owner.id
+
+
+def _digest(secret: bytes) -> str:
+    return hashlib.sha256(b"vaktpost/1/code-secret\x00" + secret).hexdigest()

@@ -141,7 +141,7 @@ event_raw = Table(
     Column("raw", LargeBinary, nullable=False),
 )
 
-# Frames signed by nobody we know. Bounded; kept for people to look at.
+# Frames signed by nobody we know, and what lies in authentic ones without being a record. Bounded; for people.
 quarantine = Table(
     "quarantine",
     metadata,
@@ -149,9 +149,10 @@ quarantine = Table(
     Column("sender", ID16, nullable=False),
     Column("lane", Integer),
     Column("path", String(16), nullable=False),
-    Column("frame", LargeBinary, nullable=False),
+    Column("digest", String(64), nullable=False),  # SHA-256 of the bytes
+    Column("content", LargeBinary, nullable=False),
     Column("received_ms", MS, nullable=False),
-    Index("ix_quarantine_sender", "sender"),
+    Index("ux_quarantine_sender_digest", "sender", "digest", unique=True),
 )
 
 alarm = Table(

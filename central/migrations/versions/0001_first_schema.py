@@ -242,11 +242,12 @@ def upgrade() -> None:
     sa.Column('sender', sa.String(length=16), nullable=False),
     sa.Column('lane', sa.Integer(), nullable=True),
     sa.Column('path', sa.String(length=16), nullable=False),
-    sa.Column('frame', sa.LargeBinary(), nullable=False),
+    sa.Column('digest', sa.String(length=64), nullable=False),
+    sa.Column('content', sa.LargeBinary(), nullable=False),
     sa.Column('received_ms', sa.BigInteger(), nullable=False),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_quarantine'))
     )
-    op.create_index('ix_quarantine_sender', 'quarantine', ['sender'], unique=False)
+    op.create_index('ux_quarantine_sender_digest', 'quarantine', ['sender', 'digest'], unique=True)
     op.create_table('resident',
     sa.Column('pseudonym', sa.String(length=32), nullable=False),
     sa.Column('label', sa.String(length=128), server_default='', nullable=False),

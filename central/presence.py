@@ -1,0 +1,228 @@
+"""Which hubs are heard. Signs of life stay in memory; only a change is written: present, late, silent.
+
+Late after 90 s without any authentic message, silent (a technical alarm) after 10 minutes, sooner for a hub with
+critical residents. Central does not blame hubs for time in which it did not listen itself, and when many fall silent
+together it says so once and suspects itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from central import event_log, feed
+from central.clock import Clock
+from central.errors import NotStoredError
+from central.hubs import Heard
+from central.lifecycle import CENTRAL_KINDS
+from central.links import HubLinks
+from central.raising import HUB, Source, end_condition, raise_technical
+from central.sql import Sql
+from central.store import Priority, Store
+from central.wakeup import Wakeup
+from cloud_sync.hub_messages import Heartbeat
+
+log = structlog.get_logger()
+
+LATE_S = 90.0
+SILENT_S = 600.0
+SILENT_CRITICAL_S = 180.0
+SWEEP_S = 1.0
+STALL_S = 5.0
+MANY = 0.2
+MANY_AT_LEAST = 5
+_BATCH = 20
+
+_LOAD = Sql("SELECT id, presence, presence_ms, is_critical FROM hub WHERE state = 'active'")
+_SAVE = Sql("UPDATE hub SET presence = :presence, presence_ms = :now WHERE id = :hub")
+_REPORTED = Sql(
+    "UPDATE hub SET software = :software, config_hash = :config_hash, epoch = :epoch WHERE id = :hub"
+    " AND (software <> :software OR config_hash <> :config_hash OR epoch IS NULL OR epoch <> :epoch) RETURNING id"
+)
+
+
+@dataclass(slots=True)
+class _Hub:
+    presence: str
+    presence_ms: int
+    heard_s: float | None = None
+    heard_ms: int | None = None
+    is_critical: bool = False
+    is_raised: bool = False
+    epoch: str = ""
+    reported: tuple[str, str] = ("", "")
+    paths: dict[str, int] = field(default_factory=dict)
+    waiting: Mapping[str, int] = field(default_factory=dict)
+
+
+class Presence:
+    """The signs of life of one process."""
+
+    def __init__(self, store: Store, clock: Clock, links: HubLinks, wakeup: Wakeup) -> None:
+        self._store = store
+        self._clock = clock
+        self._links = links
+        self._wakeup = wakeup
+        self._hubs: dict[str, _Hub] = {}
+        self._listening_s = clock.mono_s()
+        self._swept_s = clock.mono_s()
+        self._to_report: dict[str, _Hub] = {}
+        self._is_many = False
+
+    async def load(self) -> None:
+        """What was known when central stopped. The time in between was not listened to and does not count."""
+        async with self._store.read() as connection:
+            rows = await _LOAD.rows(connection)
+        for hub, presence, presence_ms, is_critical in rows:
+            self._hubs[hub] = _Hub(presence, presence_ms, is_critical=bool(is_critical), is_raised=presence == "silent")
+        self._listening_s = self._swept_s = self._clock.mono_s()
+
+    def heard(self, hub: str) -> Heard | None:
+        """What is in memory about one hub."""
+        known = self._hubs.get(hub)
+        if known is None:
+            return None
+        return Heard(
+            presence=known.presence,
+            presence_ms=known.presence_ms,
+            heard_ms=known.heard_ms,
+            paths=dict(known.paths),
+            waiting=dict(known.waiting),
+            has_link=self._links.has_link(hub),
+        )
+
+    def epoch(self, hub: str) -> str:
+        """The run of a hub that was heard last, or nothing."""
+        known = self._hubs.get(hub)
+        return known.epoch if known else ""
+
+    def hear(self, hub: str, epoch: str, path: str) -> None:
+        """An authentic message of any kind came."""
+        known = self._hubs.setdefault(hub, _Hub("new", self._clock.now_ms()))
+        known.heard_s = self._clock.mono_s()
+        known.heard_ms = self._clock.now_ms()
+        known.epoch = epoch
+        known.paths[path] = known.heard_ms
+
+    def hear_beat(self, beat: Heartbeat) -> None:
+        """A sign of life with what the hub says about itself."""
+        hub = beat.sender.hub.hex()
+        known = self._hubs.setdefault(hub, _Hub("new", self._clock.now_ms()))
+        known.waiting = {lane.word: count for lane, count in beat.waiting.items()}
+        reported = (beat.software.replace("\x00", ""), beat.config_hash.replace("\x00", ""))
+        if (known.reported, known.epoch) != (reported, beat.sender.sender_epoch.hex()):
+            known.reported = reported
+            self._to_report[hub] = known
+        self.hear(hub, beat.sender.sender_epoch.hex(), beat.uplink)
+
+    def _due(self, known: _Hub, now_s: float) -> str:
+        if known.heard_s is None and known.presence == "new":
+            return "new"
+        quiet_s = now_s - max(known.heard_s or self._listening_s, self._listening_s)
+        if known.heard_s is not None and known.heard_s >= self._listening_s and quiet_s < LATE_S:
+            return "present"
+        if quiet_s >= (SILENT_CRITICAL_S if known.is_critical else SILENT_S):
+            return "silent"
+        if quiet_s >= LATE_S:
+            return "late" if known.presence != "silent" else "silent"
+        return known.presence
+
+    async def sweep(self) -> None:
+        """Find and write what has changed. Raises NotStoredError; what was not written is found again."""
+        now_s = self._clock.mono_s()
+        if now_s - self._swept_s > STALL_S:
+            self._listening_s = now_s  # we were asleep ourselves
+        self._swept_s = now_s
+        changes = [
+            (hub, due) for hub, known in self._hubs.items() if (due := self._due(known, now_s)) != known.presence
+        ]
+        await self._judge_many(changes)
+        to_raise = [
+            hub for hub, known in self._hubs.items() if known.presence == "silent" and not known.is_raised
+        ] if not self._is_many else []  # fmt: skip
+        for at in range(0, len(changes), _BATCH):
+            await self._write(changes[at : at + _BATCH])
+        for at in range(0, len(to_raise), _BATCH):
+            await self._raise(to_raise[at : at + _BATCH])
+        await self._report()
+
+    async def _judge_many(self, changes: list[tuple[str, str]]) -> None:
+        gone = sum(1 for known in self._hubs.values() if known.presence in {"late", "silent"})
+        gone += sum(1 for hub, due in changes if due == "late" and self._hubs[hub].presence == "present")
+        known = sum(1 for hub in self._hubs.values() if hub.presence != "new")
+        is_many = gone >= MANY_AT_LEAST and gone > MANY * known
+        if is_many == self._is_many:
+            return
+        now = self._clock.now_ms()
+        async with self._store.write(Priority.UPKEEP) as connection:
+            if is_many:
+                source = Source(hub="", happened_ms=now, details=json.dumps({"hubs": gone, "of": known}))
+                await raise_technical(connection, CENTRAL_KINDS["hubs_silent"], source, now)
+            else:
+                await end_condition(connection, "", "", "hubs_silent", now)
+        self._is_many = is_many
+        self._wakeup.wake()
+
+    async def _write(self, changes: list[tuple[str, str]]) -> None:
+        now = self._clock.now_ms()
+
+        async def work(connection: AsyncConnection) -> None:
+            for hub, due in changes:
+                known = self._hubs[hub]
+                await _SAVE.rows(connection, hub=hub, presence=due, now=now)
+                if due == "present" and known.is_raised:
+                    await end_condition(connection, hub, "", "hub_silent", now)
+                if known.presence != "new":
+                    content = {"before": known.presence, "since_ms": known.presence_ms}
+                    await event_log.append(connection, now, f"hub_{due}", HUB, hub=hub, content=content)
+                await feed.publish(connection, now, "hub", hub, due)
+
+        await self._store.transact(Priority.UPKEEP, work)
+        for hub, due in changes:
+            known = self._hubs[hub]
+            known.presence, known.presence_ms = due, now
+            if due == "present":
+                known.is_raised = False
+        self._wakeup.wake()
+
+    async def _raise(self, hubs: list[str]) -> None:
+        now = self._clock.now_ms()
+
+        async def work(connection: AsyncConnection) -> None:
+            for hub in hubs:
+                details = json.dumps({"heard_ms": self._hubs[hub].heard_ms})
+                source = Source(hub=hub, happened_ms=now, details=details)
+                await raise_technical(connection, CENTRAL_KINDS["hub_silent"], source, now)
+
+        await self._store.transact(Priority.UPKEEP, work)
+        for hub in hubs:
+            self._hubs[hub].is_raised = True
+        self._wakeup.wake()
+
+    async def _report(self) -> None:
+        reports, self._to_report = self._to_report, {}
+        batch = list(reports.items())
+        for at in range(0, len(batch), 100):
+            async with self._store.write(Priority.UPKEEP) as connection:
+                for hub, known in batch[at : at + 100]:
+                    software, config_hash = known.reported
+                    changed = await _REPORTED.one(
+                        connection, hub=hub, software=software, config_hash=config_hash, epoch=known.epoch
+                    )
+                    if changed:
+                        await feed.publish(connection, self._clock.now_ms(), "hub", hub, "reported")
+            self._wakeup.wake()
+
+    async def run(self) -> None:
+        """Sweeps once a second, until cancelled."""
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            try:
+                await self.sweep()
+            except NotStoredError as error:
+                log.warning("presence_not_stored", reason=str(error))

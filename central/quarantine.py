@@ -1,0 +1,78 @@
+"""What cannot be attributed is not thrown away: it is set aside for people to look at, within bounds."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from central.clock import Clock
+from central.lifecycle import CENTRAL_KINDS, AlarmKind
+from central.raising import Source, raise_technical
+from central.sql import Sql
+from central.store import Priority, Store
+from central.wakeup import Wakeup
+
+MAX_BYTES = 256 * 1024
+MAX_ROWS = 1000
+MAX_PER_SENDER = 20
+PER_SECOND = 5.0
+BURST = 50.0
+_UNKNOWN = CENTRAL_KINDS["unknown_hub"]
+
+_COUNT = Sql(
+    "SELECT count(*), coalesce(sum(CASE WHEN sender = :sender THEN 1 ELSE 0 END), 0),"
+    " coalesce(sum(CASE WHEN sender = :sender AND digest = :digest THEN 1 ELSE 0 END), 0) FROM quarantine"
+)
+_INSERT = Sql(
+    "INSERT INTO quarantine (sender, lane, path, digest, content, received_ms)"
+    " VALUES (:sender, :lane, :path, :digest, :content, :now) ON CONFLICT DO NOTHING"
+)
+
+
+class Quarantine:
+    """Frames signed by nobody we know, and bytes in authentic envelopes that are no record."""
+
+    def __init__(self, store: Store, clock: Clock, wakeup: Wakeup) -> None:
+        self._store = store
+        self._clock = clock
+        self._wakeup = wakeup
+        self._tokens = BURST
+        self._at_s = clock.mono_s()
+
+    async def keep(self, sender: str, lane: int | None, path: str, content: bytes) -> bool:
+        """Set aside. Returns False when it is there already or there is no room: then nothing needs to be raised."""
+        digest = hashlib.sha256(content).hexdigest()
+        async with self._store.write(Priority.UPKEEP) as connection:
+            total, mine, same = await _COUNT.one(connection, sender=sender, digest=digest) or (0, 0, 0)
+            if same or total >= MAX_ROWS or mine >= MAX_PER_SENDER:
+                return False
+            await _INSERT.rows(
+                connection,
+                sender=sender,
+                lane=lane,
+                path=path,
+                digest=digest,
+                content=content[:MAX_BYTES],
+                now=self._clock.now_ms(),
+            )
+        return True
+
+    async def unknown_hub(self, sender: str, lane: int | None, path: str, frame: bytes) -> None:
+        """An envelope from nobody we know: perhaps a real alarm of a hub that was lost from the database.
+
+        The technical alarm comes at once and is folded per sender; a flood of made-up senders is slowed down.
+        """
+        now_s = self._clock.mono_s()
+        self._tokens = min(BURST, self._tokens + (now_s - self._at_s) * PER_SECOND)
+        self._at_s = now_s
+        if self._tokens < 1:
+            return
+        self._tokens -= 1
+        kept = await self.keep(sender, lane, path, frame)
+        is_urgent = lane in {1, 2}
+        kind = _UNKNOWN if is_urgent else AlarmKind(_UNKNOWN.word, _UNKNOWN.alarm_class, 5)
+        details = json.dumps({"lane": lane, "path": path, "kept": kept})
+        async with self._store.write(Priority.UPKEEP) as connection:
+            now = self._clock.now_ms()
+            await raise_technical(connection, kind, Source(hub=sender, happened_ms=now, details=details), now)
+        self._wakeup.wake()

@@ -1,0 +1,141 @@
+"""Telling the home what became of its alarm: signed replies, within a second of every change.
+
+A change leaves a row in the outbox, in its own transaction. `run` sends the full state of those alarms down every open
+link of the hub and takes the rows away afterwards, so that a crash in between repeats a reply (the version makes that
+harmless) and never loses one. A hub that connects gets a snapshot of all that is open; while alarms are open their
+replies are refreshed well before they expire. A hub without a link gets the snapshot when it comes back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from central.clock import Clock
+from central.errors import NotStoredError
+from central.keys import CentralKeys
+from central.lifecycle import STAGES
+from central.links import HubLinks, Link
+from central.sql import Row, Sql
+from central.store import Priority, Store
+from central.wakeup import Wakeup
+from cloud_sync.central_messages import MAX_EVENTS, MAX_REPLIES, Address, AlarmReply, Reply
+from cloud_sync.identity import EventId, Lane
+
+log = structlog.get_logger()
+
+VALID_MS = 90_000
+REFRESH_S = 30.0
+POLL_S = 1.0
+_PAGE = 200
+
+_COLUMNS = "id, version, handling, dispatch FROM alarm"
+_ONE = Sql(f"SELECT {_COLUMNS} WHERE id = :id")
+_OPEN = Sql(
+    f"SELECT {_COLUMNS} WHERE hub = :hub AND queue = 'personal' AND closed_ms IS NULL ORDER BY rank, raised_ms LIMIT 1000"
+)
+_EVENTS = Sql(
+    """SELECT epoch, lane, seq FROM alarm_event WHERE alarm = :alarm AND role IN ('raised', 'repeat')
+    ORDER BY happened_ms DESC, seq DESC LIMIT :limit"""
+)
+_OUTBOX = Sql("SELECT id, hub, ref FROM outbox WHERE kind = 'reply' AND id > :after ORDER BY id LIMIT :limit")
+_SENT = Sql("DELETE FROM outbox WHERE id = :id")
+_COMMITTED = Sql("UPDATE alarm SET committed_ms = :now WHERE id = :id AND committed_ms IS NULL")
+
+
+class Replies:
+    """What homes are told."""
+
+    def __init__(self, store: Store, keys: CentralKeys, clock: Clock, links: HubLinks, wakeup: Wakeup) -> None:
+        self._store = store
+        self._keys = keys
+        self._clock = clock
+        self._links = links
+        self._wakeup = wakeup
+
+    async def snapshot(self, link: Link) -> None:
+        """Everything that is open at this hub, to a link that has just opened. An empty one says: nothing is."""
+        async with self._store.read() as connection:
+            states = await self._open_at(connection, link.hub)
+        self._send(link, states, is_snapshot=True)
+
+    def _send(self, link: Link, states: Sequence[AlarmReply], *, is_snapshot: bool) -> None:
+        to = Address(hub=link.hub, hub_epoch=link.epoch, central_ms=self._clock.now_ms())
+        # More than fit one message cannot be a snapshot: what it did not name would be taken for closed.
+        is_whole = is_snapshot and len(states) <= MAX_REPLIES
+        for at in range(0, max(1, len(states)), MAX_REPLIES):
+            reply = Reply(to=to, alarms=tuple(states[at : at + MAX_REPLIES]), is_snapshot=is_whole)
+            link.put(reply.pack(self._keys.sign_id, self._keys.sign))
+
+    async def _open_at(self, connection: AsyncConnection, hub: bytes) -> list[AlarmReply]:
+        rows = await _OPEN.rows(connection, hub=hub.hex())
+        return [await self._state(connection, hub, row) for row in rows]
+
+    async def _state(self, connection: AsyncConnection, hub: bytes, row: Row) -> AlarmReply:
+        alarm, version, handling, dispatch = row
+        events = await _EVENTS.rows(connection, alarm=alarm, limit=MAX_EVENTS)
+        stage = STAGES[dispatch if handling == "claimed" and dispatch != "none" else handling]
+        return AlarmReply(
+            alarm=bytes.fromhex(alarm),
+            version=version,
+            state=stage.reply,
+            events=tuple(EventId(hub, bytes.fromhex(epoch), Lane(lane), seq) for epoch, lane, seq in events),
+            valid_until_ms=self._clock.now_ms() + VALID_MS,
+        )
+
+    async def send_due(self) -> int:
+        """Send what the outbox holds. Returns how many rows there were."""
+        count, after = 0, 0
+        while True:
+            async with self._store.read() as connection:
+                rows = await _OUTBOX.rows(connection, after=after, limit=_PAGE)
+                await self._tell(connection, rows)
+            if not rows:
+                return count
+            now = self._clock.now_ms()
+            async with self._store.write(Priority.UPKEEP) as connection:
+                await _COMMITTED.many(connection, [(now, ref) for ref in dict.fromkeys(row[2] for row in rows)])
+                await _SENT.many(connection, [(row[0],) for row in rows])
+            count += len(rows)
+            after = rows[-1][0]
+
+    async def _tell(self, connection: AsyncConnection, rows: Iterable[Row]) -> None:
+        alarms = dict.fromkeys((row[1], row[2]) for row in rows)
+        for hub_text, alarm in alarms:
+            hub = bytes.fromhex(hub_text)
+            links = self._links.of(hub)
+            if not links:
+                continue
+            row = await _ONE.one(connection, id=alarm)
+            if row is None:
+                continue
+            state = await self._state(connection, hub, row)
+            for link in links:
+                self._send(link, [state], is_snapshot=False)
+
+    async def refresh(self) -> None:
+        """Tell every reachable home again before what it was told expires."""
+        for hub in self._links.hubs():
+            async with self._store.read() as connection:
+                states = await self._open_at(connection, hub)
+            if states:
+                for link in self._links.of(hub):
+                    self._send(link, states, is_snapshot=False)
+
+    async def run(self) -> None:
+        """Sends and refreshes, until cancelled."""
+        refresh_at_s = self._clock.mono_s() + REFRESH_S
+        while True:
+            seen = self._wakeup.count
+            try:
+                await self.send_due()
+                if self._clock.mono_s() >= refresh_at_s:
+                    refresh_at_s = self._clock.mono_s() + REFRESH_S
+                    await self.refresh()
+            except NotStoredError as error:
+                log.warning("replies_not_sent", reason=str(error))
+                await asyncio.sleep(POLL_S)
+            await self._wakeup.wait(seen, POLL_S)

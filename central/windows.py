@@ -1,0 +1,76 @@
+"""Which messages of which run of a hub were seen: the replay windows, in memory and in the database.
+
+An envelope's window is written with its records. Signs of life are written together every few seconds: after a crash
+of central the last of them could be played again, and would say no more than that a hub lives.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from central.clock import Clock
+from central.sql import Sql
+from central.store import Priority, Store
+from cloud_sync.frames import ReplayWindow
+
+MAX_CACHED = 20_000
+Key = tuple[str, str]
+
+_LOAD = Sql('SELECT "window" FROM sender_window WHERE hub = :hub AND epoch = :epoch')
+_SAVE = Sql(
+    """INSERT INTO sender_window (hub, epoch, "window", updated_ms) VALUES (:hub, :epoch, :bits, :now)
+    ON CONFLICT (hub, epoch) DO UPDATE SET "window" = excluded."window", updated_ms = excluded.updated_ms"""
+)
+
+
+class Windows:
+    """The windows of one process."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._cache: OrderedDict[Key, ReplayWindow] = OrderedDict()
+        self._dirty: set[Key] = set()
+
+    async def accept(self, hub: str, epoch: str, number: int) -> bool:
+        """Whether this message is new; remembers it."""
+        key = (hub, epoch)
+        window = self._cache.get(key)
+        if window is None:
+            async with self._store.read() as connection:
+                stored = await _LOAD.value(connection, hub=hub, epoch=epoch)
+            window = self._cache.setdefault(key, ReplayWindow.from_bytes(stored) if stored else ReplayWindow())
+            await self._evict()
+        self._cache.move_to_end(key)
+        is_new = window.accept(number)
+        if is_new:
+            self._dirty.add(key)
+        return is_new
+
+    async def save(self, connection: AsyncConnection, hub: str, epoch: str) -> None:
+        """Write one window in the caller's transaction."""
+        window = self._cache.get((hub, epoch))
+        if window is not None:
+            await _SAVE.rows(connection, hub=hub, epoch=epoch, bits=window.to_bytes(), now=self._clock.now_ms())
+
+    async def flush(self) -> None:
+        """Write all windows that changed, a few hundred per transaction."""
+        while self._dirty:
+            batch = [self._dirty.pop() for _ in range(min(200, len(self._dirty)))]
+            now = self._clock.now_ms()
+            rows = [(hub, epoch, self._cache[hub, epoch].to_bytes(), now) for hub, epoch in batch]
+            try:
+                async with self._store.write(Priority.UPKEEP) as connection:
+                    await _SAVE.many(connection, rows)
+            except BaseException:
+                self._dirty.update(batch)
+                raise
+
+    async def _evict(self) -> None:
+        if len(self._cache) > MAX_CACHED:
+            await self.flush()
+            for key in list(self._cache)[: MAX_CACHED // 10]:
+                if key not in self._dirty:
+                    del self._cache[key]
