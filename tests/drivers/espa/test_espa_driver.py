@@ -169,15 +169,10 @@ async def test_a_panel_that_does_not_wait_for_the_answer_gets_it_with_its_repeat
 async def test_a_hub_that_takes_nothing_leaves_the_calls_with_the_panel(
     panel: EspaPanel, make_driver: MakeDriver
 ) -> None:
-    hub = BareHub(make_driver(panel, confirm_timeout_s=0.1))
-    async with hub.driver.open(hub.context):
-        async with asyncio.TaskGroup() as sending:
-            for number in range(QUEUE_LIMIT):
-                call = PanelCall(text=f"ANROP ROM {number}")
-                panel.faults.is_impatient = True
-                sending.create_task(one_offer(panel, call))
-        panel.faults.is_impatient = False
-        await panel.babble(b"\x04")
+    hub = BareHub(make_driver(panel, confirm_timeout_s=10))
+    async with hub.driver.open(hub.context), asyncio.timeout(5):
+        for number in range(QUEUE_LIMIT):
+            await one_offer(panel, PanelCall(text=f"ANROP ROM {number}"))
         pressing = asyncio.create_task(panel.press("call", room="999"))
         await panel.until(lambda: ("hub", b"1\x15") in panel.talk)
         pressing.cancel()
@@ -348,6 +343,21 @@ async def test_a_silent_panel_is_told_once_and_its_return_once(panel: EspaPanel,
         assert (await hub.next()).value is True
     assert hub.values(Fact.LINK) == [True, False, True]
     assert hub.failures == []
+
+
+async def test_a_line_that_was_back_before_anybody_asked_was_never_down(
+    panel: EspaPanel, make_driver: MakeDriver
+) -> None:
+    hub = BareHub(make_driver(panel))
+    async with hub.driver.open(hub.context) as observations:
+        assert (await anext(observations)).value is True
+        await panel.hang_up()
+        await asyncio.sleep(0.05)
+        await panel.plug_in()
+        polls = panel.polls_answered
+        await panel.until(lambda: panel.polls_answered > polls)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(anext(observations), 0.05)
 
 
 async def test_a_panel_that_polls_another_station_is_no_panel_of_ours(
