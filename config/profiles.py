@@ -21,6 +21,9 @@ HOUR_S = 3600.0
 BATTERY_HYSTERESIS_PCT = 10
 """A battery counts as good again this far above the level at which it counted as low."""
 
+_REPEAT_S = 900.0
+_REPEAT_SUPERVISION_S = 12 * HOUR_S
+
 _BACK = {
     "battery_low": "battery_ok",
     "device_missing": "device_back",
@@ -49,7 +52,7 @@ class Meaning:
     when: bool = True
     delay_s: float = 0.0
     hours: Hours | None = None
-    repeat_after_s: float = 900.0
+    repeat_after_s: float
 
     @property
     def back(self) -> Kind | None:
@@ -107,6 +110,7 @@ def means(word: str, *, when: bool = True, lane: Lane | None = None, action: Loc
         lane=kind.lane if lane is None else lane,
         action=_ACTIONS.get(kind.alarm_class, LocalAction.NONE) if action is None else action,
         when=when,
+        repeat_after_s=_REPEAT_S if kind.alarm_class <= AlarmClass.SAFETY else _REPEAT_SUPERVISION_S,
     )
 
 
