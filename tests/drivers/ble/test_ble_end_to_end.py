@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import structlog
 
 from drivers.ble import PLUGIN
 from drivers.ble.driver import BleDriver
@@ -30,6 +32,12 @@ PENDANT = "A4:C1:38:00:00:01"
 DOOR = "A4:C1:38:00:00:02"
 SMOKE = "A4:C1:38:00:00:03"
 KEY = bytes.fromhex("231d39c1d7cc1ab1aee224cd096db932")
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not holds():
+            await asyncio.sleep(0.005)
 
 
 async def test_a_press_repeated_six_times_on_the_air_is_told_once(bluez: FakeBlueZ, listen: Listen) -> None:
@@ -231,17 +239,52 @@ async def test_a_bluetoothd_that_ends_and_starts_again_is_told_once_each_way(blu
 async def test_a_bus_that_is_killed_and_started_again_is_told_once_each_way(
     bus: PrivateBus, bluez: FakeBlueZ, listen: Listen
 ) -> None:
-    hub = await listen(("pendant", PENDANT, None))
-    await hub.until_fact(Fact.LINK, value=True)
+    with structlog.testing.capture_logs() as logged:
+        hub = await listen(("pendant", PENDANT, None))
+        await hub.until_fact(Fact.LINK, value=True)
+        await bus.kill()
+        assert (await hub.until_fact(Fact.LINK, value=False)).details["reason"] == "no_bus"
+        await until(lambda: sum(each["event"] == "ble_bus_lost" for each in logged) >= 3)
+        await bus.start()
+        await bluez.come_back()
+        await hub.until_fact(Fact.LINK, value=True)
+        await bluez.until_scanning()
+        await SimulatedPendant(PENDANT, repeats=1).press(bluez)
+        await hub.until_fact(Fact.BUTTON)
+    assert hub.count(Fact.LINK) == 3
+    turns = [each["event"] for each in logged if each["log_level"] in {"info", "warning"}]
+    assert turns == ["ble_link_up", "ble_link_down", "ble_link_up"]
+
+
+async def test_a_driver_that_was_closed_while_there_was_no_bus_hears_nothing_of_the_next(
+    bus: PrivateBus, bluez: FakeBlueZ, listen: Listen
+) -> None:
+    gone = await listen(("pendant", PENDANT, None))
+    await gone.until_fact(Fact.LINK, value=True)
     await bus.kill()
-    assert (await hub.until_fact(Fact.LINK, value=False)).details["reason"] == "no_bus"
+    await gone.until_fact(Fact.LINK, value=False)
+    await gone.close()
     await bus.start()
     await bluez.come_back()
+    hub = await listen(("pendant", PENDANT, None))
     await hub.until_fact(Fact.LINK, value=True)
+    await SimulatedPendant(PENDANT, repeats=1).press(bluez)
+    await hub.until_fact(Fact.BUTTON)
+    assert gone.diagnostics["last_advert_boot_s"] is None
+
+
+async def test_a_driver_that_is_opened_again_does_not_tell_again_that_its_radio_is_there(
+    bluez: FakeBlueZ, listen: Listen
+) -> None:
+    hub = await listen(("pendant", PENDANT, None))
+    await hub.until_fact(Fact.LINK, value=True)
+    await hub.close()
+    await bluez.until_idle()
+    hub = await listen(driver=hub.driver)
     await bluez.until_scanning()
     await SimulatedPendant(PENDANT, repeats=1).press(bluez)
     await hub.until_fact(Fact.BUTTON)
-    assert hub.count(Fact.LINK) == 3
+    assert hub.count(Fact.LINK) == 0
 
 
 async def test_a_hub_that_starts_before_bluetooth_is_there_says_so_and_waits(bus: PrivateBus, listen: Listen) -> None:

@@ -161,6 +161,32 @@ def test_an_alarm_with_a_counter_that_went_back_raises_as_suspect_and_counts_fro
     assert not pressed.is_replay_suspect, "the counter that was adopted outlives a restart"
 
 
+def test_an_adopted_counter_outlives_a_restart_that_follows_at_once() -> None:
+    ear, pendant = Ear(KEY), SimulatedPendant(MAC, KEY, counter=1000)
+    ear.hear(pendant.press_data())
+    assert len(ear.memory) == 2, "the press and the battery are committed each in their own order"
+    pendant.change_battery()
+    assert ear.presses(pendant.press_data(), after_s=3600.0)[0].is_replay_suspect
+    ear.restart()
+    assert not ear.presses(pendant.press_data(), after_s=3600.0)[0].is_replay_suspect
+
+
+def test_a_press_right_after_a_new_battery_is_told_although_it_looks_like_the_one_before() -> None:
+    ear, pendant = Ear(KEY), SimulatedPendant(MAC, KEY, counter=1000)
+    assert len(ear.presses(pendant.press_data())) == 1
+    pendant.change_battery()
+    assert [each.is_replay_suspect for each in ear.presses(pendant.press_data(), after_s=2.0)] == [True]
+
+
+def test_a_door_that_still_stands_open_after_a_new_battery_is_told_again() -> None:
+    ear, door = Ear(KEY), SimulatedDoor(MAC, KEY, counter=1000)
+    ear.hear(_door(door, is_open=True))
+    door.change_battery()
+    (suspect,) = ear.hear(_door(door, is_open=True), after_s=100.0)
+    assert (suspect.fact, suspect.value, suspect.is_replay_suspect) == (Fact.DOOR, True, True)
+    assert ear.hear(_door(door, is_open=False), after_s=1.0)[0].value is False, "and it is believed from there"
+
+
 def test_what_is_no_alarm_is_refused_with_a_counter_that_went_back() -> None:
     ear, door = Ear(KEY), SimulatedDoor(MAC, KEY)
     closed = _door(door, is_open=False)
