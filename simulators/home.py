@@ -162,6 +162,7 @@ class Home:
                 "word": self.lamp.word(now),
                 "colour": self.lamp.colour(now),
                 "is_lit": self.lamp.is_lit(),
+                "since_boot_s": self.lamp.since(),
                 "lit": [colour for colour, pin in plans.LAMP_PINS.items() if outputs.get(pin)],
             },
             "buzzer": bool(outputs.get(plans.BUZZER_PIN)),

@@ -47,6 +47,18 @@ class LampWatch:
         last = self._changes[-1] if self._changes else None
         return last.colour if last is not None and now_s - last.at_s < MEMORY_S else None
 
+    def since(self) -> float | None:
+        """When the colour that shines now came on after another or after darkness; blinking starts nothing anew."""
+        if not self._changes:
+            return None
+        colour, since = self._changes[-1].colour, self._changes[-1].at_s
+        before = since
+        for change in reversed(self._changes):
+            if change.colour != colour or before - change.at_s > MEMORY_S:
+                break
+            since = before = change.at_s
+        return since
+
     def is_lit(self) -> bool:
         """Whether any colour shines at this very moment."""
         return bool(self._lit)

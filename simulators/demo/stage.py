@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gateway.control import ask
+from gateway.errors import HubError
 from simulators import control, plans
 from simulators.demo.program import Program, ProgramError, run, vaktpost
 from simulators.home import PANEL_LINK, SOCKET, has_dbus
@@ -146,9 +148,9 @@ class Stage:
             return False
         try:
             status = await self.hub_status()
-        except ProgramError:
+        except HubError:
             return False
-        return any(uplink.get("is_up") for uplink in status.get("uplinks", {}).values())
+        return any(path["state"] == "up" for path in status["paths"])
 
     async def _until(self, is_so: Callable[[], Any], program: Program, complaint: str) -> None:
         try:
@@ -170,10 +172,8 @@ class Stage:
         return answer
 
     async def hub_status(self) -> dict[str, Any]:
-        """What the hub says of itself."""
-        text = await run("hub status", vaktpost("hub", "status", "--config", str(self.hub_config), "--json"))
-        answer: dict[str, Any] = json.loads(text)
-        return answer
+        """What the hub says of itself. Raises HubError when it does not run."""
+        return dict(await asyncio.to_thread(ask, self.folder / "home" / "state", {"ask": "status"}))
 
     async def home_act(self, **request: Any) -> dict[str, Any]:
         """Do something in the home."""
