@@ -1,12 +1,54 @@
-"""Asking a hub to do something, and waiting for its answer."""
+"""Asking a hub to do something, and waiting for its answer.
+
+A command names the hub's running epoch and a number that rises within it, and expires after 60 seconds: a hub does it
+at most once and never late. It goes down every open link; the parts of the answer come up by any path. No answer is an
+answer of its own, and is never shown as good.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from central import event_log, feed
+from central.clock import Clock
+from central.errors import ActionError, NotFoundError
+from central.keys import CentralKeys
+from central.links import HubLinks
+from central.presence import Presence
+from central.sql import Sql
+from central.store import Priority, Store
 from central.views import Actor
+from central.wakeup import Wakeup
+from cloud_sync.central_messages import COMMAND_LIFE_MS, Address, Command
+from cloud_sync.hub_messages import CommandResult
+from cloud_sync.identity import new_id
+
+HEALTH_CHECK = "health-check"
+MAX_WAITING = 200
+MAX_PARTS = 64
+
+_HUB = Sql("SELECT epoch FROM hub WHERE id = :hub")
+_NUMBER = Sql("SELECT coalesce(max(number), 0) + 1 FROM command WHERE hub = :hub AND epoch = :epoch")
+_INSERT = Sql(
+    """INSERT INTO command (id, hub, epoch, number, name, arguments, actor, created_ms, expires_ms, state)
+    VALUES (:id, :hub, :epoch, :number, :name, :arguments, :actor, :now, :expires, :state)"""
+)
+_DONE = Sql("UPDATE command SET state = :state, answered_ms = :answered, result = :result WHERE id = :id")
+_CHECK = Sql("INSERT INTO health_check (id, hub, actor, asked_ms, state) VALUES (:id, :hub, :actor, :now, 'waiting')")
+_CHECKED = Sql("UPDATE health_check SET state = :state, answered_ms = :answered, result = :result WHERE id = :id")
+_CHECKS = Sql(
+    """SELECT id, hub, actor, state, asked_ms, answered_ms, result FROM health_check WHERE hub = :hub
+    ORDER BY asked_ms DESC LIMIT :limit"""
+)
+_LOST = Sql("UPDATE health_check SET state = 'no_answer' WHERE state = 'waiting'")
+_LOST_COMMANDS = Sql("UPDATE command SET state = 'no_answer' WHERE state = 'sent'")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,19 +77,198 @@ class HealthCheck:
     result: Mapping[str, Any] | None
 
 
+@dataclass(slots=True)
+class _Waiting:
+    hub: bytes
+    epoch: bytes
+    done: asyncio.Event = field(default_factory=asyncio.Event)
+    parts: dict[int, Any] = field(default_factory=dict)
+    last: int | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        return self.last is not None and all(part in self.parts for part in range(self.last + 1))
+
+
 class Commands:
     """The commands of one central."""
+
+    def __init__(
+        self, store: Store, keys: CentralKeys, clock: Clock, links: HubLinks, presence: Presence, wakeup: Wakeup
+    ) -> None:
+        self._store = store
+        self._keys = keys
+        self._clock = clock
+        self._links = links
+        self._presence = presence
+        self._wakeup = wakeup
+        self._waiting: dict[bytes, _Waiting] = {}
+
+    async def load(self) -> None:
+        """What an earlier run of central still waited for will not be answered to this one."""
+        async with self._store.write(Priority.UPKEEP) as connection:
+            await _LOST.rows(connection)
+            await _LOST_COMMANDS.rows(connection)
 
     async def ask(
         self, hub: str, name: str, arguments: Mapping[str, Any], actor: Actor, *, timeout_s: float = 30.0
     ) -> Answer:
-        """Send to all open links of the hub's newest run and wait. Raises NotFoundError for an unknown hub."""
-        raise NotImplementedError
+        """Send to all open links of the hub's newest run and wait.
+
+        Raises NotFoundError for an unknown hub, ActionError when too much is being asked at once.
+        """
+        return await self._ask(new_id(), hub, name, arguments, actor, timeout_s)
+
+    async def _ask(
+        self, command_id: bytes, hub: str, name: str, arguments: Mapping[str, Any], actor: Actor, timeout_s: float
+    ) -> Answer:
+        if len(self._waiting) >= MAX_WAITING:
+            raise ActionError("busy", "too many commands are waiting for an answer; try again in a minute")
+        try:
+            bytes.fromhex(hub)
+        except ValueError:
+            raise NotFoundError("hub", repr(hub)) from None
+        asked_ms = self._clock.now_ms()
+        links = self._links.of(bytes.fromhex(hub))
+        epoch = self._presence.epoch(hub) or (links[-1].epoch.hex() if links else "")
+        links = [link for link in links if link.epoch.hex() == epoch]
+        command = Command(
+            to=Address(hub=bytes.fromhex(hub), hub_epoch=bytes.fromhex(epoch), central_ms=asked_ms),
+            command=command_id,
+            number=0,
+            expires_ms=asked_ms + COMMAND_LIFE_MS,
+            name=name,
+            arguments=arguments,
+        )
+        number = await self._store.transact(
+            Priority.PEOPLE, lambda connection: self._record(connection, command, actor, has_link=bool(links))
+        )
+        self._wakeup.wake()
+        if not links:
+            return Answer(id=command_id.hex(), hub=hub, name=name, state="no_link", asked_ms=asked_ms)
+        waiting = self._waiting[command_id] = _Waiting(command.to.hub, command.to.hub_epoch)
+        try:
+            frame = replace(command, number=number).pack(self._keys.sign_id, self._keys.sign)
+            for link in links:
+                link.put(frame)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(timeout_s, COMMAND_LIFE_MS / 1000)):
+                    await waiting.done.wait()
+        finally:
+            del self._waiting[command_id]
+        is_answered = waiting.is_whole
+        answer = Answer(
+            id=command_id.hex(),
+            hub=hub,
+            name=name,
+            state="answered" if is_answered else "no_answer",
+            asked_ms=asked_ms,
+            answered_ms=self._clock.now_ms() if is_answered else None,
+            result=_merged([waiting.parts[part] for part in sorted(waiting.parts)]) if is_answered else None,
+        )
+        async with self._store.write(Priority.PEOPLE) as connection:
+            await _DONE.rows(
+                connection,
+                id=answer.id,
+                state=answer.state,
+                answered=answer.answered_ms,
+                result=None if answer.result is None else json.dumps(answer.result, default=str),
+            )
+        return answer
+
+    async def _record(self, connection: AsyncConnection, command: Command, actor: Actor, *, has_link: bool) -> int:
+        hub, epoch, now = command.to.hub.hex(), command.to.hub_epoch.hex(), command.to.central_ms
+        if await _HUB.one(connection, hub=hub) is None:
+            raise NotFoundError("hub", repr(hub))
+        number = await _NUMBER.value(connection, hub=hub, epoch=epoch)
+        await _INSERT.rows(
+            connection,
+            id=command.command.hex(),
+            hub=hub,
+            epoch=epoch,
+            number=number,
+            name=command.name,
+            arguments=json.dumps(dict(command.arguments)),
+            actor=actor.id,
+            now=now,
+            expires=command.expires_ms,
+            state="sent" if has_link else "no_link",
+        )
+        content = {"command": command.name, "has_link": has_link}
+        await event_log.append(connection, now, "command_sent", actor, hub=hub, content=content)
+        return int(number)
+
+    async def result(self, message: CommandResult, content: Any) -> None:
+        """One part of an answer, opened. What nobody waits for is let go."""
+        waiting = self._waiting.get(message.command)
+        sender = message.sender
+        if waiting is None or (sender.hub, sender.sender_epoch) != (waiting.hub, waiting.epoch):
+            return
+        if message.part < MAX_PARTS:
+            waiting.parts[message.part] = content
+        if message.is_last:
+            waiting.last = message.part
+        if waiting.is_whole:
+            waiting.done.set()
 
     async def check(self, hub: str, actor: Actor, *, timeout_s: float = 30.0) -> HealthCheck:
         """Run the hub's health check and keep the result."""
-        raise NotImplementedError
+        command_id, now = new_id(), self._clock.now_ms()
+        async with self._store.write(Priority.PEOPLE) as connection:
+            if await _HUB.one(connection, hub=hub) is None:
+                raise NotFoundError("hub", repr(hub))
+            await _CHECK.rows(connection, id=command_id.hex(), hub=hub, actor=actor.id, now=now)
+            await feed.publish(connection, now, "check", hub, "asked")
+        self._wakeup.wake()
+        answer = await self._ask(command_id, hub, HEALTH_CHECK, {}, actor, timeout_s)
+        result = answer.result if isinstance(answer.result, dict) else None
+        state = "no_answer" if answer.state == "answered" and result is None else answer.state
+        async with self._store.write(Priority.PEOPLE) as connection:
+            await _CHECKED.rows(
+                connection,
+                id=answer.id,
+                state=state,
+                answered=answer.answered_ms,
+                result=None if result is None else json.dumps(result, default=str),
+            )
+            await feed.publish(connection, self._clock.now_ms(), "check", hub, state)
+        self._wakeup.wake()
+        return HealthCheck(
+            id=answer.id,
+            hub=hub,
+            actor=actor.id,
+            state=state,
+            asked_ms=now,
+            answered_ms=answer.answered_ms,
+            result=result,
+        )
 
     async def checks(self, hub: str, *, limit: int = 20) -> Sequence[HealthCheck]:
         """Health checks of a hub, newest first."""
-        raise NotImplementedError
+        async with self._store.read() as connection:
+            rows = await _CHECKS.rows(connection, hub=hub, limit=limit)
+        return [
+            HealthCheck(
+                id=check,
+                hub=owner,
+                actor=actor,
+                state=state,
+                asked_ms=asked_ms,
+                answered_ms=answered_ms,
+                result=None if result is None else json.loads(result),
+            )
+            for check, owner, actor, state, asked_ms, answered_ms, result in rows
+        ]
+
+
+def _merged(parts: list[Any]) -> Any:
+    """One answer of its parts: maps are laid over one another, their lists one after the other."""
+    if len(parts) == 1:
+        return parts[0]
+    if not all(isinstance(part, dict) for part in parts):
+        return parts
+    whole: dict[Any, Any] = {}
+    for part in parts:
+        for key, value in part.items():
+            whole[key] = whole[key] + value if isinstance(value, list) and isinstance(whole.get(key), list) else value
+    return whole

@@ -31,7 +31,7 @@ from central.wakeup import Wakeup
 from central.windows import Windows
 from cloud_sync.central_messages import Address, Receipt
 from cloud_sync.errors import WireError
-from cloud_sync.hub_messages import MAX_RECORDS, Envelope
+from cloud_sync.hub_messages import MAX_RECORDS, Envelope, Heartbeat
 from cloud_sync.identity import Lane
 from cloud_sync.ranges import MAX_RANGES, SeqRanges
 from cloud_sync.record import parse_record
@@ -121,6 +121,19 @@ class Ingest:
         if has_new_header and epoch is not None and await self._open_what_waited(envelope, hub, epoch):
             marks = await self._marks(envelope)
         return self._receipt(envelope, marks, wants_header=epoch is None)
+
+    async def learn(self, hub: Enrolled, beat: Heartbeat) -> None:
+        """Keep the header that came with a sign of life, and open what waited for it."""
+        offered = [beat.epoch_header] if beat.epoch_header is not None else []
+        epoch, _ = await self._epochs.find(hub, beat.sender.sender_epoch, offered)
+        if epoch is None or epoch.is_stored:
+            return
+        now = self._clock.now_ms()
+        await self._store.transact(Priority.UPKEEP, lambda connection: self._epochs.store(connection, epoch, now))
+        epoch.is_stored = True
+        self._wakeup.wake()
+        empty = Envelope(sender=beat.sender, epoch=beat.sender.sender_epoch, lane=Lane.TELEMETRY, records=())
+        await self._open_what_waited(empty, hub, epoch)
 
     async def receipt_again(self, envelope: Envelope) -> bytes:
         """What is stored now, for a message that was seen before (a broker may deliver twice)."""

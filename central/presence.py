@@ -37,6 +37,7 @@ STALL_S = 5.0
 MANY = 0.2
 MANY_AT_LEAST = 5
 _BATCH = 20
+MAX_PATHS = 16
 
 _LOAD = Sql("SELECT id, presence, presence_ms, is_critical FROM hub WHERE state = 'active'")
 _SAVE = Sql("UPDATE hub SET presence = :presence, presence_ms = :now WHERE id = :hub")
@@ -101,13 +102,12 @@ class Presence:
         known = self._hubs.get(hub)
         return known.epoch if known else ""
 
-    def hear(self, hub: str, epoch: str, path: str) -> None:
+    def hear(self, hub: str, epoch: str) -> None:
         """An authentic message of any kind came."""
         known = self._hubs.setdefault(hub, _Hub("new", self._clock.now_ms()))
         known.heard_s = self._clock.mono_s()
         known.heard_ms = self._clock.now_ms()
         known.epoch = epoch
-        known.paths[path] = known.heard_ms
 
     def hear_beat(self, beat: Heartbeat) -> None:
         """A sign of life with what the hub says about itself."""
@@ -118,7 +118,9 @@ class Presence:
         if (known.reported, known.epoch) != (reported, beat.sender.sender_epoch.hex()):
             known.reported = reported
             self._to_report[hub] = known
-        self.hear(hub, beat.sender.sender_epoch.hex(), beat.uplink)
+        self.hear(hub, beat.sender.sender_epoch.hex())
+        if beat.uplink in known.paths or len(known.paths) < MAX_PATHS:
+            known.paths[beat.uplink] = self._clock.now_ms()
 
     def _due(self, known: _Hub, now_s: float) -> str:
         if known.heard_s is None and known.presence == "new":

@@ -35,7 +35,8 @@ _PAGE = 200
 _COLUMNS = "id, version, handling, dispatch FROM alarm"
 _ONE = Sql(f"SELECT {_COLUMNS} WHERE id = :id")
 _OPEN = Sql(
-    f"SELECT {_COLUMNS} WHERE hub = :hub AND queue = 'personal' AND closed_ms IS NULL ORDER BY rank, raised_ms LIMIT 1000"
+    f"SELECT {_COLUMNS} WHERE hub = :hub AND queue = 'personal' AND closed_ms IS NULL"
+    " ORDER BY rank, raised_ms LIMIT 1000"
 )
 _EVENTS = Sql(
     """SELECT epoch, lane, seq FROM alarm_event WHERE alarm = :alarm AND role IN ('raised', 'repeat')

@@ -206,6 +206,12 @@ alarm = Table(
           postgresql_where=text("closed_ms IS NULL")),
     Index("ix_alarm_open", "queue", "rank", "raised_ms", sqlite_where=text("closed_ms IS NULL"),
           postgresql_where=text("closed_ms IS NULL")),
+    Index(
+        "ix_alarm_open_lease_until_ms",
+        "lease_until_ms",
+        sqlite_where=text("closed_ms IS NULL"),
+        postgresql_where=text("closed_ms IS NULL"),
+    ),
     Index("ix_alarm_hub_raised_ms", "hub", "raised_ms"),
     Index("ix_alarm_closed_ms", "closed_ms"),
     Index("ix_alarm_fold_key_closed_ms", "fold_key", "closed_ms"),

@@ -67,6 +67,7 @@ def upgrade() -> None:
     op.create_index('ix_alarm_fold_key_closed_ms', 'alarm', ['fold_key', 'closed_ms'], unique=False)
     op.create_index('ix_alarm_hub_raised_ms', 'alarm', ['hub', 'raised_ms'], unique=False)
     op.create_index('ix_alarm_open', 'alarm', ['queue', 'rank', 'raised_ms'], unique=False, sqlite_where=sa.text('closed_ms IS NULL'), postgresql_where=sa.text('closed_ms IS NULL'))
+    op.create_index('ix_alarm_open_lease_until_ms', 'alarm', ['lease_until_ms'], unique=False, sqlite_where=sa.text('closed_ms IS NULL'), postgresql_where=sa.text('closed_ms IS NULL'))
     op.create_index('ux_alarm_open_fold_key', 'alarm', ['fold_key'], unique=True, sqlite_where=sa.text('closed_ms IS NULL'), postgresql_where=sa.text('closed_ms IS NULL'))
     op.create_table('alarm_event',
     sa.Column('hub', sa.String(length=16), nullable=False),

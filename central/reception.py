@@ -1,0 +1,214 @@
+"""The front door for frames, whichever path they came by: who is it, is it authentic, is it new, what does it want.
+
+Refusals are WireErrors with a reason, NotStoredError when central itself cannot, BusyError when a hub sends too much.
+Nothing of a frame is believed, and nothing but counters and the bounded quarantine is written, before the signature of
+an enrolled hub has been verified over it.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+
+from central.clock import Clock
+from central.commands import Commands
+from central.epochs import EpochBook
+from central.errors import NotStoredError
+from central.home import HomeReports
+from central.hubs import Enrolled, Hubs
+from central.ingest import Ingest
+from central.keys import CentralKeys
+from central.metrics import Metrics
+from central.presence import Presence
+from central.quarantine import Quarantine
+from central.security import SecurityLog
+from central.store import Store
+from central.windows import Windows
+from cloud_sync import canonical
+from cloud_sync.central_messages import Address, HeartbeatAnswer
+from cloud_sync.errors import ForgedError, MalformedError, ReplayedError, WireError
+from cloud_sync.frames import FrameType, RawFrame, split
+from cloud_sync.hub_messages import CommandResult, Envelope, Heartbeat, LampReport, Sender
+
+URGENT_PER_S, URGENT_BURST = 100.0, 1000.0
+BULK_PER_S, BULK_BURST = 400.0, 2000.0
+MAX_BUCKETS = 50_000
+
+Message = Envelope | Heartbeat | LampReport | CommandResult
+_READERS: Mapping[FrameType, Callable[[canonical.Body], Message]] = {
+    FrameType.ENVELOPE: Envelope.read,
+    FrameType.HEARTBEAT: Heartbeat.read,
+    FrameType.LAMP_REPORT: LampReport.read,
+    FrameType.COMMAND_RESULT: CommandResult.read,
+}
+
+
+class BusyError(Exception):
+    """This hub sends more than any hub has to; it may try again after `wait_s`."""
+
+    def __init__(self, wait_s: float) -> None:
+        super().__init__(f"too many messages; try again in {wait_s:.0f} s")
+        self.wait_s = wait_s
+
+
+class Allowance:
+    """A token bucket per hub and urgency."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._buckets: OrderedDict[tuple[bytes, bool], tuple[float, float]] = OrderedDict()
+
+    def take(self, hub: bytes, *, is_urgent: bool) -> None:
+        """Raises BusyError."""
+        per_s, burst = (URGENT_PER_S, URGENT_BURST) if is_urgent else (BULK_PER_S, BULK_BURST)
+        now_s = self._clock.mono_s()
+        tokens, at_s = self._buckets.pop((hub, is_urgent), (burst, now_s))
+        tokens = min(burst, tokens + (now_s - at_s) * per_s)
+        self._buckets[hub, is_urgent] = (max(0.0, tokens - 1), now_s)
+        if len(self._buckets) > MAX_BUCKETS:
+            self._buckets.popitem(last=False)
+        if tokens < 1:
+            raise BusyError(max(1.0, (1 - tokens) / per_s))
+
+
+class Reception:
+    """Takes frames and gives the frames that answer them."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        keys: CentralKeys,
+        clock: Clock,
+        metrics: Metrics,
+        hubs: Hubs,
+        epochs: EpochBook,
+        windows: Windows,
+        security: SecurityLog,
+        quarantine: Quarantine,
+        presence: Presence,
+        ingest: Ingest,
+        home: HomeReports,
+        commands: Commands,
+    ) -> None:
+        self._store = store
+        self._keys = keys
+        self._clock = clock
+        self._metrics = metrics
+        self._hubs = hubs
+        self._epochs = epochs
+        self._windows = windows
+        self._security = security
+        self._quarantine = quarantine
+        self._presence = presence
+        self._ingest = ingest
+        self._home = home
+        self._commands = commands
+        self._allowance = Allowance(clock)
+
+    async def receive(self, frame: bytes, path: str, *, may_be_doubled: bool = False) -> list[bytes]:
+        """Everything about one frame: the frames that answer it.
+
+        `may_be_doubled`: a broker delivers at least once, so what was seen before is counted but answered again.
+        Raises WireError, BusyError or NotStoredError.
+        """
+        hub, message = await self.verify(frame, path)
+        if not await self.is_new(hub, message.sender, path):
+            if may_be_doubled and isinstance(message, Envelope):
+                return [await self._ingest.receipt_again(message)]
+            raise ReplayedError("replayed", "this message was seen before")
+        return await self._act(hub, message, path)
+
+    async def hello(self, frame: bytes, path: str) -> tuple[Heartbeat, bytes]:
+        """The hello that opens a way down, and the answer to it. Raises as `receive` does."""
+        hub, message = await self.verify(frame, path)
+        if not isinstance(message, Heartbeat):
+            raise MalformedError("hello", "a stream begins with a sign of life")
+        if not await self.is_new(hub, message.sender, path):
+            raise ReplayedError("replayed", "this message was seen before")
+        return message, await self._beat(hub, message)
+
+    async def verify(self, frame: bytes, path: str) -> tuple[Enrolled, Message]:
+        """Who speaks, and what; authentic, but perhaps not new. Raises WireError or BusyError."""
+        sender = None
+        try:
+            raw = split(frame)
+            sender = raw.sender.hex()
+            hub = await self._known(raw, frame, path)
+            message = _read(raw, hub)
+        except MalformedError as error:
+            self._metrics.count(f"refused.{error.reason}")
+            raise
+        except WireError as error:
+            self._security.note(error.reason, hub=sender, path=path, detail=error.detail)
+            raise
+        is_urgent = isinstance(message, Heartbeat) or (isinstance(message, Envelope) and message.lane.is_urgent)
+        try:
+            self._allowance.take(hub.id, is_urgent=is_urgent)
+        except BusyError:
+            self._security.note("busy", hub=hub.text, path=path)
+            raise
+        return hub, message
+
+    async def _known(self, raw: RawFrame, frame: bytes, path: str) -> Enrolled:
+        hub = await self._hubs.enrolled(raw.sender)
+        if hub is not None and hub.is_active:
+            return hub
+        if raw.type is FrameType.ENVELOPE:
+            await self._quarantine.unknown_hub(raw.sender.hex(), _claimed_lane(raw), path, frame)
+        raise ForgedError("unknown_hub", "this central has not enrolled such a hub")
+
+    async def is_new(self, hub: Enrolled, sender: Sender, path: str) -> bool:
+        """Whether the message was not seen before; remembers it."""
+        if await self._windows.accept(hub.text, sender.sender_epoch.hex(), sender.number):
+            self._presence.hear(hub.text, sender.sender_epoch.hex())
+            return True
+        self._security.note("replayed", hub=hub.text, path=path, detail=str(sender.number))
+        return False
+
+    async def _act(self, hub: Enrolled, message: Message, path: str) -> list[bytes]:
+        match message:
+            case Envelope():
+                return [await self._ingest.receive(message, hub, path)]
+            case Heartbeat():
+                return [await self._beat(hub, message)]
+            case LampReport():
+                await self._home.report(message)
+            case CommandResult():
+                epoch, problem = await self._epochs.find(hub, message.sender.sender_epoch, ())
+                if epoch is None or epoch.key is None:
+                    raise ForgedError("result_unopened", problem)
+                await self._commands.result(message, message.open(epoch.key))
+        return []
+
+    async def _beat(self, hub: Enrolled, beat: Heartbeat) -> bytes:
+        """Answer a sign of life: only a central that can commit an alarm may look alive."""
+        self._presence.hear_beat(beat)
+        if not self._store.takes_alarms:
+            raise NotStoredError("alarms cannot be committed now")
+        if beat.epoch_header is not None:
+            await self._ingest.learn(hub, beat)
+        sender = beat.sender
+        to = Address(hub=sender.hub, hub_epoch=sender.sender_epoch, central_ms=self._clock.now_ms())
+        answer = HeartbeatAnswer(to=to, number=sender.number, lineage=self._store.lineage)
+        return answer.pack(self._keys.sign_id, self._keys.sign)
+
+
+def _read(raw: RawFrame, hub: Enrolled) -> Message:
+    """Verify and read. Raises WireError."""
+    read = _READERS.get(raw.type)
+    if read is None:
+        raise MalformedError("frame_type", "central does not listen to central")
+    message = read(raw.open(hub.public_key))
+    if message.sender.hub != hub.id:
+        raise ForgedError("sender", "the message names another hub")
+    return message
+
+
+def _claimed_lane(raw: RawFrame) -> int | None:
+    """What lane an unverified envelope claims; only to say how urgently somebody should look."""
+    try:
+        lane = canonical.load_map(raw.body).get(11)
+    except WireError:
+        return None
+    return lane if type(lane) is int and 1 <= lane <= 4 else None
