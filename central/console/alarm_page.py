@@ -1,0 +1,242 @@
+"""One alarm as it is shown: who has it, what the lamp at home shows, what happened, what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from central.console.gate import ForbiddenError, Visit
+from central.console.roles import Action
+from central.console.rows import PRESSED, PRIORITIES, kind_title, place_of
+from central.errors import NotFoundError
+from central.hubs import HubView
+from central.lifecycle import Handling, Queue, dispositions, outcomes
+from central.views import AlarmDetail, AlarmView, Journey, TimelineEntry
+from cloud_sync.vocabulary import AlarmClass
+
+LAMPS = frozenset({"waiting", "taken", "on_the_way", "closed", "unknown"})
+JOURNEY_STEPS = ("judged", "durable", "sent", "receipt", "shown", "taken", "reassured")
+SOON_MS = 10 * 60_000
+FROM_DEVICE = frozenset({"raised", "repeat", "repeated", "cleared", "presence"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lamp:
+    """What the lamp at home shows. `state` is None when we do not know: a dashed ring, never a guess."""
+
+    state: str | None
+    title: str
+    caption: str
+
+    @property
+    def css(self) -> str:
+        """The class that draws it."""
+        return f"lamp-{(self.state or '').replace('on_the_way', 'onway')}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """One line of the history."""
+
+    at: str
+    tone: str
+    text: str
+    caption: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One step of the journey, and how long after the press."""
+
+    key: str
+    took: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlarmPage:
+    """All that the page of an alarm says."""
+
+    alarm: AlarmView
+    title: str
+    place: str
+    subtitle: str
+    priority: str
+    is_mine: bool
+    can_handle: bool
+    can_override: bool
+    holder: str
+    stage: str
+    next_act: str
+    lamp: Lamp | None
+    hub: HubView | None
+    shows_resident: bool
+    card: tuple[str, ...]
+    moments: tuple[Moment, ...]
+    steps: tuple[Step, ...]
+    dispositions: tuple[str, ...]
+    outcomes: tuple[str, ...]
+    value: str | None
+
+    @property
+    def is_personal(self) -> bool:
+        """Somebody waits for an answer at home."""
+        return self.alarm.queue is Queue.PERSONAL
+
+
+def check_may_see(visit: Visit, alarm: AlarmView) -> None:
+    """A personal alarm is for those who answer them. Raises ForbiddenError."""
+    if alarm.queue is not Queue.TECHNICAL and not visit.may(Action.PERSONAL):
+        raise ForbiddenError("role", visit.who.account.role)
+
+
+async def alarm_page(visit: Visit, alarm_id: str) -> AlarmPage:
+    """Read one alarm. Raises NotFoundError, ForbiddenError."""
+    services = visit.desk.services
+    detail = await services.alarms.alarm(alarm_id)
+    check_may_see(visit, detail.alarm)
+    journey = await services.alarms.journey(alarm_id)
+    try:
+        hub = await services.hubs.hub(detail.alarm.hub) if detail.alarm.hub else None
+    except NotFoundError:
+        hub = None
+    return _assemble(visit, detail, journey, hub)
+
+
+def _assemble(visit: Visit, detail: AlarmDetail, journey: Journey, hub: HubView | None) -> AlarmPage:
+    alarm = detail.alarm
+    account = visit.who.account
+    is_mine = alarm.is_open and alarm.owner == account.id
+    can_handle = visit.may(Action.HANDLE_ALARMS)
+    is_personal = alarm.queue is Queue.PERSONAL
+    return AlarmPage(
+        alarm=alarm,
+        title=kind_title(visit, alarm),
+        place=place_of(visit, alarm),
+        subtitle=_subtitle(visit, alarm),
+        priority=PRIORITIES[alarm.rank],
+        is_mine=is_mine,
+        can_handle=can_handle,
+        can_override=visit.may(Action.OVERRIDE_CLAIM),
+        holder=_holder(visit, alarm, is_mine=is_mine),
+        stage=alarm.stage.word,
+        next_act=_next_act(alarm, is_mine=is_mine) if can_handle else "",
+        lamp=lamp_of(visit, alarm, hub) if is_personal else None,
+        hub=hub,
+        shows_resident=is_mine or not alarm.is_open,
+        card=_card(visit, alarm),
+        moments=tuple(_moment(visit, entry, alarm) for entry in reversed(detail.timeline)),
+        steps=_steps(visit, journey),
+        dispositions=tuple(word.value for word in dispositions(alarm.queue)),
+        outcomes=outcomes(alarm.queue),
+        value=_value(visit, alarm),
+    )
+
+
+def _subtitle(visit: Visit, alarm: AlarmView) -> str:
+    if not alarm.repeats:
+        return ""
+    key = "alarm.pressed_times" if alarm.kind.word in PRESSED else "alarm.came_times"
+    return visit.words(key, n=alarm.repeats + 1, time=visit.figures.when(alarm.last_event_ms, visit.now_ms()))
+
+
+def _holder(visit: Visit, alarm: AlarmView, *, is_mine: bool) -> str:
+    t, now = visit.words, visit.now_ms()
+    if alarm.closed_ms is not None:
+        time = visit.figures.when(alarm.closed_ms, now)
+        return t("alarm.is_closed", time=time, name=alarm.closed_by or alarm.owner_name or t("app.name"))
+    if alarm.stage.handling is Handling.WAITING or alarm.claimed_ms is None:
+        return t("alarm.nobody_has_it")
+    time = visit.figures.when(alarm.claimed_ms, now)
+    if is_mine:
+        return t("alarm.you_have_it", time=time)
+    return t("alarm.has_it", name=alarm.owner_name or "", time=time)
+
+
+def _next_act(alarm: AlarmView, *, is_mine: bool) -> str:
+    if not alarm.is_open:
+        return ""
+    if not is_mine:
+        return "claim" if alarm.stage.handling is Handling.WAITING else ""
+    if alarm.queue is Queue.TECHNICAL or alarm.stage.word == "on_the_way":
+        return "close"
+    return "on-the-way"
+
+
+def lamp_of(visit: Visit, alarm: AlarmView, hub: HubView | None) -> Lamp:
+    """The lamp, as the hub last reported it, and no more than that."""
+    t, figures, now = visit.words, visit.figures, visit.now_ms()
+    known = alarm.lamp_state if alarm.lamp_state in LAMPS else None
+    if known is None or alarm.lamp_ms is None:
+        return Lamp(state=None, title=t("lamp.home", state=t("lamp.unsure")), caption=t("lamp.never_known"))
+    word = t(f"lamp.{known}")
+    time = figures.when(alarm.lamp_ms, now)
+    if hub is None or hub.presence in {"late", "silent"}:
+        caption = t("lamp.last_known", time=time, state=word)
+        return Lamp(state=None, title=t("lamp.home", state=t("lamp.unsure")), caption=caption)
+    meant = str(alarm.stage.reply)
+    if meant != known:
+        return Lamp(state=known, title=t("lamp.home", state=word), caption=t("lamp.not_confirmed"))
+    after_ms = alarm.lamp_ms - alarm.happened_ms
+    confirmed = (
+        t("lamp.confirmed", after=figures.span(after_ms))
+        if 0 <= after_ms < SOON_MS
+        else t("lamp.confirmed_at", time=time)
+    )
+    return Lamp(state=known, title=t("lamp.home", state=word), caption=f"{t(f'lamp.code_{known}')}. {confirmed}")
+
+
+def _card(visit: Visit, alarm: AlarmView) -> tuple[str, ...]:
+    for key in (f"card.{alarm.kind.word}", "card.technical" if alarm.queue is Queue.TECHNICAL else ""):
+        if key and visit.words.has(key):
+            return visit.words.lines(key)
+    technical = alarm.kind.alarm_class is AlarmClass.TECHNICAL
+    return visit.words.lines("card.technical" if technical else "card.unreadable_alarm")
+
+
+def _moment(visit: Visit, entry: TimelineEntry, alarm: AlarmView) -> Moment:
+    t = visit.words
+    is_me = entry.actor == visit.who.account.id
+    key = f"what_you.{entry.what}" if is_me and t.has(f"what_you.{entry.what}") else f"what.{entry.what}"
+    tone = "alarm" if entry.what in FROM_DEVICE else "mine" if is_me else ""
+    if not tone and entry.actor not in {"system", "hub"}:
+        tone = "human"
+    return Moment(
+        at=visit.figures.clock(entry.at_ms),
+        tone=tone,
+        text=t.either(key, entry.what, name=entry.actor_name, kind=kind_title(visit, alarm)),
+        caption=_moment_caption(visit, entry),
+    )
+
+
+def _moment_caption(visit: Visit, entry: TimelineEntry) -> str:
+    t = visit.words
+    said: list[str] = []
+    for name, section in (("disposition", "disposition"), ("outcome", "outcome"), ("state", "lamp"), ("lamp", "lamp")):
+        word = entry.content.get(name)
+        if isinstance(word, str) and t.has(f"{section}.{word}"):
+            said.append(t(f"{section}.{word}"))
+    for name in ("note", "reason", "override", "device"):
+        word = entry.content.get(name)
+        if isinstance(word, str) and word:
+            said.append(word)
+    return ". ".join(said)
+
+
+def _steps(visit: Visit, journey: Journey) -> tuple[Step, ...]:
+    found = []
+    for name in JOURNEY_STEPS:
+        took = journey.steps.get(name)
+        found.append(Step(key=f"alarm.j_{name}", took=None if took is None else visit.figures.span(took)))
+    return tuple(found)
+
+
+def _value(visit: Visit, alarm: AlarmView) -> str | None:
+    value: Any = alarm.value
+    details: Mapping[str, Any] = alarm.details
+    if value is None or isinstance(value, bool):
+        return None
+    if isinstance(value, int | float):
+        unit = details.get("unit")
+        return f"{visit.figures.number(value)} {unit}" if isinstance(unit, str) else visit.figures.number(value)
+    return str(value)

@@ -1,0 +1,229 @@
+"""The JSON API: what the pages' scripts, the demo and other programs of the municipality use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
+
+from central.console.alarm_page import check_may_see
+from central.console.api_models import (
+    AlarmDetailOut,
+    AlarmOut,
+    AlarmsOut,
+    CheckOut,
+    CloseBody,
+    DutyBody,
+    HubOut,
+    JourneyOut,
+    MomentOut,
+    NextBody,
+    Problem,
+    SessionOut,
+    ShownBody,
+    SignInBody,
+    TakenOut,
+)
+from central.console.door import address_of, let_in, log_act
+from central.console.gate import ForbiddenError, Needs, Open, Visit
+from central.console.roles import Action
+from central.errors import IncompleteError
+from central.lifecycle import Queue
+
+PROBLEMS: Mapping[int | str, dict[str, Any]] = {
+    status: {"model": Problem, "content": {"application/problem+json": {}}, "description": text}
+    for status, text in (
+        (401, "Nobody is signed in."),
+        (403, "The role does not cover this."),
+        (404, "There is no such thing."),
+        (409, "Somebody else was first; `holder` says who."),
+        (419, "The CSRF token is missing or belongs to another session."),
+        (422, "Something is missing or not one of the choices."),
+    )
+}
+router = APIRouter(prefix="/api/v1", responses=dict(PROBLEMS))
+
+Anybody = Annotated[Visit, Depends(Open())]
+SignedIn = Annotated[Visit, Depends(Needs(Action.SIGNED_IN))]
+Seeing = Annotated[Visit, Depends(Needs(Action.SEE_QUEUE))]
+Handling = Annotated[Visit, Depends(Needs(Action.HANDLE_ALARMS))]
+SeeingHubs = Annotated[Visit, Depends(Needs(Action.SEE_HUBS))]
+Checking = Annotated[Visit, Depends(Needs(Action.RUN_CHECKS))]
+AlarmId = Annotated[str, Path(pattern="^[0-9a-f]{16}$")]
+HubId = Annotated[str, Path(max_length=64)]
+
+
+@router.post("/session", tags=["session"], responses={429: {"model": Problem, "description": "Too many attempts."}})
+async def sign_in(request: Request, response: Response, visit: Anybody, body: SignInBody) -> SessionOut:
+    """Sign in. The session is in an HttpOnly cookie."""
+    address = address_of(request)
+    if body.link:
+        visit.desk.signin.check_address(address)
+        account = await visit.desk.accounts.redeem_link(body.link)
+    else:
+        account = await visit.desk.signin.by_password(body.name, body.password, address)
+    token = await let_in(visit, request, response, account)
+    session = await visit.desk.sessions.find(token)
+    return _session_out(Visit(desk=visit.desk, session=session, words=visit.words, theme=visit.theme))
+
+
+@router.get("/session", tags=["session"])
+async def session(visit: SignedIn) -> SessionOut:
+    """Who is signed in."""
+    return _session_out(visit)
+
+
+@router.delete("/session", tags=["session"], status_code=204)
+async def sign_out(visit: SignedIn) -> Response:
+    """Sign out."""
+    await visit.desk.sessions.end(visit.who)
+    await log_act(visit, "signed_out", visit.actor)
+    response = Response(status_code=204)
+    response.delete_cookie(visit.desk.session_cookie, path="/", secure=visit.desk.is_https, samesite="strict")
+    return response
+
+
+def _session_out(visit: Visit) -> SessionOut:
+    account = visit.who.account
+    return SessionOut(
+        account=account.id,
+        name=account.name,
+        role=account.role.value,
+        language=visit.words.language,
+        csrf=visit.who.csrf,
+        expires_ms=visit.who.expires_ms,
+        may=[action.value for action in Action if visit.may(action)],
+    )
+
+
+@router.get("/alarms", tags=["alarms"])
+async def alarms(visit: Seeing, queue: Annotated[Queue | None, Query()] = None) -> AlarmsOut:
+    """The open alarms of a queue."""
+    wanted = queue or (Queue.PERSONAL if visit.may(Action.PERSONAL) else Queue.TECHNICAL)
+    if wanted is not Queue.TECHNICAL and not visit.may(Action.PERSONAL):
+        raise ForbiddenError("role", visit.who.account.role)
+    feed_no = await visit.desk.services.feed.now()
+    found = await visit.desk.services.alarms.queue(wanted)
+    return AlarmsOut(feed_no=feed_no, alarms=[AlarmOut.of(alarm, visit.who.account.id) for alarm in found])
+
+
+@router.post("/alarms/next", tags=["alarms"])
+async def take_next(visit: Handling, body: NextBody | None = None) -> TakenOut:
+    """Take the most urgent alarm that waits. Central picks, so nobody races for a row."""
+    wanted = Queue(body.queue) if body and visit.may(Action.PERSONAL) else None
+    queue = wanted or (Queue.PERSONAL if visit.may(Action.PERSONAL) else Queue.TECHNICAL)
+    taken = await visit.desk.services.alarms.take_next(visit.actor, queue)
+    return TakenOut(alarm=None if taken is None else AlarmOut.of(taken, visit.who.account.id))
+
+
+@router.get("/alarms/{alarm_id}", tags=["alarms"])
+async def alarm(visit: Seeing, alarm_id: AlarmId) -> AlarmDetailOut:
+    """One alarm, its history, its journey."""
+    services = visit.desk.services
+    detail = await services.alarms.alarm(alarm_id)
+    check_may_see(visit, detail.alarm)
+    return AlarmDetailOut(
+        alarm=AlarmOut.of(detail.alarm, visit.who.account.id),
+        timeline=[MomentOut.of(entry) for entry in detail.timeline],
+        journey=JourneyOut.of(await services.alarms.journey(alarm_id)),
+    )
+
+
+async def _handled(visit: Visit, alarm_id: str) -> None:
+    check_may_see(visit, (await visit.desk.services.alarms.alarm(alarm_id)).alarm)
+
+
+@router.post("/alarms/{alarm_id}/claim", tags=["alarms"])
+async def claim(visit: Handling, alarm_id: AlarmId) -> AlarmOut:
+    """Take it."""
+    await _handled(visit, alarm_id)
+    return AlarmOut.of(await visit.desk.services.alarms.claim(alarm_id, visit.actor), visit.who.account.id)
+
+
+@router.post("/alarms/{alarm_id}/release", tags=["alarms"])
+async def release(visit: Handling, alarm_id: AlarmId) -> AlarmOut:
+    """Give it back to the queue."""
+    await _handled(visit, alarm_id)
+    return AlarmOut.of(await visit.desk.services.alarms.release(alarm_id, visit.actor), visit.who.account.id)
+
+
+@router.post("/alarms/{alarm_id}/on-the-way", tags=["alarms"])
+async def on_the_way(visit: Handling, alarm_id: AlarmId) -> AlarmOut:
+    """Somebody is on the way; the lamp at home says so."""
+    await _handled(visit, alarm_id)
+    return AlarmOut.of(await visit.desk.services.alarms.on_the_way(alarm_id, visit.actor), visit.who.account.id)
+
+
+@router.post("/alarms/{alarm_id}/renew", tags=["alarms"])
+async def renew(visit: Handling, alarm_id: AlarmId) -> AlarmOut:
+    """The page of the one who has it is still open: the lease starts again."""
+    await _handled(visit, alarm_id)
+    return AlarmOut.of(await visit.desk.services.alarms.renew(alarm_id, visit.actor), visit.who.account.id)
+
+
+@router.post("/alarms/{alarm_id}/close", tags=["alarms"])
+async def close(visit: Handling, alarm_id: AlarmId, body: CloseBody) -> AlarmOut:
+    """Record what was done and what it was."""
+    await _handled(visit, alarm_id)
+    if body.override and not visit.may(Action.OVERRIDE_CLAIM):
+        raise ForbiddenError("role", visit.who.account.role)
+    for field in ("disposition", "outcome"):
+        if not getattr(body, field):
+            raise IncompleteError("missing", field)
+    closed = await visit.desk.services.alarms.close(
+        alarm_id, visit.actor, body.disposition, body.outcome, body.note.strip(), override=body.override.strip()
+    )
+    return AlarmOut.of(closed, visit.who.account.id)
+
+
+@router.post("/alarms/{alarm_id}/undo", tags=["alarms"])
+async def undo(visit: Handling, alarm_id: AlarmId) -> AlarmOut:
+    """Take back one's own act of the last ten seconds."""
+    await _handled(visit, alarm_id)
+    return AlarmOut.of(await visit.desk.services.alarms.undo(alarm_id, visit.actor), visit.who.account.id)
+
+
+@router.post("/alarms/{alarm_id}/shown", tags=["alarms"], status_code=204)
+async def shown(visit: Seeing, alarm_id: AlarmId, body: ShownBody) -> None:
+    """It is on a screen, in a window that is in view."""
+    await _handled(visit, alarm_id)
+    await visit.desk.services.alarms.mark_shown(alarm_id, body.console)
+
+
+@router.post("/duty", tags=["duty"], status_code=204)
+async def duty(visit: Handling, body: DutyBody) -> None:
+    """Somebody went on or off duty at a console that is connected."""
+    visit.desk.onlookers.set_sound(body.console, visit.who.account.id, has_sound=body.has_sound)
+
+
+@router.get("/hubs", tags=["hubs"])
+async def hubs(visit: SeeingHubs) -> list[HubOut]:
+    """Every hub, worst first."""
+    return [HubOut.of(hub) for hub in await visit.desk.services.hubs.all()]
+
+
+@router.get("/hubs/{hub_id}", tags=["hubs"])
+async def hub(visit: SeeingHubs, hub_id: HubId) -> HubOut:
+    """One hub, by id or label."""
+    return HubOut.of(await visit.desk.services.hubs.hub(hub_id))
+
+
+@router.get("/hubs/{hub_id}/checks", tags=["hubs"])
+async def checks(visit: SeeingHubs, hub_id: HubId) -> list[CheckOut]:
+    """Its health checks, newest first."""
+    found = await visit.desk.services.hubs.hub(hub_id)
+    return [CheckOut.of(check) for check in await visit.desk.services.commands.checks(found.id)]
+
+
+@router.post("/hubs/{hub_id}/checks", tags=["hubs"])
+async def run_check(visit: Checking, hub_id: HubId) -> CheckOut:
+    """Run one now, and wait for the hub for at most half a minute."""
+    found = await visit.desk.services.hubs.hub(hub_id)
+    return CheckOut.of(await visit.desk.services.commands.check(found.id, visit.actor))
+
+
+@router.get("/metrics", tags=["operation"])
+async def metrics(visit: SeeingHubs) -> dict[str, Any]:
+    """Counters since start, without personal data."""
+    return visit.desk.services.metrics.snapshot()

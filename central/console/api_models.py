@@ -1,0 +1,304 @@
+"""What the JSON API takes and gives. Times are milliseconds since 1970, UTC; ids are sixteen hex digits."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from central.commands import HealthCheck
+from central.hubs import HubView
+from central.views import AlarmView, Journey, TimelineEntry
+
+_ALARM: dict[str, Any] = {
+    "id": "5f0c2a9be1d34477",
+    "queue": "personal",
+    "kind": "pendant_pressed",
+    "rank": 1,
+    "stage": "claimed",
+    "hub": "a1b2c3d4e5f60718",
+    "hub_label": "Solbakken 214",
+    "device": "pendant-1",
+    "version": 3,
+    "happened_ms": 1795226400000,
+    "repeats": 1,
+    "returned": 0,
+    "sound_no": 2,
+    "owner_name": "Kari Lunde",
+    "is_mine": True,
+    "claimed_ms": 1795226404100,
+    "closed_ms": None,
+    "disposition": None,
+    "outcome": None,
+    "lamp": {"state": "taken", "at_ms": 1795226404300},
+    "shown_ms": 1795226400063,
+    "undo_until_ms": 1795226414100,
+}
+
+
+class In(BaseModel):
+    """What somebody sends: nothing but what is named."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Out(BaseModel):
+    """What is answered."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class SignInBody(In):
+    """By name and password, or by a one-time link's token."""
+
+    name: str = Field("", max_length=128, examples=["Kari Lunde"])
+    password: str = Field("", max_length=1024, examples=["et langt passord fra hylla"])
+    link: str = Field("", max_length=128)
+
+
+class SessionOut(Out):
+    """Who is signed in. `csrf` goes into X-CSRF-Token with every request that changes something."""
+
+    account: str
+    name: str
+    role: str
+    language: str
+    csrf: str
+    expires_ms: int
+    may: list[str]
+
+
+class ShownBody(In):
+    """Which console has the alarm on its screen."""
+
+    console: str = Field(pattern=r"^[0-9a-f]{8,32}$", examples=["1f2e3d4c5b6a7988"])
+
+
+class CloseBody(In):
+    """What was done and what it was. `override` is a lead's reason for closing what somebody else has."""
+
+    disposition: str = Field("", max_length=32, examples=["cleared_by_phone"])
+    outcome: str = Field("", max_length=32, examples=["anxiety"])
+    note: str = Field("", max_length=1000)
+    override: str = Field("", max_length=200)
+
+
+class NextBody(In):
+    """Which queue to take from."""
+
+    queue: Literal["personal", "technical"] = "personal"
+
+
+class DutyBody(In):
+    """Whether a person heard the tone at this console and is on duty."""
+
+    console: str = Field(pattern=r"^[0-9a-f]{8,32}$")
+    has_sound: bool
+
+
+class LampOut(Out):
+    """What the hub last said that its lamp shows for this alarm."""
+
+    state: str | None
+    at_ms: int | None
+
+
+class AlarmOut(Out):
+    """One alarm. Without the claim it says where and what, not who."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_ALARM]})
+
+    id: str
+    queue: str
+    kind: str
+    rank: int
+    stage: str
+    hub: str
+    hub_label: str
+    device: str
+    version: int
+    happened_ms: int
+    repeats: int
+    returned: int
+    sound_no: int
+    owner_name: str | None
+    is_mine: bool
+    claimed_ms: int | None
+    closed_ms: int | None
+    disposition: str | None
+    outcome: str | None
+    lamp: LampOut
+    shown_ms: int | None
+    undo_until_ms: int | None
+    resident: str | None = None
+    resident_label: str | None = None
+    value: Any = None
+
+    @classmethod
+    def of(cls, alarm: AlarmView, account: str) -> AlarmOut:
+        """As somebody may see it."""
+        is_mine = alarm.is_open and alarm.owner == account
+        sees_resident = is_mine or not alarm.is_open
+        return cls(
+            id=alarm.id,
+            queue=alarm.queue.value,
+            kind=alarm.kind.word,
+            rank=alarm.rank,
+            stage=alarm.stage.word,
+            hub=alarm.hub,
+            hub_label=alarm.hub_label,
+            device=alarm.device,
+            version=alarm.version,
+            happened_ms=alarm.happened_ms,
+            repeats=alarm.repeats,
+            returned=alarm.returned,
+            sound_no=alarm.sound_no,
+            owner_name=alarm.owner_name if alarm.is_open else alarm.closed_by,
+            is_mine=is_mine,
+            claimed_ms=alarm.claimed_ms,
+            closed_ms=alarm.closed_ms,
+            disposition=alarm.disposition,
+            outcome=alarm.outcome,
+            lamp=LampOut(state=alarm.lamp_state, at_ms=alarm.lamp_ms),
+            shown_ms=alarm.shown_ms,
+            undo_until_ms=alarm.undo_until_ms,
+            resident=alarm.resident if sees_resident else None,
+            resident_label=(alarm.resident_label or None) if sees_resident else None,
+            value=alarm.value if sees_resident else None,
+        )
+
+
+class AlarmsOut(Out):
+    """The open alarms of a queue, most urgent first. Follow the feed from `feed_no`."""
+
+    feed_no: int
+    alarms: list[AlarmOut]
+
+
+class MomentOut(Out):
+    """One line of the history."""
+
+    no: int
+    at_ms: int
+    what: str
+    actor_name: str
+    content: dict[str, Any]
+
+    @classmethod
+    def of(cls, entry: TimelineEntry) -> MomentOut:
+        """From the event log."""
+        return cls(
+            no=entry.no, at_ms=entry.at_ms, what=entry.what, actor_name=entry.actor_name, content=dict(entry.content)
+        )
+
+
+class JourneyOut(Out):
+    """Milliseconds from the press to each step; null: has not happened, or is not known."""
+
+    pressed_ms: int
+    steps: dict[str, float | None]
+
+    @classmethod
+    def of(cls, journey: Journey) -> JourneyOut:
+        """As measured."""
+        return cls(pressed_ms=journey.pressed_ms, steps=dict(journey.steps))
+
+
+class AlarmDetailOut(Out):
+    """One alarm with its history and its journey."""
+
+    alarm: AlarmOut
+    timeline: list[MomentOut]
+    journey: JourneyOut
+
+
+class TakenOut(Out):
+    """The alarm that was taken, or null: nothing waits."""
+
+    alarm: AlarmOut | None
+
+
+class HubOut(Out):
+    """A hub, and whether it is heard."""
+
+    id: str
+    label: str
+    state: str
+    presence: str
+    heard_ms: int | None
+    has_link: bool
+    software: str
+    config_hash: str
+    waiting: dict[str, int]
+    paths: dict[str, int]
+    gaps: dict[str, int]
+    is_critical: bool
+
+    @classmethod
+    def of(cls, hub: HubView) -> HubOut:
+        """As people see it."""
+        return cls(
+            id=hub.id,
+            label=hub.label,
+            state=hub.state,
+            presence=hub.presence,
+            heard_ms=hub.heard_ms,
+            has_link=hub.has_link,
+            software=hub.software,
+            config_hash=hub.config_hash,
+            waiting=dict(hub.waiting),
+            paths=dict(hub.paths),
+            gaps=dict(hub.gaps),
+            is_critical=hub.is_critical,
+        )
+
+
+class CheckOut(Out):
+    """A health check. `state` is waiting, answered, no_answer or no_link; only an answered one has a result."""
+
+    id: str
+    hub: str
+    state: str
+    asked_ms: int
+    answered_ms: int | None
+    result: dict[str, Any] | None
+
+    @classmethod
+    def of(cls, check: HealthCheck) -> CheckOut:
+        """As kept."""
+        return cls(
+            id=check.id,
+            hub=check.hub,
+            state=check.state,
+            asked_ms=check.asked_ms,
+            answered_ms=check.answered_ms,
+            result=None if check.result is None else dict(check.result),
+        )
+
+
+class Problem(BaseModel):
+    """An error (RFC 9457). `reason` is a word for programs; `holder` says who has the alarm."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "type": "about:blank",
+                    "title": "Conflict",
+                    "status": 409,
+                    "reason": "taken",
+                    "detail": "Mona Strand has this alarm",
+                    "holder": {"name": "Mona Strand", "since_ms": 1795226404100},
+                }
+            ]
+        }
+    )
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    reason: str
+    detail: str = ""
+    holder: dict[str, Any] | None = None
+    field: str | None = None
+    choices: list[str] | None = None

@@ -1,0 +1,143 @@
+"""Putting the console together: routers, files, headers; and a refusal to start with an unguarded route."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.dependencies.models import Dependant
+from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from central.console import api, door, hub_routes, office, pages, stream
+from central.console.accounts import Accounts
+from central.console.gate import Desk, Needs, Open, is_from_elsewhere
+from central.console.onlookers import Onlookers
+from central.console.problems import install_problems, problem
+from central.console.sessions import Sessions
+from central.console.signin import SignIn
+from central.services import Services
+
+STATIC = Path(__file__).parent / "static"
+MAX_BODY = 64 * 1024
+FILE_ROUTES = frozenset({"/static"})
+
+
+def install(app: FastAPI, services: Services) -> None:
+    """Add the console to an application. Raises RuntimeError for a route that does not say who may use it."""
+    accounts = Accounts(services.store, services.clock)
+    app.state.desk = Desk(
+        services=services,
+        accounts=accounts,
+        sessions=Sessions(services.store, services.clock, accounts, services.settings.console.session_hours),
+        signin=SignIn(services.store, services.clock, accounts),
+        onlookers=Onlookers(),
+    )
+    for part in (pages, door, hub_routes, office, api, stream):
+        app.include_router(part.router)
+    app.add_api_route("/api/openapi.json", _openapi, include_in_schema=False, dependencies=[])
+    app.mount("/static", Files(directory=STATIC), name="static")
+    install_problems(app)
+    app.add_middleware(Guard, services=services)
+    check_guarded(app)
+
+
+async def _openapi(request: Request) -> Response:
+    return JSONResponse(request.app.openapi())
+
+
+def guards(dependant: Dependant) -> Iterator[Needs | Open]:
+    """The guards among a route's dependencies."""
+    for dependency in dependant.dependencies:
+        if isinstance(dependency.call, Needs | Open):
+            yield dependency.call
+        yield from guards(dependency)
+
+
+def check_guarded(app: FastAPI) -> None:
+    """Deny by default: every route of ours names its guard."""
+    for route in app.routes:
+        if isinstance(route, APIRoute) and route.endpoint is not _openapi and not list(guards(route.dependant)):
+            raise RuntimeError(f"{route.path} does not say who may use it: give it Needs(...) or Open()")
+
+
+class Files(StaticFiles):
+    """Our own files: asked for again each time, answered with 304 when unchanged."""
+
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:
+        """With a header that makes browsers ask."""
+        response = super().file_response(*args, **kwargs)
+        response.headers["Cache-Control"] = "no-cache"
+        return response
+
+
+class Guard:
+    """Around everything: refuses what another site wrote or what is too long, and sets the headers of every answer."""
+
+    def __init__(self, app: ASGIApp, services: Services) -> None:
+        self._app = app
+        self._public_url = services.settings.public_url
+        ancestors = " ".join(services.settings.console.frame_ancestors) or "'none'"
+        self._headers = {
+            "content-security-policy": (
+                "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+                f"font-src 'self'; media-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors {ancestors}"
+            ),
+            "x-content-type-options": "nosniff",
+            "referrer-policy": "same-origin",
+            "cross-origin-opener-policy": "same-origin",
+            "cross-origin-resource-policy": "same-origin",
+            "permissions-policy": "camera=(), microphone=(), geolocation=(), usb=(), payment=()",
+        }
+        if not services.settings.console.frame_ancestors:
+            self._headers["x-frame-options"] = "DENY"
+        if self._public_url.startswith("https:"):
+            self._headers["strict-transport-security"] = "max-age=31536000"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                known = {name for name, _ in message["headers"]}
+                message["headers"] = [
+                    *message["headers"],
+                    *(
+                        (name.encode(), value.encode())
+                        for name, value in self._headers.items()
+                        if name.encode() not in known
+                    ),
+                ]
+            await send(message)
+
+        request = Request(scope, receive)
+        if is_from_elsewhere(request.method, request.headers, self._public_url):
+            await problem(request, 403, "cross_site")(scope, receive, send_with_headers)
+            return
+        length = request.headers.get("content-length", "0")
+        if not length.isdigit() or int(length) > MAX_BODY:
+            await problem(request, 413, "too_long")(scope, receive, send_with_headers)
+            return
+        await self._app(scope, _limited(receive), send_with_headers)
+
+
+def _limited(receive: Receive) -> Receive:
+    seen = 0
+
+    async def limited() -> Message:
+        nonlocal seen
+        message = await receive()
+        seen += len(message.get("body", b""))
+        if seen > MAX_BODY:
+            # A body without a length that grows past the limit: cut the connection short.
+            return {"type": "http.disconnect"}
+        return message
+
+    return limited

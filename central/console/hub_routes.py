@@ -1,0 +1,77 @@
+"""The pages of a technician: hubs, and the health check of one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import RedirectResponse
+
+from central.commands import HealthCheck
+from central.console.gate import Needs, Visit
+from central.console.hub_page import PRESENCE_SIGN, check_page, summary_of
+from central.console.pages import is_part
+from central.console.rendering import page
+from central.console.roles import Action
+from central.hubs import HubView
+
+router = APIRouter(include_in_schema=False)
+Seeing = Annotated[Visit, Depends(Needs(Action.SEE_HUBS))]
+Checking = Annotated[Visit, Depends(Needs(Action.RUN_CHECKS))]
+
+CHECKS_KEPT = 30
+"""How far back the small curves go."""
+
+
+async def _checks(visit: Visit, hub: HubView) -> tuple[Sequence[HealthCheck], dict[str, str]]:
+    checks = await visit.desk.services.commands.checks(hub.id, limit=CHECKS_KEPT)
+    names = {account.id: account.name for account in await visit.desk.accounts.all()}
+    return checks, names
+
+
+@router.get("/hubs")
+async def hubs(visit: Seeing) -> Response:
+    """All of them, worst first."""
+    services = visit.desk.services
+    found = []
+    for hub in await services.hubs.all():
+        checks = [check for check in await services.commands.checks(hub.id, limit=2) if check.state != "waiting"]
+        found.append((hub, summary_of(visit, checks[0]) if checks else None))
+    return page(visit, "hubs.html", hubs=found, presence_sign=PRESENCE_SIGN)
+
+
+@router.get("/hubs/{hub_id}")
+async def hub(visit: Seeing, hub_id: str) -> Response:
+    """One hub and its health checks."""
+    found = await visit.desk.services.hubs.hub(hub_id)
+    if found.id != hub_id:
+        return RedirectResponse(f"/hubs/{found.id}", 303)
+    checks, names = await _checks(visit, found)
+    view = check_page(visit, found, checks, names)
+    return page(visit, "hub.html", hub=found, view=view, presence_sign=PRESENCE_SIGN)
+
+
+@router.get("/hubs/{hub_id}/check")
+async def check_part(request: Request, visit: Seeing, hub_id: str) -> Response:
+    """The check alone, as the page's script fetches it when a result has come."""
+    if not is_part(request):
+        return RedirectResponse(f"/hubs/{hub_id}", 303)
+    return await _part(visit, hub_id)
+
+
+@router.post("/hubs/{hub_id}/check")
+async def check(request: Request, visit: Checking, hub_id: str) -> Response:
+    """Ask the hub and wait for its answer, at most half a minute."""
+    found = await visit.desk.services.hubs.hub(hub_id)
+    await visit.desk.services.commands.check(found.id, visit.actor)
+    if not is_part(request):
+        return RedirectResponse(f"/hubs/{found.id}", 303)
+    return await _part(visit, found.id)
+
+
+async def _part(visit: Visit, hub_id: str) -> Response:
+    found = await visit.desk.services.hubs.hub(hub_id)
+    checks, names = await _checks(visit, found)
+    view = check_page(visit, found, checks, names)
+    return page(visit, "_check.html", hub=found, view=view, presence_sign=PRESENCE_SIGN)

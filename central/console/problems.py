@@ -1,0 +1,128 @@
+"""What somebody gets who asked for something that cannot be done: a page with a way on, or problem+json."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from urllib.parse import quote
+
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, RedirectResponse
+from starlette.exceptions import HTTPException
+
+from central.console.gate import SAFE_METHODS, SignInNeededError, Visit, bare_visit
+from central.console.pages import is_part
+from central.console.rendering import page
+from central.console.signin import ThrottledError
+from central.errors import ActionError, Conflict, IncompleteError, NotStoredError
+
+log = structlog.get_logger()
+
+PAGE_CODES = frozenset({400, 401, 403, 404, 409, 413, 419, 422, 429, 500, 503})
+_TITLES = {419: "Page Expired"}
+_RELOADED = "sec-fetch-site"
+
+
+def install_problems(app: FastAPI) -> None:
+    """Answers for everything that may go wrong in a route."""
+    app.add_exception_handler(ActionError, _action_error)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(NotStoredError, _not_stored)
+    app.add_exception_handler(Exception, _our_fault)
+
+
+def problem(request: Request, status: int, reason: str, detail: str = "", **more: object) -> Response:
+    """For programs under /api, a page for people elsewhere."""
+    if request.url.path.startswith("/api/"):
+        body = {
+            "type": "about:blank",
+            "title": _title(status),
+            "status": status,
+            "reason": reason,
+            "detail": detail,
+            **{key: value for key, value in more.items() if value is not None},
+        }
+        return JSONResponse(body, status, media_type="application/problem+json")
+    visit = _visit(request)
+    code = status if status in PAGE_CODES else 500 if status >= 500 else 400
+    template = "_error.html" if is_part(request) else "error.html"
+    return page(visit, template, status, code=code, detail="")
+
+
+def _title(status: int) -> str:
+    if status in _TITLES:
+        return _TITLES[status]
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Error"
+
+
+def _visit(request: Request) -> Visit:
+    known = getattr(request.state, "visit", None)
+    return known if isinstance(known, Visit) else bare_visit(request.app.state.desk, request)
+
+
+async def _action_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ActionError)  # noqa: S101  # registered for this class only
+    is_api = request.url.path.startswith("/api/")
+    if isinstance(error, SignInNeededError) and not is_api:
+        return _to_sign_in(request)
+    more: dict[str, object] = {}
+    if isinstance(error, Conflict):
+        more["state"] = error.state or None
+        if error.holder is not None:
+            more["holder"] = {"name": error.holder.name, "since_ms": error.holder.since_ms}
+    if isinstance(error, IncompleteError):
+        more["field"] = error.field
+        more["choices"] = list(error.choices) or None
+    response = problem(request, error.status, error.reason, error.detail, **more)
+    if isinstance(error, ThrottledError):
+        response.headers["Retry-After"] = str(max(1, round(error.wait_s)))
+    return response
+
+
+def _to_sign_in(request: Request) -> Response:
+    if is_part(request):
+        # The script loads the whole page again, which leads to the sign-in page.
+        return Response(status_code=401, headers={"HX-Refresh": "true"})
+    if request.method not in SAFE_METHODS:
+        return problem(request, 419, "sign_in")
+    target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    if request.headers.get(_RELOADED) == "cross-site":
+        # A strict cookie does not come along from a link in a mail. Asked again from here, it does.
+        here = quote(target, safe="/?=&%")
+        return Response(
+            f'<!doctype html><meta charset="utf-8"><meta http-equiv="refresh" content="0;url={here}">',
+            media_type="text/html",
+            headers={"Cache-Control": "no-store"},
+        )
+    return RedirectResponse(f"/sign-in?next={quote(target, safe='')}", 303)
+
+
+async def _validation_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101  # registered for this class only
+    first = error.errors()[0]
+    where = [str(part) for part in first["loc"]]
+    status = 404 if where[:1] == ["path"] else 422
+    field = ".".join(where[1:]) or ".".join(where)
+    return problem(request, status, str(first["type"]), f"{field}: {first['msg']}", field=field)
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101  # registered for this class only
+    response = problem(request, error.status_code, _title(error.status_code).lower().replace(" ", "_"))
+    response.headers.update(error.headers or {})
+    return response
+
+
+async def _not_stored(request: Request, error: Exception) -> Response:
+    log.error("console_could_not_store", reason=str(error), path=request.url.path)
+    return problem(request, 503, "not_stored")
+
+
+async def _our_fault(request: Request, error: Exception) -> Response:
+    log.error("console_request_failed", path=request.url.path, error=type(error).__name__)
+    return problem(request, 500, "internal")

@@ -1,0 +1,68 @@
+"""Who may do what: one table, everything not in it is denied."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """What a person is in the service: one per user account."""
+
+    RESPONDER = "responder"
+    LEAD = "lead"
+    TECHNICIAN = "technician"
+    INSTALLER = "installer"
+    ADMINISTRATOR = "administrator"
+
+
+class Action(StrEnum):
+    """What a route asks for.
+
+    `SIGNED_IN` is what every account may do for itself. The queue of somebody without `PERSONAL` holds technical
+    alarms only, and only those can be opened and handled.
+    """
+
+    SIGNED_IN = "signed_in"
+    SEE_QUEUE = "see_queue"
+    HANDLE_ALARMS = "handle_alarms"
+    PERSONAL = "personal"
+    OVERRIDE_CLAIM = "override_claim"
+    SEE_HUBS = "see_hubs"
+    RUN_CHECKS = "run_checks"
+    READ_LOG = "read_log"
+    MAKE_CODES = "make_codes"
+    CHANGE_USERS = "change_users"
+
+
+_R, _L, _T, _I, _A = Role
+
+# An administrator keeps accounts and reads the log, and has no reason to see who pressed a pendant last night.
+ALLOWED: Mapping[Action, frozenset[Role]] = {
+    Action.SIGNED_IN: frozenset(Role),
+    Action.SEE_QUEUE: frozenset({_R, _L, _T}),
+    Action.HANDLE_ALARMS: frozenset({_R, _L, _T}),
+    Action.PERSONAL: frozenset({_R, _L}),
+    Action.OVERRIDE_CLAIM: frozenset({_L}),
+    Action.SEE_HUBS: frozenset({_L, _T, _I, _A}),
+    Action.RUN_CHECKS: frozenset({_T, _I}),
+    Action.READ_LOG: frozenset({_L, _A}),
+    Action.MAKE_CODES: frozenset({_I, _A}),
+    Action.CHANGE_USERS: frozenset({_A}),
+}
+
+
+def may(role: Role, action: Action) -> bool:
+    """Whether somebody with this role may do this."""
+    return role in ALLOWED[action]
+
+
+def role_from(word: str) -> Role:
+    """A role from its word. Raises ValueError, naming the words there are."""
+    try:
+        return Role(word)
+    except ValueError:
+        near = difflib.get_close_matches(word, Role, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"{word!r} is no role; there are {', '.join(Role)}.{hint}") from None

@@ -1,0 +1,191 @@
+"""The queue as it is shown: which alarms, in which section, with which few words."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from central.console.gate import Visit
+from central.console.roles import Action
+from central.lifecycle import Handling, Queue
+from central.views import AlarmView
+
+GOAL_MS = 60_000
+"""Time to answer: 97.5 % of a month's alarms are to be taken within this."""
+
+GOAL_RANK = 2
+PRESSED = frozenset({"pendant_pressed", "cord_pulled", "nurse_call", "nurse_emergency", "nurse_assistance", "assault"})
+CLOSED_SHOWN = 3
+
+PRIORITIES = ("life", "life", "urgent", "urgent", "tech", "tech", "info")
+"""Rank → the group of colours; shape, digit and word say the rank itself."""
+
+
+class View(StrEnum):
+    """The tabs above the queue."""
+
+    ALARMS = "alarms"
+    MINE = "mine"
+    TECHNICAL = "technical"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chip:
+    """One of at most two labels on a row."""
+
+    text: str
+    tone: str = ""
+    icon: str = ""
+    initials: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One alarm in the list."""
+
+    alarm: AlarmView
+    title: str
+    place: str
+    chips: tuple[Chip, ...]
+    is_mine: bool
+    caption: str
+    has_goal: bool
+
+    @property
+    def is_waiting(self) -> bool:
+        """Nobody has it."""
+        return self.alarm.stage.handling is Handling.WAITING
+
+    @property
+    def priority(self) -> str:
+        """The group of colours."""
+        return PRIORITIES[self.alarm.rank]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueList:
+    """A tab's rows in their sections, and what all tabs count."""
+
+    view: View
+    feed_no: int
+    digest: str
+    own: tuple[Row, ...]
+    waiting: tuple[Row, ...]
+    others: tuple[Row, ...]
+    closed: tuple[Row, ...]
+    counts: dict[View, int]
+    has_hot: bool
+
+    @property
+    def is_empty(self) -> bool:
+        """Nothing open in this tab."""
+        return not (self.own or self.waiting or self.others)
+
+
+def open_digest(alarms: Sequence[AlarmView]) -> str:
+    """A short name of a list as this page shows it."""
+    text = "\n".join(f"{alarm.id} {alarm.version}" for alarm in alarms)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def kind_title(visit: Visit, alarm: AlarmView) -> str:
+    """What the alarm is called."""
+    return visit.words.either(f"kind.{alarm.kind.word}", alarm.kind.word)
+
+
+def place_of(visit: Visit, alarm: AlarmView) -> str:
+    """Where: the hub's label and the device. No name of a resident: that is for who has the alarm."""
+    hub = alarm.hub_label or (alarm.hub[:8] if alarm.hub else visit.words("queue.unknown_place"))
+    return f"{hub} · {alarm.device}" if alarm.device else hub
+
+
+def initials(name: str) -> str:
+    """Two letters for a round badge."""
+    parts = name.replace(".", " ").split() or ["?"]
+    return (parts[0][:2] if len(parts) == 1 else parts[0][0] + parts[-1][0]).upper()
+
+
+def row_of(visit: Visit, alarm: AlarmView) -> Row:
+    """One alarm as a row."""
+    t = visit.words
+    is_mine = alarm.owner is not None and alarm.owner == visit.who.account.id and alarm.is_open
+    is_taken = alarm.stage.handling is Handling.CLAIMED
+    chips: list[Chip] = []
+    if is_mine:
+        chips.append(Chip(text=t("queue.you_have_it"), tone="you"))
+    elif is_taken and alarm.owner_name:
+        chips.append(
+            Chip(text=t("queue.taken_by", name=alarm.owner_name), initials=initials(alarm.owner_name)),
+        )
+    if alarm.stage.word == "on_the_way":
+        chips.append(Chip(text=t("queue.on_the_way"), icon="car"))
+    if alarm.returned and not is_taken and alarm.is_open:
+        chips.append(Chip(text=t("queue.returned"), tone=f"p-{PRIORITIES[alarm.rank]}", icon="undo"))
+    if alarm.repeats and alarm.is_open:
+        chips.append(Chip(text=repeats_text(visit, alarm), tone=f"p-{PRIORITIES[alarm.rank]}"))
+    return Row(
+        alarm=alarm,
+        title=kind_title(visit, alarm),
+        place=place_of(visit, alarm),
+        chips=tuple(chips[:2]),
+        is_mine=is_mine,
+        caption=_caption(visit, alarm, is_taken=is_taken, is_mine=is_mine),
+        has_goal=alarm.is_open and not is_taken and alarm.rank <= GOAL_RANK,
+    )
+
+
+def repeats_text(visit: Visit, alarm: AlarmView) -> str:
+    """How often it was pressed, or came."""
+    key = "queue.presses" if alarm.kind.word in PRESSED else "queue.times"
+    return visit.words(key, n=alarm.repeats + 1)
+
+
+def _caption(visit: Visit, alarm: AlarmView, *, is_taken: bool, is_mine: bool) -> str:
+    t = visit.words
+    if alarm.closed_ms is not None:
+        return t.either(f"disposition.{alarm.disposition}", "").lower()
+    if is_taken and not is_mine and alarm.first_claimed_ms is not None:
+        return t("queue.taken_after", n=visit.figures.span(alarm.first_claimed_ms - alarm.happened_ms))
+    if is_mine:
+        return t("queue.since_press" if alarm.kind.word in PRESSED else "queue.since_event")
+    return ""
+
+
+async def queue_list(visit: Visit, view: View) -> QueueList:
+    """Everything a tab shows. The feed number is read first, so that nothing between can be missed."""
+    alarms = visit.desk.services.alarms
+    feed_no = await visit.desk.services.feed.now()
+    sees_personal = visit.may(Action.PERSONAL)
+    personal = await alarms.queue(Queue.PERSONAL) if sees_personal else []
+    technical = await alarms.queue(Queue.TECHNICAL)
+    me = visit.who.account.id
+    mine = [alarm for alarm in (*personal, *technical) if alarm.owner == me]
+    if view is View.TECHNICAL or not sees_personal:
+        shown = [alarm for alarm in technical if view is not View.MINE or alarm.owner == me]
+    elif view is View.MINE:
+        shown = mine
+    else:
+        shown = [*personal, *(alarm for alarm in technical if alarm.owner == me)]
+    closed = []
+    if view is not View.MINE:
+        wanted = Queue.TECHNICAL if view is View.TECHNICAL or not sees_personal else Queue.PERSONAL
+        closed = [alarm for alarm in await alarms.recent(limit=30) if alarm.queue is wanted][:CLOSED_SHOWN]
+    rows = [row_of(visit, alarm) for alarm in shown]
+    waiting_personal = [alarm for alarm in personal if alarm.stage.handling is Handling.WAITING]
+    return QueueList(
+        view=view,
+        feed_no=feed_no,
+        digest=open_digest(shown),
+        own=tuple(row for row in rows if row.is_mine),
+        waiting=tuple(row for row in rows if row.is_waiting),
+        others=tuple(row for row in rows if not row.is_mine and not row.is_waiting),
+        closed=tuple(row_of(visit, alarm) for alarm in closed),
+        counts={
+            View.ALARMS: len(waiting_personal),
+            View.MINE: len(mine),
+            View.TECHNICAL: sum(alarm.stage.handling is Handling.WAITING for alarm in technical),
+        },
+        has_hot=any(alarm.rank <= 1 for alarm in waiting_personal),
+    )
