@@ -39,7 +39,7 @@ class IntakeCounters:
     refused_alarms: int = 0
     """Could have been an alarm and found no room. Should be 0 for ever."""
     merged_alarms: int = 0
-    """Found no room, but the same fact of the same device was waiting already."""
+    """Gave way in a full queue to the same fact of the same device."""
     dropped: int = 0
     """Could not have been an alarm, and the oldest had to go."""
 
@@ -138,21 +138,18 @@ class Intake:
         return False
 
     def _make_room(self, driver: str, observation: Observation) -> bool:
-        """A full alarm queue: a fact that waits twice gives way, so that a stuck button cannot push out a pull cord."""
-        latest = _name(driver, observation)
-        seen: set[tuple[str, str, Fact, Scalar]] = set()
-        for index, item in enumerate(self._alarms):
-            name = _name(*item)
-            if name == latest:
+        """A full alarm queue: a fact that is told again later on gives way, so that a stuck button cannot push out a
+        pull cord. The earlier of the two goes, so that the last word on every state stays the last.
+        """
+        later = {_name(driver, observation)}
+        for index in range(len(self._alarms) - 1, -1, -1):
+            name = _name(*self._alarms[index])
+            if name in later:
                 self.counters.merged_alarms += 1
-                self._lose(observation, is_alarm=True)
-                return False
-            if name in seen:
+                self._lose(self._alarms[index][1], is_alarm=True)
                 del self._alarms[index]
-                self.counters.merged_alarms += 1
-                self._lose(item[1], is_alarm=True)
                 return True
-            seen.add(name)
+            later.add(name)
         self.counters.refused_alarms += 1
         _log.error("alarm_refused", driver=driver, device=observation.device, fact=observation.fact)
         self._lose(observation, is_alarm=True)

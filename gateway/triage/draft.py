@@ -105,11 +105,21 @@ class Draft:
 
     def finish(self, memory: Mapping[str, str], driver: str | None = None) -> Verdict:
         """The verdict, with `memory` (what changed) and the driver's own riding on its events where that fits."""
+        seen = self.observation
+        if seen is not None and not memory and not seen.remember and len(self.pending) == 1 and self.pending[0].is_own:
+            only = self.pending[0]  # nine of ten: a measurement, and nothing to remember
+            judged = Judged(
+                event=only.event,
+                lane=only.lane,
+                action=only.action,
+                confirmation=seen.confirmation,
+                observed_boot_s=seen.observed_boot_s,
+            )
+            return Verdict(events=(judged,))
         urgent: dict[str, int | str] = {}
         bulk: dict[str, int | str] = {}
         for key, text in memory.items():
             (urgent if is_urgent_key(key) else bulk)[key] = text
-        seen = self.observation
         own: dict[str, int | str] = {}
         if seen is not None and seen.remember:
             own = {f"driver/{driver}/{key}": value for key, value in seen.remember.items()}
