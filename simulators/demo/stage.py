@@ -47,7 +47,9 @@ def free_port(wanted: int = 0) -> int:
 class Stage:
     """What runs. Enter with `Stage.open`."""
 
-    def __init__(self, folder: Path, plan: plans.Plan, ports: Ports, language: str, say: Say) -> None:
+    def __init__(
+        self, folder: Path, plan: plans.Plan, ports: Ports, language: str, say: Say, more_settings: str = ""
+    ) -> None:
         self.folder = folder
         self.plan = plan
         self.ports = ports
@@ -56,6 +58,7 @@ class Stage:
         self.central_config = folder / "central" / "central.toml"
         self.hub_config = folder / "home" / "hub.toml"
         self._say = say
+        self._more_settings = more_settings
         logs = folder / "logs"
         self.central = Program(
             "central", vaktpost("central", "run", "--config", str(self.central_config)), logs / "central.log"
@@ -69,10 +72,20 @@ class Stage:
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, folder: Path, plan: plans.Plan, ports: Ports, *, language: str = "nb", say: Say = lambda _: None
+        cls,
+        folder: Path,
+        plan: plans.Plan,
+        ports: Ports,
+        *,
+        language: str = "nb",
+        say: Say = lambda _: None,
+        more_settings: str = "",
     ) -> AsyncIterator[Stage]:
-        """Everything up and the hub enrolled. A folder from an earlier run is used again."""
-        stage = cls(folder, plan, ports, language, say)
+        """Everything up and the hub enrolled. A folder from an earlier run is used again.
+
+        `more_settings` is added to hub.toml.
+        """
+        stage = cls(folder, plan, ports, language, say, more_settings)
         for part in ("central", "home", "logs"):
             (folder / part).mkdir(parents=True, exist_ok=True)
         async with AsyncExitStack() as stack:
@@ -123,6 +136,8 @@ class Stage:
         (self.folder / "home" / "home.env").unlink(missing_ok=True)
         await self.home.start()
         await self._until(lambda: _exists(self.folder / "home" / "home.env"), self.home, "the home did not start")
+        if self._more_settings:
+            self.hub_config.write_text(f"{self.hub_config.read_text()}\n{self._more_settings}\n")
         lines = (self.folder / "home" / "home.env").read_text().splitlines()
         for line in lines:
             key, _, value = line.partition("=")

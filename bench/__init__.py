@@ -1,0 +1,1 @@
+"""The budgets, measured. `make bench` runs all and writes bench/results.json."""

@@ -1,0 +1,96 @@
+"""Hub, central and home as real processes over TLS on loopback, with a driver that makes load on request."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from simulators import control, plans
+from simulators.demo.operator import Operator
+from simulators.demo.stage import Ports, Stage, free_port
+
+SETTINGS = """
+[drivers.load]
+type = "load"
+socket = "load.sock"
+
+[[devices]]
+alias = "sensor-1"
+profile = "thermometer"
+
+[[devices]]
+alias = "button-1"
+profile = "pendant"
+resident = "r-7f3a90"
+"""
+
+
+def boot_s() -> float:
+    """CLOCK_BOOTTIME, the one clock of all processes here."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+@dataclass(slots=True)
+class Rig:
+    """What a measurement works with."""
+
+    stage: Stage
+    operator: Operator
+    folder: Path
+
+    @property
+    def hub_pid(self) -> int:
+        """The hub's process id."""
+        return self.stage.hub.pid or 0
+
+    async def load(self, **request: Any) -> dict[str, Any]:
+        """Order from the load driver."""
+        return await control.ask(self.stage.folder / "home" / "load.sock", request)
+
+    async def lane(self, name: str) -> dict[str, Any]:
+        """One lane of the hub's status."""
+        status = await self.stage.hub_status()
+        found: dict[str, Any] = status["lanes"][name]
+        return found
+
+    async def until(self, is_so: Callable[[], Awaitable[bool]], *, patience_s: float, every_s: float = 0.02) -> float:
+        """Wait until so; returns the boot clock when it was. Raises TimeoutError."""
+        async with asyncio.timeout(patience_s):
+            while not await is_so():
+                await asyncio.sleep(every_s)
+        return boot_s()
+
+    async def drained(self, taken: int, *, patience_s: float) -> float:
+        """Wait until so many telemetry events were taken and central has a receipt out for each."""
+
+        async def is_so() -> bool:
+            lane = await self.lane("telemetry")
+            return lane["taken"] >= taken and not lane["waiting"] and not lane["in_memory"]
+
+        return await self.until(is_so, patience_s=patience_s, every_s=0.1)
+
+
+@asynccontextmanager
+async def rig() -> AsyncIterator[Rig]:
+    """A fresh one, in a folder on the same disk as the working directory."""
+    here = Path(".run")
+    here.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=here) as name:
+        folder = Path(name).resolve()
+        ports = Ports(page=0, console=free_port(), hubs=free_port())
+        async with (
+            Stage.open(folder, plans.FLAT, ports, more_settings=SETTINGS) as stage,
+            aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as http,
+        ):
+            operator = Operator(stage, http)
+            await operator.add_accounts()
+            await operator.sign_in()
+            yield Rig(stage, operator, folder)
