@@ -15,7 +15,7 @@ from typing import NoReturn
 
 import structlog
 
-from drivers.contract import Driver, DriverContext, Observation, Scalar
+from drivers.contract import Driver, DriverContext, Fact, Observation, Scalar
 from drivers.errors import DriverError, PermanentDriverError, TransientDriverError
 from gateway.clock import HubClock
 
@@ -54,6 +54,9 @@ class HostedDriver:
     failures_in_a_row: int = 0
     last_error: str = ""
     observations: int = 0
+    is_link_up: bool | None = None
+    """What the driver said last of its own line, bus or radio; None before it said anything in this attempt."""
+    link_reason: str = ""
     diagnostics: MutableMapping[str, Scalar] = field(default_factory=dict)
     is_reported: bool = False
     retry: asyncio.Event = field(default_factory=asyncio.Event)
@@ -121,6 +124,9 @@ class DriversHost:
                 self._enter(hosted, DriverState.RUNNING)
                 async for observation in observations:
                     hosted.observations += 1
+                    if observation.fact is Fact.LINK:
+                        hosted.is_link_up = bool(observation.value)
+                        hosted.link_reason = str(observation.details.get("reason", ""))
                     if hosted.is_reported:
                         self._recovered(hosted)
                     self._put(driver.name, observation)
@@ -135,6 +141,7 @@ class DriversHost:
     def _context(self, hosted: HostedDriver) -> DriverContext:
         name = hosted.driver.name
         hosted.diagnostics.clear()
+        hosted.is_link_up, hosted.link_reason = None, ""
         return DriverContext(
             boot_s=self._clock.boot_s,
             remembered=lambda key: self._remembered(f"driver/{name}/{key}"),

@@ -57,6 +57,11 @@ class DeviceState:
     rssi_dbm: int | None
     battery_pct: int | None
     state: str
+    missing_after_s: float | None
+    """How long it may be silent; None: its silence says nothing."""
+    battery_low_pct: int
+    has_battery_warning: bool
+    """The device itself says that its battery is low."""
 
 
 class Device:
@@ -162,6 +167,9 @@ class Device:
             rssi_dbm=self._rssi_dbm,
             battery_pct=battery.pct if isinstance(battery, Battery) else None,
             state=word,
+            missing_after_s=None if self.rules.missing_after_ms is None else self.rules.missing_after_ms / 1000,
+            battery_low_pct=self._profile.battery_low_pct,
+            has_battery_warning=isinstance(battery, Battery) and battery.has_warned,
         )
 
     def _judge_fact(self, seen: Observation, now: Now, draft: Draft) -> bool:
