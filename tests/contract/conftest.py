@@ -62,7 +62,13 @@ class EspaEnd:
     type_name = "espa"
     alarm_device = "room-101"
     library = "serial"
-    junk = (b"\x04", b"\x041\x052\x05\x01", b"\x011\x021\x1f550\x1e2\x1fANROP", b"\x011\x021\x1f1\x03\x00", b"2\x05")
+    junk: tuple[bytes, ...] = (
+        b"\x04",
+        b"\x041\x052\x05\x01",
+        b"\x011\x021\x1f550\x1e2\x1fANROP",
+        b"\x011\x021\x1f1\x03\x00",
+        b"2\x05",
+    )
 
     def __init__(self, base: Path) -> None:
         self.base = base
@@ -108,7 +114,7 @@ class GpioEnd:
     type_name = "gpio"
     alarm_device = "cord-bath"
     library = "gpiozero"
-    junk = (b"\x55" * 8,)
+    junk: tuple[bytes, ...] = (b"\x55" * 8,)
     settle_s = 0.05
 
     def __init__(self, base: Path) -> None:
@@ -170,7 +176,14 @@ class BleEnd:
     type_name = "ble"
     alarm_device = "pendant"
     library = "bleak"
-    junk = (b"\x40\x00\x01\x3a", b"\x45\x00\x01", b"\x44\x00\x02\x54\xff", b"\x40\x53\xff", b"\x60", b"")
+    junk: tuple[bytes, ...] = (
+        b"\x40\x00\x01\x3a",
+        b"\x45\x00\x01",
+        b"\x44\x00\x02\x54\xff",
+        b"\x40\x53\xff",
+        b"\x60",
+        b"",
+    )
 
     def __init__(self, base: Path) -> None:
         self.base = base

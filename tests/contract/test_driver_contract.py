@@ -63,7 +63,9 @@ def test_every_driver_folder_is_an_entry_point_and_is_held_to_this_contract(
     type_name: str, held_type_names: set[str]
 ) -> None:
     folders = {path.parent.name for path in DRIVERS.glob("*/__init__.py")}
-    assert folders == {point.name for point in entry_points(group="vaktpost.drivers")} == held_type_names
+    # Simulators may offer drivers too (for load); those are not part of the product.
+    points = {point.name for point in entry_points(group="vaktpost.drivers") if point.module.startswith("drivers.")}
+    assert folders == points == held_type_names
     assert plugin_of(type_name).type_name == type_name
 
 

@@ -1,5 +1,6 @@
 import asyncio
 import errno
+import random
 import socket
 import termios
 from collections.abc import Callable
@@ -328,6 +329,34 @@ async def test_a_block_that_a_rule_ignores_is_acknowledged_and_counted(
     assert hub.context.diagnostics["ignored"] == 1
 
 
+@pytest.mark.parametrize("seed", [1, 2, 3])
+async def test_no_call_is_lost_on_a_bad_line_and_none_is_acknowledged_before_it_is_safe(
+    tmp_path: Path, make_driver: MakeDriver, seed: int
+) -> None:
+    dice = random.Random(seed)
+    hurry = QUICK | {"reply_timeout_s": 0.06, "poll_interval_s": 0.02}
+    async with EspaPanel(PtyWire(tmp_path / "tty"), **hurry) as panel:
+        hub = BareHub(make_driver(panel, confirm_timeout_s=0.1))
+        async with hub:
+            for room in range(40):
+                panel.faults.bad_bcc = dice.choice((0, 0, 0, 1))
+                panel.faults.lost_acks = dice.choice((0, 0, 0, 1, 4))
+                panel.faults.has_stray_rs = dice.random() < 0.3
+                panel.faults.omits_eot = dice.random() < 0.2
+                hub.verdict = dice.choice((True, True, True, False))
+                pressing = asyncio.create_task(panel.press("call", room=str(room)))
+                if not hub.verdict:
+                    await hub.until(lambda room=room: f"room-{room}" in {seen.device for seen in hub.seen})  # type: ignore[misc]
+                    hub.verdict = True
+                if dice.random() < 0.1:
+                    await panel.hang_up()
+                    await panel.plug_in()
+                assert (await pressing).outcome is Outcome.ACKED
+                safe = {seen.device for seen in hub.seen if seen.confirmation and seen.confirmation.result()}
+                assert f"room-{room}" in safe
+    assert hub.failures == []
+
+
 # The line.
 
 
@@ -464,4 +493,5 @@ async def test_what_is_logged_names_no_text_from_the_panel(
         await panel.send(PanelCall(text="KARI NORDMANN"))
     logged = capsys.readouterr().out
     assert "espa_block_unmapped" in logged
+    assert logged.count("espa_link_up") == 1
     assert "NORDMANN" not in logged
