@@ -63,6 +63,8 @@ class FakeBlueZ:
     ) -> None:
         self.accepts_discovery = accepts_discovery
         self.is_deaf = False
+        self.denies_access = False
+        """While set nobody may ask anything, as when the hub's user is not in the group `bluetooth`."""
         self.scan_starts = 0
         """How often a scan was begun, of either kind."""
         self._address = bus_address
@@ -308,6 +310,8 @@ class FakeBlueZ:
             self._note_scanning()
 
     def _answer(self, message: Message) -> Message:
+        if self.denies_access:
+            return Message.new_error(message, "org.freedesktop.DBus.Error.AccessDenied", "not in the group bluetooth")
         if message.member == "GetManagedObjects":
             objects: dict[str, dict[str, Properties]] = {self._path: self._adapter_interfaces()}
             objects |= {path: {DEVICE: known} for path, known in self._devices.items()}

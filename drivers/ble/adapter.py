@@ -46,7 +46,8 @@ class AdapterWatch:
         self._owner_changes = 0
         self._read_changes = -1
         self.is_connected = True
-        self.has_bluez = False
+        self.refusal: str | None = None
+        """How BlueZ last refused to answer, as a D-Bus error name; empty when it answered, None before it was asked."""
 
     def pick(self, name: str | None) -> Adapter | None:
         """The radio of that name, or the first that is powered, or the first; None when there is none."""
@@ -63,19 +64,26 @@ class AdapterWatch:
         return next((each for each in adapters if each.is_powered), adapters[0] if adapters else None)
 
     async def refresh(self) -> None:
-        """Ask again when bluetoothd has come or gone since the last time."""
-        from dbus_fast import Message, MessageType
+        """Ask BlueZ, unless it has answered since it last came or went.
+
+        The first question starts a bluetoothd that is started on demand; one that was stopped later is left alone.
+        """
+        from dbus_fast import Message, MessageFlag, MessageType
         from dbus_fast.unpack import unpack_variants
 
         while self._read_changes != self._owner_changes:
             reading = self._owner_changes
-            reply = await self._bus.call(
-                Message(destination=BLUEZ, path="/", interface=_OBJECTS, member="GetManagedObjects")
-            )
+            question = Message(destination=BLUEZ, path="/", interface=_OBJECTS, member="GetManagedObjects")
+            if self.refusal is not None:
+                question.flags = MessageFlag.NO_AUTOSTART
+            reply = await self._bus.call(question)
             if reading == self._owner_changes:
+                has_answered = reply.message_type is MessageType.METHOD_RETURN
+                self.refusal = "" if has_answered else str(reply.error_name)
+                if not has_answered:
+                    return
                 self._read_changes = reading
-                self.has_bluez = reply.message_type is MessageType.METHOD_RETURN
-                objects = reply.body[0] if self.has_bluez else {}
+                objects = reply.body[0]
                 self._adapters = {
                     path: unpack_variants(interfaces[ADAPTER])
                     for path, interfaces in objects.items()

@@ -28,6 +28,7 @@ RSSI_UNKNOWN: Final = -127
 """bleak's word for a signal strength that BlueZ did not give."""
 AD_SERVICE_DATA_16: Final = 0x16
 ANNOUNCEMENTS_KEPT: Final = 512
+ACCESS_DENIED: Final = "org.freedesktop.DBus.Error.AccessDenied"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,8 +125,12 @@ class BluetoothLink:
             if adapter is not None:
                 self._turn(is_up=False, reason="powered_off")
             else:
-                self._turn(is_up=False, reason="no_adapter" if watch.has_bluez else "no_bluez")
-            await self._changed.wait()
+                reason = "access_denied" if watch.refusal == ACCESS_DENIED else "no_bluez"
+                self._turn(is_up=False, reason=reason if watch.refusal else "no_adapter")
+            # News come by themselves, except that BlueZ would answer now what it refused before.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._times.retry_s[-1]):
+                    await self._changed.wait()
 
     async def _scan(self, watch: AdapterWatch, adapter: Adapter) -> None:
         """Scan until something is wrong with it; what is, `_until_ready` or the next scan will find out."""

@@ -305,6 +305,14 @@ async def test_a_named_adapter_that_is_not_there_is_missed_by_name(bluez: FakeBl
     assert lost.details == {"reason": "no_adapter", "adapter": "hci7"}
 
 
+async def test_a_hub_that_may_not_ask_bluez_says_so_and_asks_again(bluez: FakeBlueZ, listen: Listen) -> None:
+    bluez.denies_access = True
+    hub = await listen(("pendant", PENDANT, None))
+    assert (await hub.until_fact(Fact.LINK)).details["reason"] == "access_denied"
+    bluez.denies_access = False
+    await hub.until_fact(Fact.LINK, value=True)
+
+
 async def test_a_scan_that_bluez_refuses_is_tried_until_it_is_granted(bus: PrivateBus, listen: Listen) -> None:
     async with FakeBlueZ(bus.address, accepts_discovery=False, has_monitors=False) as bluez:
         hub = await listen(("pendant", PENDANT, None))
