@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from cloud_sync.errors import MalformedError
 from cloud_sync.identity import Lane
 from cloud_sync.ranges import SeqRanges
+from cloud_sync.record import parse_record
+from gateway.errors import JournalError
+from gateway.journal.caretaking import day_of
+from gateway.journal.core import Core, epoch_row
+from gateway.journal.directory import probe
+from gateway.journal.numbering import MAX_SEQ, Range, epoch_number, epoch_range, row_id, seq_of
 from gateway.journal.reports import FileState, JournalOpening, LaneCount, Memory, ProbeResult, StoredRecord, Trouble
 from gateway.journal.settings import JournalSettings
+from gateway.journal.statements import LANE_SQL
+
+_MAX_ID = (1 << 63) - 1
 
 
 class Journal:
@@ -20,9 +31,13 @@ class Journal:
     raises JournalError, is told once to `on_trouble`, and the next call tries again.
     """
 
-    opened: JournalOpening
-    memory: dict[str, int | str]
-    """What is remembered now, durable or on its way."""
+    def __init__(self, core: Core, opened: JournalOpening) -> None:
+        self.opened = opened
+        self.memory: Mapping[str, int | str] = core.memory.values
+        """What is remembered now, durable or on its way."""
+        self._core = core
+        self._oldest: dict[Lane, tuple[int, int | None]] = {}
+        self._is_closed = False
 
     async def start_epoch(self, epoch: bytes, header: bytes) -> None:
         """Begin a run: its header is durable in both files before this returns. Once per opened journal.
@@ -30,32 +45,49 @@ class Journal:
         On JournalError the run may go on all the same: the header is written before the first record that gets to
         the card.
         """
-        raise NotImplementedError
+        core = self._core
+        if core.running is not None:
+            raise JournalError("an epoch is running already")
+        core.tidy()
+        core.running = (epoch, header)
+        core.number()
+        await self.flush()
 
     async def append(self, lane: Lane, seq: int, record: bytes, remember: Memory | None = None) -> None:
         """Add a record of the running epoch; returns when it is durable. `remember` is committed with it.
 
-        Waits for room when too much bulk waits for the card; raises JournalError, and for alarm and care
-        JournalFullError, rather than wait.
+        Appending the same again is harmless. Bulk waits for room when too much of it waits for the card. Raises
+        JournalError, and for alarm and care JournalFullError rather than wait.
         """
-        raise NotImplementedError
+        if not lane.is_urgent:
+            await self._core.by_lane[lane].room()
+        await asyncio.shield(self.append_nowait(lane, seq, record, remember))
 
     def append_nowait(
         self, lane: Lane, seq: int, record: bytes, remember: Memory | None = None
     ) -> asyncio.Future[None]:
         """The same at once: the future is done when the record is durable. Raises JournalFullError.
 
-        Nobody has to look at the future: a failure is logged and told by the journal itself.
+        Nobody has to look at the future: a failure is logged and told by the journal itself. When it fails, neither
+        the record nor what was to be remembered comes to the card, unless it is appended again.
         """
-        raise NotImplementedError
+        core = self._core
+        if core.running is None:
+            raise JournalError("no epoch was started")
+        if not 1 <= seq <= MAX_SEQ:
+            raise ValueError(f"not a sequence number: {seq}")
+        return core.by_lane[lane].add(lane, seq, record, core.memory.take(remember) if remember else [])
 
     def remember(self, lane: Lane, memory: Memory) -> asyncio.Future[None]:
-        """Memory that no event carries; committed as fast as an event of the lane would be."""
-        raise NotImplementedError
+        """Memory that no event carries; committed as fast as an event of the lane would be. Raises JournalError."""
+        return self._core.by_lane[lane].remember(lane, self._core.memory.take(memory))
 
     def set_floor(self, wall_ms: int) -> None:
         """It cannot be earlier than this from now on. Rides on a later commit."""
-        raise NotImplementedError
+        core = self._core
+        if wall_ms > core.floor_ms:
+            core.floor_ms = wall_ms
+            core.bulk.note("floor_ms", wall_ms)
 
     async def settle(self, epoch: bytes, lane: Lane, stored: SeqRanges, unopened: SeqRanges, lineage: bytes) -> int:
         """Central has these. Returns how many numbers were not settled before; rides on a later commit.
@@ -64,49 +96,143 @@ class Journal:
         `unsettled` again when `lineage` is another one than before. Raises nothing: the news is lost at a crash at
         worst, and then central gets a resend.
         """
-        raise NotImplementedError
+        core = self._core
+        self._note_lineage(lineage)
+        number = core.epochs.number_of(epoch)
+        if number is None:
+            return 0
+        store = core.by_lane[lane]
+        ledger = store.ledgers[lane]
+        day = day_of(core.wall_ms())
+        count = ledger.settle(_ids(number, unopened), day, is_kept=True)
+        count += ledger.settle(_ids(number, stored), day, is_kept=lane.is_urgent)
+        if store.waiting.has_lazy:
+            store.lazily()
+        return count
+
+    def _note_lineage(self, lineage: bytes) -> None:
+        core = self._core
+        if lineage == core.lineage:
+            return
+        is_other = core.lineage is not None
+        core.lineage = lineage
+        for store in core.stores:
+            store.note("lineage", lineage)
+            if is_other:
+                for ledger in store.ledgers.values():
+                    ledger.offer_again()
 
     async def unsettled(self, lane: Lane, after: int | None = None, limit: int = 500) -> list[StoredRecord]:
-        """Durable records without a receipt, oldest first, also of the running epoch. `after` is a cursor."""
-        raise NotImplementedError
+        """Durable records without a receipt, oldest first, also of the running epoch. `after` is a cursor.
+
+        Raises JournalError.
+        """
+        core = self._core
+        store = core.by_lane[lane]
+        spans = store.ledgers[lane].unsettled((after or 0) + 1, _MAX_ID)
+        rows = await store.read(_rows, LANE_SQL[lane].rows, spans, limit)
+        found = []
+        for row, record in rows:
+            epoch = core.epochs.name_of(epoch_number(row))
+            if epoch is not None:
+                found.append(StoredRecord(epoch=epoch, seq=seq_of(row), record=record, cursor=row))
+        return found
 
     async def epoch_header(self, epoch: bytes) -> bytes | None:
-        """The signed header of an epoch that still has something here."""
-        raise NotImplementedError
+        """The signed header of an epoch that still has something here. Raises JournalError when it cannot be read."""
+        core = self._core
+        if core.running is not None and core.running[0] == epoch:
+            return core.running[1]
+        number = core.epochs.number_of(epoch)
+        if number is None:
+            return None
+        trouble: JournalError | None = None
+        for store in core.stores:
+            try:
+                if header := await store.read(_header, number):
+                    return header
+            except JournalError as error:
+                trouble = error
+        if trouble is not None:
+            raise trouble
+        return None
 
     def gaps(self, lane: Lane, epoch: bytes) -> tuple[tuple[int, int], ...]:
         """Numbers that will never come, because space ran out; until central has receipted that."""
-        raise NotImplementedError
+        number = self._core.epochs.number_of(epoch)
+        if number is None:
+            return ()
+        gaps = self._core.by_lane[lane].ledgers[lane].gaps
+        return tuple((seq_of(first), seq_of(last)) for first, last in gaps.within(*epoch_range(number)))
 
     def epochs_with_gaps(self, lane: Lane) -> tuple[bytes, ...]:
         """Where `gaps` has something to tell, oldest first."""
-        raise NotImplementedError
+        core = self._core
+        numbers = dict.fromkeys(epoch_number(first) for first, _ in core.by_lane[lane].ledgers[lane].gaps)
+        return tuple(epoch for number in numbers if (epoch := core.epochs.name_of(number)) is not None)
 
     def give_up(self, lane: Lane, first: int, last: int) -> None:
         """Numbers of the running epoch whose records could not be kept anywhere: they become a gap."""
-        raise NotImplementedError
+        self._core.lose(lane, first, last)
 
     async def counts(self) -> Mapping[Lane, LaneCount]:
-        """What waits for a receipt, per lane. At once: nothing is counted for it."""
-        raise NotImplementedError
+        """What waits for a receipt, per lane. At once: nothing is counted for it, one record per lane is looked at."""
+        counts = {}
+        for lane, store in self._core.by_lane.items():
+            ledger = store.ledgers[lane]
+            records = ledger.count()
+            counts[lane] = LaneCount(
+                records=records,
+                size_bytes=round(records * ledger.mean_bytes),
+                oldest_ms=await self._oldest_ms(lane) if records else None,
+                is_exact=ledger.is_exact and store.is_loaded,
+            )
+        return counts
+
+    async def _oldest_ms(self, lane: Lane) -> int | None:
+        store = self._core.by_lane[lane]
+        oldest = store.ledgers[lane].oldest()
+        if oldest is None:
+            return None
+        if self._oldest.get(lane, (0, None))[0] != oldest:
+            try:
+                rows = await store.read(_rows, LANE_SQL[lane].rows, [(oldest, _MAX_ID)], 1)
+                self._oldest[lane] = (oldest, parse_record(rows[0][1]).stamp.wall_ms if rows else None)
+            except (JournalError, MalformedError):
+                return None
+        return self._oldest[lane][1]
 
     async def probe(self) -> ProbeResult:
         """Write to the card, fsync, read back; free space. Raises nothing."""
-        raise NotImplementedError
+        return await asyncio.to_thread(probe, self._core.path, self._core.reserve)
 
-    async def files(self) -> Iterable[FileState]:
+    async def files(self) -> Sequence[FileState]:
         """Both files as they are now. Asks SQLite for what durability really is."""
-        raise NotImplementedError
+        return [await store.state() for store in self._core.stores]
 
     async def flush(self) -> None:
         """Commit now what waits, lazy things too. Raises JournalError."""
-        raise NotImplementedError
+        results = await asyncio.gather(
+            *(asyncio.shield(store.commit_now()) for store in self._core.stores), return_exceptions=True
+        )
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
 
     async def close(self, *, is_clean: bool, last: Mapping[Lane, int] | None = None) -> None:
-        """Commit what waits and close. A clean end with the `last` number given out per lane is noted for the next
-        epoch's header. Leaving the context without this is an unclean end.
+        """Commit what waits and close.
+
+        A clean end, with the `last` number given out per lane, is noted for the next epoch's header. Leaving the
+        context without this is an unclean end. A second close does nothing.
         """
-        raise NotImplementedError
+        if self._is_closed:
+            return
+        self._is_closed = True
+        core = self._core
+        if is_clean and (row := epoch_row(core, dict(last or {}))) is not None:
+            for store in core.stores:
+                store.note_epoch(row)
+        await core.close()
 
 
 @asynccontextmanager
@@ -126,5 +252,33 @@ async def open_journal(
 
     `wall_ms` is for retention only. `on_trouble` is called in the event loop, for what comes after opening.
     """
-    raise NotImplementedError
-    yield Journal()
+    core = Core(directory, hub, wall_ms, settings or JournalSettings(), on_trouble)
+    try:
+        journal = Journal(core, await core.open())
+    except BaseException:
+        await core.close()
+        raise
+    try:
+        yield journal
+    finally:
+        await journal.close(is_clean=False)
+
+
+def _ids(number: int, ranges: SeqRanges) -> list[Range]:
+    return [
+        (row_id(number, first), row_id(number, min(last, MAX_SEQ))) for first, last in ranges if 1 <= first <= MAX_SEQ
+    ]
+
+
+def _rows(connection: sqlite3.Connection, query: str, spans: list[Range], limit: int) -> list[tuple[int, bytes]]:
+    rows: list[tuple[int, bytes]] = []
+    for first, last in spans:
+        if len(rows) >= limit:
+            break
+        rows.extend(connection.execute(query, (first, last, limit - len(rows))))
+    return rows
+
+
+def _header(connection: sqlite3.Connection, number: int) -> bytes | None:
+    row = connection.execute("SELECT header FROM epoch WHERE no = ?", (number,)).fetchone()
+    return None if row is None else row[0]

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from cloud_sync.epoch import Predecessor
-from cloud_sync.identity import Lane
 
 Memory = Mapping[str, int | str]
 """What drivers and triage remember, by key. An empty text is the same as no entry: that is how one is forgotten."""

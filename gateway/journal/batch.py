@@ -1,0 +1,160 @@
+"""One transaction: what goes into it, and how it is written. `write` runs in the connection's thread, in one hop."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from cloud_sync.identity import Lane
+from gateway.errors import JournalError
+from gateway.journal.database import PAGE_SIZE, EpochRow, MemoryRow
+from gateway.journal.ledger import runs
+from gateway.journal.numbering import Range
+from gateway.journal.statements import LANE_SQL
+
+Row = tuple[int, bytes] | tuple[int, bytes, str | None]
+
+
+@dataclass(slots=True, kw_only=True)
+class Batch:
+    """Everything that one commit makes durable, and who waits for it."""
+
+    rows: dict[Lane, list[Row]] = field(default_factory=dict)
+    epochs: list[EpochRow] = field(default_factory=list)
+    forgotten_epochs: list[int] = field(default_factory=list)
+    memory: list[MemoryRow] = field(default_factory=list)
+    forgotten_memory: list[MemoryRow] = field(default_factory=list)
+    meta: dict[str, int | str | bytes] = field(default_factory=dict)
+    kept: dict[tuple[Lane, int], list[Range]] = field(default_factory=dict)
+    """Per lane and day: what the table shall hold from now on."""
+    gaps: dict[Lane, list[Range]] = field(default_factory=dict)
+    """Per lane: what the table shall hold from now on."""
+    deletes: list[tuple[Lane, int, int]] = field(default_factory=list)
+    delete_rows: int = 0
+    """At most so many rows are deleted; the rest is told back."""
+    limit_bytes: int | None = None
+    """Beyond this size the oldest rows of `thinned_lanes` give way."""
+    thinned_lanes: tuple[Lane, ...] = ()
+    waiting: list[asyncio.Future[None]] = field(default_factory=list)
+    is_lazy: bool = False
+    """Whether what waited for company is in it."""
+    unfolded: list[MemoryRow] = field(default_factory=list)
+    """Memory that rides in the rows' own memos."""
+    folding: list[MemoryRow] = field(default_factory=list)
+    """Memory of earlier memos, that goes into its table now."""
+
+    def done(self) -> None:
+        """Tell everybody who waits that it is durable."""
+        for future in self.waiting:
+            if not future.done():
+                future.set_result(None)
+
+    def failed(self, error: JournalError) -> None:
+        """Tell everybody who waits that it is not; nobody has to listen."""
+        for future in self.waiting:
+            if not future.done():
+                future.set_exception(error)
+                future.exception()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What the transaction did besides writing what it was given."""
+
+    undone: list[tuple[Lane, int, int]]
+    """Deletes that were too many for one transaction."""
+    thinned: Mapping[Lane, list[Range]]
+
+
+def write(connection: sqlite3.Connection, batch: Batch) -> Outcome:
+    """Write and commit. Raises sqlite3.Error; then nothing is written, or it is not known."""
+    execute = connection.execute
+    execute("BEGIN IMMEDIATE")
+    try:
+        for epoch in batch.epochs:
+            ended = None if epoch.ended is None else json.dumps({int(lane): seq for lane, seq in epoch.ended.items()})
+            execute(
+                "INSERT INTO epoch VALUES (?, ?, ?, ?) ON CONFLICT (no) DO UPDATE SET ended = excluded.ended,"
+                " header = CASE excluded.header WHEN x'' THEN header ELSE excluded.header END",
+                (epoch.number, epoch.epoch, epoch.header, ended),
+            )
+        for lane, rows in batch.rows.items():
+            sql = LANE_SQL[lane]
+            connection.executemany(sql.insert_memo if len(rows[0]) == 3 else sql.insert, rows)
+        _remember(connection, batch)
+        _keep_books(connection, batch)
+        undone = _delete(connection, batch)
+        thinned = _thin(connection, batch)
+        execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            execute("ROLLBACK")
+        raise
+    return Outcome(undone=undone, thinned=thinned)
+
+
+def _remember(connection: sqlite3.Connection, batch: Batch) -> None:
+    if batch.memory:
+        connection.executemany(
+            "INSERT INTO memory VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE"
+            " SET value = excluded.value, tick = excluded.tick WHERE excluded.tick > tick",
+            batch.memory,
+        )
+    for key, _, tick in batch.forgotten_memory:
+        connection.execute("DELETE FROM memory WHERE key = ? AND tick = ?", (key, tick))
+    for key, value in batch.meta.items():
+        connection.execute(
+            "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value", (key, value)
+        )
+
+
+def _keep_books(connection: sqlite3.Connection, batch: Batch) -> None:
+    for number in batch.forgotten_epochs:
+        connection.execute("DELETE FROM epoch WHERE no = ?", (number,))
+    for (lane, day), ranges in batch.kept.items():
+        connection.execute("DELETE FROM kept WHERE lane = ? AND day = ?", (lane, day))
+        connection.executemany("INSERT INTO kept VALUES (?, ?, ?, ?)", [(lane, day, *edges) for edges in ranges])
+    for lane, ranges in batch.gaps.items():
+        connection.execute("DELETE FROM gap WHERE lane = ?", (lane,))
+        connection.executemany("INSERT INTO gap VALUES (?, ?, ?)", [(lane, *edges) for edges in ranges])
+
+
+def _delete(connection: sqlite3.Connection, batch: Batch) -> list[tuple[Lane, int, int]]:
+    left, undone = batch.delete_rows, []
+    for lane, first, last in batch.deletes:
+        if left <= 0:
+            undone.append((lane, first, last))
+            continue
+        up_to, count = connection.execute(LANE_SQL[lane].run, (first, last, left)).fetchone()
+        if count:
+            connection.execute(LANE_SQL[lane].delete, (first, up_to))
+        if count == left and up_to < last:
+            undone.append((lane, up_to + 1, last))
+        left -= count
+    return undone
+
+
+def _thin(connection: sqlite3.Connection, batch: Batch) -> dict[Lane, list[Range]]:
+    """Make room: the oldest go, and a gap says so in the same transaction."""
+    thinned: dict[Lane, list[Range]] = {}
+    if batch.limit_bytes is None:
+        return thinned
+    pages = connection.execute("PRAGMA page_count").fetchone()[0]
+    free = connection.execute("PRAGMA freelist_count").fetchone()[0]
+    if (pages - free) * PAGE_SIZE <= batch.limit_bytes:
+        return thinned
+    left = batch.delete_rows
+    for lane in batch.thinned_lanes:
+        ids = [row for (row,) in connection.execute(LANE_SQL[lane].head, (left,))]
+        if not ids:
+            continue
+        thinned[lane] = runs(ids)
+        connection.execute(LANE_SQL[lane].delete, (ids[0], ids[-1]))
+        connection.executemany("INSERT OR REPLACE INTO gap VALUES (?, ?, ?)", [(lane, *run) for run in thinned[lane]])
+        left -= len(ids)
+        if left <= 0:
+            break
+    return thinned

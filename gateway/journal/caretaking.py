@@ -1,0 +1,122 @@
+"""What goes on in the background of an open journal: salvage, survey, expiry, the reserve. All can be cut short."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import structlog
+
+from cloud_sync.record import Record
+from gateway.errors import JournalError, JournalFullError
+from gateway.journal.directory import Reserve, set_asides
+from gateway.journal.numbering import Spans, row_id
+from gateway.journal.reports import Trouble
+from gateway.journal.salvage import salvage
+from gateway.journal.statements import LANE_SQL
+from gateway.journal.store import Store
+
+_DAY_MS = 86_400_000
+_ROUND_S = 600.0
+_PIECE = 5000
+_BREATH_S = 0.02
+_log = structlog.get_logger()
+
+Numbering = Callable[[Record], int]
+
+
+class Salvage:
+    """Brings the records of set-aside files back into the lanes they belong to, once for each file."""
+
+    def __init__(self, hub: bytes, stores: Sequence[Store], number: Numbering, tell: Callable[[Trouble], None]) -> None:
+        self._hub = hub
+        self._stores = {lane: store for store in stores for lane in store.shape.lanes}
+        self._number = number
+        self._tell = tell
+
+    def left(self, store: Store, done: Sequence[str]) -> list[Path]:
+        """Set-aside files that were not salvaged to the end."""
+        return [aside for aside in set_asides(store.path) if aside.name not in done]
+
+    async def run(self, store: Store, aside: Path) -> int:
+        """Salvage one file. Returns how many records were found; tells it when there were any."""
+        found = {lane: Spans() for lane in self._stores}
+
+        async def adopt(records: list[Record]) -> None:
+            futures = []
+            for record in records:
+                if record.id.hub != self._hub:
+                    continue
+                number = self._number(record)
+                row = row_id(number, record.id.seq)
+                if row in found[record.id.lane]:
+                    continue
+                found[record.id.lane].add(row, row)
+                futures.append(await self._add(record, number))
+            await asyncio.gather(*futures)
+
+        try:
+            await salvage(aside, adopt)
+        except (JournalError, OSError) as error:  # tried again after the next start
+            _log.warning("journal_salvage_stopped", set_aside=aside.name, why=str(error))
+            return 0
+        store.note(f"salvaged/{aside.name}", 1)
+        count = sum(spans.size for spans in found.values())
+        _log.info("journal_salvaged", set_aside=aside.name, records=count)
+        self._tell(Trouble(file=store.path.name, what="salvaged", records=count, set_aside=aside.name))
+        return count
+
+    async def _add(self, record: Record, number: int) -> asyncio.Future[None]:
+        store = self._stores[record.id.lane]
+        while True:
+            await store.room()
+            try:
+                return store.add(record.id.lane, record.id.seq, record.raw, [], number)
+            except JournalFullError:
+                await asyncio.sleep(_BREATH_S)
+
+
+async def survey(store: Store) -> None:
+    """Learn which numbers are missing inside the epochs found at the start, so that counts are exact."""
+    for lane, ledger in store.ledgers.items():
+        after, end = 0, ledger.present.last
+        while not ledger.is_exact and after < end:
+            arrivals = ledger.arrivals
+            ids = await store.read(_walk, LANE_SQL[lane].walk, after)
+            up_to = ids[-1] if len(ids) == _PIECE else end
+            if arrivals == ledger.arrivals:  # otherwise what came in between would be taken for missing
+                ledger.surveyed(after, [row for row in ids if row <= end], min(up_to, end))
+                after = up_to
+            await asyncio.sleep(_BREATH_S)
+        ledger.is_exact = True
+
+
+def _walk(connection: sqlite3.Connection, query: str, after: int) -> list[int]:
+    return [row for (row,) in connection.execute(query, (after, _PIECE))]
+
+
+async def keep_house(stores: Sequence[Store], reserve: Reserve, wall_ms: Callable[[], int], kept_days: int) -> None:
+    """Let go what was kept long enough, and hold a reserve for alarms when there is room."""
+    while True:
+        expire(stores, wall_ms(), kept_days)
+        try:
+            await asyncio.to_thread(reserve.fill)
+        except OSError as error:
+            _log.info("journal_reserve_not_filled", why=str(error))
+        await asyncio.sleep(_ROUND_S)
+
+
+def expire(stores: Sequence[Store], now_ms: int, kept_days: int) -> None:
+    """Settled records stay for at least `kept_days` whole days."""
+    for store in stores:
+        for ledger in store.ledgers.values():
+            ledger.expire(now_ms // _DAY_MS - kept_days - 1)
+        if store.waiting.has_lazy:
+            store.lazily()
+
+
+def day_of(wall_ms: int) -> int:
+    """Days since 1970."""
+    return wall_ms // _DAY_MS

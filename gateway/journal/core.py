@@ -1,0 +1,298 @@
+"""Both files as one whole: what is common to them, and what one needs of the other when it is late, new or full."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from cloud_sync.identity import Lane
+from cloud_sync.record import Record
+from gateway.errors import JournalError
+from gateway.journal import database, directory
+from gateway.journal.batch import Batch
+from gateway.journal.caretaking import Salvage, keep_house, survey
+from gateway.journal.database import ALARM, BULK, EpochRow, ForeignError, Found, Shape
+from gateway.journal.epochs import EpochBook
+from gateway.journal.memory import MemoryBook
+from gateway.journal.numbering import MAX_SEQ, row_id
+from gateway.journal.reports import JournalOpening, Trouble
+from gateway.journal.settings import MIB, JournalSettings
+from gateway.journal.store import Store
+
+_SALVAGED_FIRST = 16 * MIB
+_WORTH_GIVING_UP = MIB
+_log = structlog.get_logger()
+
+
+class Core:
+    """The host of the two stores."""
+
+    def __init__(
+        self,
+        path: Path,
+        hub: bytes,
+        wall_ms: Callable[[], int],
+        settings: JournalSettings,
+        on_trouble: Callable[[Trouble], None],
+    ) -> None:
+        path = path.absolute()
+        self.path = path
+        self.wall_ms = wall_ms
+        self.settings = settings
+        self.alarm = Store(ALARM, path / ALARM.file, hub, settings, self)
+        self.bulk = Store(BULK, path / BULK.file, hub, settings, self)
+        self.stores = (self.alarm, self.bulk)
+        self.by_lane = {lane: store for store in self.stores for lane in store.shape.lanes}
+        self.reserve = directory.Reserve(path, settings.reserve_bytes)
+        self.epochs = EpochBook()
+        self.memory = MemoryBook()
+        self.lineage: bytes | None = None
+        self.floor_ms = 0
+        self.running: tuple[bytes, bytes] | None = None
+        """The running epoch and its header."""
+        self._number: int | None = None
+        self._on_trouble = on_trouble
+        self._early: list[Trouble] | None = []
+        self._salvage = Salvage(hub, self.stores, self.number_for, self.tell)
+        self._salvaged: set[str] = set()
+        self._unsalvaged: dict[Path, Store] = {}
+        self._found: dict[Shape, Found] = {}
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._owned: int | None = None
+        self._is_closing = False
+
+    # Opening and closing.
+
+    async def open(self) -> JournalOpening:
+        """Open what can be opened. Raises JournalRefusedError."""
+        for store in self.stores:
+            await asyncio.to_thread(database.refuse_future, store.path)
+        try:
+            await asyncio.to_thread(directory.make_directory, self.path)
+            self._owned = await asyncio.to_thread(directory.own, self.path)
+        except OSError as error:
+            _log.error("journal_directory_unusable", why=str(error))  # the stores tell it too
+        for store in self.stores:
+            found = await store.open()
+            if found is not None:
+                await self._take_in(store, found)
+        for store in self.stores:
+            if store.shape in self._found and self._found[store.shape].is_fresh:
+                await self._plant(store)
+            store.start()
+        await self._salvage_first()
+        await self._complete_epochs()
+        opening = JournalOpening(
+            previous=self.epochs.previous(
+                {lane: store.ledgers[lane] for lane, store in self.by_lane.items()},
+                [lane for lane, store in self.by_lane.items() if store.is_loaded and not self._is_fresh(store)],
+            ),
+            memory=dict(self.memory.values),
+            lineage=self.lineage,
+            floor_ms=self.floor_ms,
+            troubles=tuple(self._early or ()),
+        )
+        self._early = None
+        self._begin(keep_house(self.stores, self.reserve, self.wall_ms, self.settings.kept_days), "journal-house")
+        for store in self.stores:
+            self._begin(self._survey(store), f"journal-survey-{store.shape.name}")
+        return opening
+
+    async def close(self) -> None:
+        """Commit what waits, close, and let another process have it."""
+        self._is_closing = True
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(store.close() for store in self.stores))
+        if self._owned is not None:
+            os.close(self._owned)
+            self._owned = None
+
+    def _begin(self, work: Coroutine[Any, Any, Any], name: str) -> None:
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _survey(self, store: Store) -> None:
+        with suppress(JournalError):  # the count stays an estimate
+            await survey(store)
+
+    def _is_fresh(self, store: Store) -> bool:
+        return store.shape in self._found and self._found[store.shape].is_fresh
+
+    async def _take_in(self, store: Store, found: Found) -> None:
+        try:
+            self._merge(store.shape, found)
+        except ForeignError as error:
+            if found.is_fresh:  # the remains of a damaged file do not fit: its records tell their epochs themselves
+                self._found[store.shape] = Found(is_fresh=True)
+            else:
+                await store.replace(str(error), "foreign")
+
+    async def _plant(self, store: Store) -> None:
+        try:
+            await store.plant()
+        except (sqlite3.Error, OSError, JournalError) as error:
+            _log.error("journal_not_planted", file=store.path.name, why=str(error))  # told by its task
+
+    def _merge(self, shape: Shape, found: Found) -> None:
+        self.epochs.merge(found.epochs)
+        self.epochs.last_run = max(self.epochs.last_run, int(found.meta.get("run", 0)))
+        self.memory.merge(found.memory)
+        self.memory.merge(found.memos)
+        lineage = found.meta.get("lineage")
+        if isinstance(lineage, bytes) and (self.lineage is None or shape is ALARM):
+            self.lineage = lineage
+        self.floor_ms = max(self.floor_ms, int(found.meta.get("floor_ms", 0)))
+        if not found.is_fresh:
+            self._salvaged.update(key.removeprefix("salvaged/") for key in found.meta if key.startswith("salvaged/"))
+        self._found[shape] = found
+
+    async def _complete_epochs(self) -> None:
+        """What one file does not know of the runs it gets from the other."""
+        headers: dict[int, bytes] | None = None
+        for store in self.stores:
+            found = self._found.get(store.shape)
+            if found is None or found.is_fresh:
+                continue
+            known = {row.number for row in found.epochs}
+            missing = [number for number in self.epochs.numbers() if number not in known]
+            if missing and headers is None:
+                headers = await self.headers()
+            for row in self.epochs.rows(headers or {}):
+                if row.number in missing:
+                    store.note_epoch(row)
+
+    async def _salvage_first(self) -> None:
+        """Alarms come back before anything else; what is large or bulk comes back in the background."""
+        for store in self.stores:
+            for aside in await asyncio.to_thread(self._salvage.left, store, list(self._salvaged)):
+                if store is self.alarm and directory.size_of(aside) <= _SALVAGED_FIRST:
+                    await self._salvage.run(store, aside)
+                else:
+                    self._begin(self._salvage.run(store, aside), f"journal-salvage-{aside.name}")
+
+    # What the stores ask.
+
+    def number(self) -> int | None:
+        """See Host."""
+        if self._number is None and self.running is not None and any(store.is_loaded for store in self.stores):
+            epoch, header = self.running
+            row = self.epochs.add(epoch, header)
+            self._number = row.number
+            for store in self.stores:
+                store.note_epoch(row)
+                store.note("run", row.number)
+        return self._number
+
+    async def seed(self, shape: Shape) -> Batch:
+        """See Host."""
+        store = self.alarm if shape is ALARM else self.bulk
+        headers = await self.headers(without=store)
+        meta: dict[str, int | str | bytes] = {"floor_ms": self.floor_ms}
+        if self._number is not None or self.epochs.last_run:
+            meta["run"] = self._number or self.epochs.last_run
+        if self.lineage is not None:
+            meta["lineage"] = self.lineage
+        seed = Batch(epochs=self.epochs.rows(headers), memory=self.memory.rows(), meta=meta)
+        for lane, ledger in store.ledgers.items():
+            seed.gaps[lane] = list(ledger.gaps)
+            seed.kept.update({(lane, day): list(spans) for day, spans in ledger.kept.items()})
+            if ledger.high:
+                meta[f"last/{lane.word}"] = ledger.high
+        return seed
+
+    def found_late(self, shape: Shape, found: Found) -> None:
+        """See Host."""
+        self._merge(shape, found)
+
+    async def make_room(self) -> bool:
+        """See Host. First the reserve, so that the alarm at hand is quick; then everything that is not an alarm."""
+        if await asyncio.to_thread(self.reserve.release):
+            self.tell(Trouble(file=self.alarm.path.name, what="reserve_released"))
+            return True
+        if directory.size_of(self.bulk.path) < _WORTH_GIVING_UP:
+            return False
+        records = await self.bulk.give_way()
+        self.tell(Trouble(file=self.bulk.path.name, what="bulk_dropped", records=records))
+        return True
+
+    def tell(self, trouble: Trouble) -> None:
+        """See Host."""
+        if self._early is not None:
+            self._early.append(trouble)
+        else:
+            self._on_trouble(trouble)
+
+    def set_aside(self, shape: Shape, trouble: Trouble, aside: Path) -> None:
+        """See Host."""
+        self.tell(trouble)
+        if self._early is None and not self._is_closing:  # while opening, they are looked for in the end
+            store = self.alarm if shape is ALARM else self.bulk
+            self._begin(self._salvage.run(store, aside), f"journal-salvage-{aside.name}")
+
+    # What is common.
+
+    def number_for(self, record: Record) -> int:
+        """The number of a salvaged record's epoch, which may be one that no file remembers."""
+        epoch = record.id.epoch
+        number = self.epochs.number_of(epoch)
+        if number is None:
+            row = self.epochs.add(epoch, record.epoch_header or b"")
+            number = row.number
+            for store in self.stores:
+                store.note_epoch(row)
+        return number
+
+    async def headers(self, without: Store | None = None) -> dict[int, bytes]:
+        """All epoch headers that can be read."""
+        found: dict[int, bytes] = {}
+        for store in self.stores:
+            if store is not without:
+                with suppress(JournalError):
+                    found.update(await store.read(_headers))
+        return found
+
+    def tidy(self) -> None:
+        """Leave out, with the next commit, epochs and memory that nothing needs any more."""
+        if self._tasks_of_salvage() or not all(store.is_loaded for store in self.stores):
+            return
+        unused = self.epochs.unused([ledger for store in self.stores for ledger in store.ledgers.values()])
+        self.epochs.forget(unused)
+        for store, other in ((self.alarm, BULK), (self.bulk, ALARM)):
+            found = self._found.get(store.shape)
+            rows = [] if found is None or found.is_fresh else self.memory.useless(found, self._found.get(other))
+            store.waiting.forgotten_epochs.extend(unused)
+            store.waiting.forgotten_memory.extend(rows)
+        self._found.clear()
+
+    def _tasks_of_salvage(self) -> bool:
+        return any(task.get_name().startswith("journal-salvage-") for task in self._tasks)
+
+    def lose(self, lane: Lane, first: int, last: int) -> None:
+        """Numbers of the running epoch that will never come."""
+        number = self.number()
+        if number is not None and 1 <= first <= last <= MAX_SEQ:
+            store = self.by_lane[lane]
+            store.ledgers[lane].lose([(row_id(number, first), row_id(number, last))])
+            store.lazily()
+
+
+def _headers(connection: sqlite3.Connection) -> dict[int, bytes]:
+    return dict(connection.execute("SELECT no, header FROM epoch WHERE header <> x''"))
+
+
+def epoch_row(core: Core, ended: dict[Lane, int]) -> EpochRow | None:
+    """The running epoch, ended in good order."""
+    number = core.number()
+    if number is None or core.running is None:
+        return None
+    return EpochRow(number=number, epoch=core.running[0], header=b"", ended=ended)

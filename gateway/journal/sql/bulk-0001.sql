@@ -1,0 +1,23 @@
+-- bulk.db, version 1: the lanes technical and telemetry. The tables mean the same as in alarm.db.
+CREATE TABLE technical (id INTEGER PRIMARY KEY, raw BLOB NOT NULL);
+CREATE TABLE telemetry (id INTEGER PRIMARY KEY, raw BLOB NOT NULL);
+
+-- ended: NULL, or JSON {lane: last seq} when the daemon stopped in good order.
+CREATE TABLE epoch (no INTEGER PRIMARY KEY, epoch BLOB NOT NULL, header BLOB NOT NULL, ended TEXT);
+
+-- Settled records that stay for a while: closed ranges of ids, and the day (since 1970) they were settled.
+CREATE TABLE kept (
+    lane INTEGER NOT NULL, day INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
+    PRIMARY KEY (lane, day, first)
+) WITHOUT ROWID;
+
+-- Records that will never come: closed ranges of ids.
+CREATE TABLE gap (
+    lane INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
+    PRIMARY KEY (lane, first)
+) WITHOUT ROWID;
+
+-- tick: which of two entries is the newer, over both files. An empty text means forgotten.
+CREATE TABLE memory (key TEXT PRIMARY KEY, value NOT NULL, tick INTEGER NOT NULL) WITHOUT ROWID;
+
+CREATE TABLE meta (key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;

@@ -1,0 +1,396 @@
+"""One file of the journal at run time: the task that commits what waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Concatenate, ParamSpec, Protocol, TypeVar
+
+import structlog
+
+from cloud_sync.identity import Lane
+from gateway.errors import JournalError
+from gateway.journal import directory
+from gateway.journal.batch import Batch, Outcome
+from gateway.journal.database import EpochRow, Fault, ForeignError, Found, MemoryRow, Shape, fault_of
+from gateway.journal.journal_file import JournalFile
+from gateway.journal.ledger import Ledger
+from gateway.journal.reports import FileState, Trouble
+from gateway.journal.settings import JournalSettings
+from gateway.journal.waiting import Entry, Waiting
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+_RETRY_S = 5.0
+_NEXT_DELETES_S = 0.05
+_CLOSING_S = 1.0
+_LOG_PAGES = 400
+_log = structlog.get_logger()
+
+
+class Host(Protocol):
+    """What a store asks of the journal around it."""
+
+    def number(self) -> int | None:
+        """The number of the running epoch, once one was started and a file is open."""
+
+    async def seed(self, shape: Shape) -> Batch:
+        """What a new file in the place of a lost one begins with."""
+
+    def found_late(self, shape: Shape, found: Found) -> None:
+        """A file that could not be opened at the start is open now. Raises ForeignError when it does not fit in."""
+
+    async def make_room(self) -> bool:
+        """The card is full, and an alarm waits. Returns whether trying again is worth it."""
+
+    def tell(self, trouble: Trouble) -> None:
+        """Something is wrong, or mended."""
+
+    def set_aside(self, shape: Shape, trouble: Trouble, aside: Path) -> None:
+        """A file was replaced; its records are to be salvaged."""
+
+
+class Store:
+    """One commit at a time, by one task, which alone opens and replaces the file."""
+
+    def __init__(self, shape: Shape, path: Path, hub: bytes, settings: JournalSettings, host: Host) -> None:
+        self.shape = shape
+        self.path = path
+        self.ledgers = {lane: Ledger(lane) for lane in shape.lanes}
+        self.is_loaded = False
+        """Whether the ledgers know what is in the file."""
+        self.waiting = Waiting(shape, settings, self.ledgers)
+        self._file = JournalFile(shape, path, hub, lambda trouble, aside: host.set_aside(shape, trouble, aside))
+        self._settings = settings
+        self._host = host
+        self._lock = asyncio.Lock()
+        self._task: asyncio.Task[None] | None = None
+        self._checkpoint: asyncio.Task[None] | None = None
+        self._wake = asyncio.Event()
+        self._roomy = asyncio.Event()
+        self._due: float | None = None
+        self._lazy_due: float | None = None
+        self._is_closing = False
+        self._trouble: str | None = None
+        self._log_pages = 0
+        self._commit_ms: float | None = None
+
+    # What comes in, all of it at once.
+
+    def add(
+        self, lane: Lane, seq: int, raw: bytes, memory: list[MemoryRow], number: int | None = None
+    ) -> asyncio.Future[None]:
+        """Take a record, of the running epoch when no number is given. Raises JournalFullError."""
+        self._demand_open()
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.waiting.add(Entry(lane, number, seq, raw, memory, future))
+        self._due_in(0.0 if self.waiting.has_many else self._delay(lane))
+        return future
+
+    def remember(self, lane: Lane, memory: list[MemoryRow]) -> asyncio.Future[None]:
+        """Take memory without a record."""
+        future = self._promise(self._delay(lane))
+        self.waiting.memory.extend(memory)
+        return future
+
+    def note(self, key: str, value: int | str | bytes) -> None:
+        """Write this into `meta` when there is occasion."""
+        self.waiting.meta[key] = value
+        self.lazily()
+
+    def note_epoch(self, row: EpochRow) -> None:
+        """Write this epoch with the next commit, before any record of it."""
+        self.waiting.epochs.append(row)
+
+    def lazily(self) -> None:
+        """Something changed that may wait for company."""
+        if self._lazy_due is None:
+            self._lazy_due = asyncio.get_running_loop().time() + self._settings.settle_s
+            self._due_at(self._lazy_due)
+
+    def commit_now(self) -> asyncio.Future[None]:
+        """Commit all that waits, lazy things too."""
+        future = self._promise(0.0)
+        self.waiting.is_flushing = True
+        return future
+
+    async def room(self) -> None:
+        """Wait until there is room for more."""
+        while not self.waiting.is_roomy:
+            self._roomy.clear()
+            await self._roomy.wait()
+
+    def _promise(self, delay_s: float) -> asyncio.Future[None]:
+        self._demand_open()
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.waiting.promise(future)
+        self._due_in(delay_s)
+        return future
+
+    def _demand_open(self) -> None:
+        if self._is_closing:
+            raise JournalError("the journal is closed")
+
+    def _delay(self, lane: Lane) -> float:
+        if lane.is_urgent:
+            return 0.0
+        return self._settings.technical_commit_s if lane is Lane.TECHNICAL else self._settings.telemetry_commit_s
+
+    def _due_in(self, delay_s: float) -> None:
+        self._due_at(asyncio.get_running_loop().time() + delay_s)
+
+    def _due_at(self, due: float) -> None:
+        if self._due is None or due < self._due:
+            self._due = due
+            self._wake.set()
+
+    # Its life.
+
+    async def open(self) -> Found | None:
+        """Open for the first time. None when the card does not take it now: every commit tries again.
+
+        Raises JournalRefusedError.
+        """
+        try:
+            found = await self._file.open()
+        except (sqlite3.Error, OSError) as error:
+            self._complain(error)
+            return None
+        self.load(found)
+        return found
+
+    def load(self, found: Found) -> None:
+        """Begin with what the file holds."""
+        for lane, ledger in self.ledgers.items():
+            ledger.load(
+                found.present.get(lane, ()),
+                [(day, first, last) for its_lane, day, first, last in found.kept if its_lane is lane],
+                [(first, last) for its_lane, first, last in found.gaps if its_lane is lane],
+                found.mean_bytes.get(lane, 0.0),
+                int(found.meta.get(f"last/{lane.word}", 0)),
+            )
+        self.waiting.load(found)
+        self.is_loaded = True
+
+    async def plant(self) -> None:
+        """Write into a new file what it must begin with."""
+        await self._file.write(await self._host.seed(self.shape))
+
+    def start(self) -> None:
+        """Begin to commit."""
+        self._task = asyncio.create_task(self._run(), name=f"journal-{self.shape.name}")
+
+    async def close(self) -> None:
+        """Commit what waits, then close."""
+        self._is_closing = True
+        self._wake.set()
+        if self._task is not None:
+            await self._task
+        if self._checkpoint is not None:
+            await self._checkpoint
+        await self._file.close()
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        while not self._is_closing:
+            if await self._until_due():
+                async with self._lock:
+                    await self._commit()
+        until = loop.time() + _CLOSING_S
+        self.waiting.is_flushing = True
+        async with self._lock:
+            while await self._commit() and (self.waiting.entries or self.waiting.has_lazy) and loop.time() < until:
+                self.waiting.is_flushing = True
+        self.waiting.fail_all(JournalError("the journal is closed"))
+
+    async def _until_due(self) -> bool:
+        """Wait for work, or for something to have changed. Returns whether there is work."""
+        delay = None if self._due is None else self._due - asyncio.get_running_loop().time()
+        if delay is not None and delay <= 0:
+            return True
+        self._wake.clear()
+        try:
+            async with asyncio.timeout(delay):
+                await self._wake.wait()
+        except TimeoutError:
+            return True
+        return False
+
+    # One commit.
+
+    async def _commit(self) -> bool:
+        """Write one batch, whatever it takes. Returns whether it is on the card."""
+        self._due = None
+        loop = asyncio.get_running_loop()
+        batch: Batch | None = None
+        started = time.perf_counter()
+        try:
+            await self._reopen()
+            is_lazy_due = self._lazy_due is not None and loop.time() >= self._lazy_due
+            batch = self.waiting.take(self._host.number() or 0, is_lazy_due=is_lazy_due)
+            outcome = await self._write(batch)
+        except (sqlite3.Error, OSError, JournalError) as error:
+            self._not_written(batch, error)
+            return False
+        except Exception as error:  # noqa: BLE001  # the barrier of this task: a mistake of ours must not end all commits
+            _log.exception("journal_commit_failed", file=self.path.name)
+            self._not_written(batch, error)
+            return False
+        self._commit_ms = (time.perf_counter() - started) * 1000
+        self._written(batch, outcome)
+        return True
+
+    async def _reopen(self) -> None:
+        if self._file.damage is not None:
+            await self.replace(str(self._file.damage), "damaged")
+        if self._file.is_open:
+            return
+        found = await self._file.open()
+        if self.is_loaded:
+            if found.is_fresh:
+                await self._planted()
+            return
+        try:
+            self._host.found_late(self.shape, found)
+        except ForeignError as error:
+            await self.replace(str(error), "foreign")
+            return
+        self.load(found)
+        if found.is_fresh:
+            await self.plant()
+
+    async def replace(self, why: str, what: str) -> None:
+        """Begin anew while running: what is known in memory goes into the new file."""
+        await self._file.begin_anew(why, what)
+        await self._planted()
+
+    async def _planted(self) -> None:
+        for ledger in self.ledgers.values():
+            ledger.present.clear()
+            ledger.doomed.clear()
+        self.is_loaded = True
+        await self.plant()
+
+    async def _write(self, batch: Batch) -> Outcome:
+        for attempt in range(4):
+            try:
+                return await self._file.write(batch)
+            except sqlite3.Error as error:
+                fault = fault_of(error)
+                if attempt == 3 or fault is Fault.OTHER:
+                    raise
+                if fault is Fault.DAMAGED:
+                    await self.replace(str(error), "damaged")
+                    batch.deletes.clear()
+                elif not await self._make_room(batch, attempt):
+                    raise
+        raise AssertionError("unreachable")
+
+    async def _make_room(self, batch: Batch, attempt: int) -> bool:
+        if self.shape.has_memo:
+            return await self._host.make_room()
+        batch.limit_bytes = 0  # thin, in the space that the log has already
+        return attempt == 0
+
+    def _written(self, batch: Batch, outcome: Outcome) -> None:
+        self.waiting.written(batch, outcome)
+        loop = asyncio.get_running_loop()
+        if batch.is_lazy:
+            self._lazy_due = loop.time() + _NEXT_DELETES_S if outcome.undone else None
+        if self._lazy_due is not None:
+            self._due_at(self._lazy_due)
+        elif self.waiting.has_lazy:
+            self.lazily()
+        if self.waiting.entries:
+            self._due_at(loop.time())
+        if self.waiting.is_roomy:
+            self._roomy.set()
+        if outcome.thinned:
+            records = sum(last - first + 1 for ranges in outcome.thinned.values() for first, last in ranges)
+            _log.warning("journal_thinned", file=self.path.name, records=records)
+        if self._trouble is not None:
+            self._trouble = None
+            self._host.tell(Trouble(file=self.path.name, what="recovered"))
+        self._copy_log_back(batch)
+
+    def _not_written(self, batch: Batch | None, error: Exception) -> None:
+        told = error if isinstance(error, JournalError) else directory.unwritable(self.path, error)
+        if batch is None:
+            self.waiting.fail_all(told)
+        else:
+            self.waiting.take_back(batch)
+            batch.failed(told)
+        self._roomy.set()
+        self._complain(error)
+        self._due_in(0.0 if self.waiting.entries else _RETRY_S)
+
+    def _complain(self, error: Exception) -> None:
+        """Say once that something is wrong."""
+        is_full = isinstance(error, sqlite3.Error) and fault_of(error) is Fault.FULL
+        what = "full" if is_full else "unwritable"
+        if self._trouble != what:
+            self._trouble = what
+            _log.error("journal_trouble", file=self.path.name, what=what, detail=str(error))
+            self._host.tell(Trouble(file=self.path.name, what=what, detail=str(error)))
+
+    def _copy_log_back(self, batch: Batch) -> None:
+        """Beside the commits, not in the middle of one as SQLite does by itself: an alarm does not wait for it."""
+        if self.shape.checkpoint_pages:
+            return
+        self._log_pages += 2 + sum(len(row[1]) for rows in batch.rows.values() for row in rows) // 2048
+        if self._log_pages >= _LOG_PAGES and self._checkpoint is None and not self._is_closing:
+            self._log_pages = 0
+            self._checkpoint = asyncio.create_task(self._checkpoint_once(), name=f"checkpoint-{self.shape.name}")
+
+    async def _checkpoint_once(self) -> None:
+        try:
+            await self.read(_checkpoint)
+        except JournalError as error:
+            _log.warning("journal_checkpoint_failed", file=self.path.name, why=str(error))
+        finally:
+            self._checkpoint = None
+
+    # What others ask.
+
+    async def read(self, work: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Do something on the reader's connection. Raises JournalError; damage that is met leads to a new file."""
+        try:
+            return await self._file.read(work, *args, **kwargs)
+        finally:
+            if self._file.damage is not None or not self._file.is_open:
+                self._due_in(0.0)
+
+    async def state(self) -> FileState:
+        """See FileState."""
+        return FileState(
+            name=self.path.name,
+            is_open=self._file.is_open,
+            durability=await self._file.durability(),
+            size_bytes=directory.size_of(self.path),
+            last_error=self._trouble,
+            waiting=len(self.waiting.entries),
+            last_commit_ms=self._commit_ms,
+        )
+
+    async def give_way(self) -> int:
+        """Give the whole file up for alarms that have no room. Returns how many records were lost."""
+        async with self._lock:
+            lost = 0
+            for ledger in self.ledgers.values():
+                gone = list(ledger.present.minus(ledger.settled))
+                lost += sum(last - first + 1 for first, last in gone)
+                ledger.lose(gone)
+            try:
+                await self._file.give_up()
+                await self._planted()
+            except (sqlite3.Error, OSError, JournalError) as error:
+                self._complain(error)
+            return lost
+
+
+def _checkpoint(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
