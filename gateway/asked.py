@@ -10,7 +10,7 @@ from cloud_sync.identity import Lane
 from cloud_sync.stub import LocalAction
 from cloud_sync.vocabulary import BY_WORD, Event
 from drivers.contract import ALIAS
-from gateway import health, status
+from gateway import status
 from gateway.commands import CommandError
 from gateway.hub_epoch import OWN_ALIAS
 from gateway.triage import Judged
@@ -24,7 +24,6 @@ TEST_WAIT_S = 15.0
 
 def register(hub: Hub) -> None:
     """Everything that central may ask. A new command is a function and a line here."""
-    hub.commands.register("health_check", lambda _arguments: health.check(hub))
     hub.commands.register("test_event", lambda arguments: raise_test(hub, arguments))
     hub.commands.register("status", lambda _arguments: describe(hub))
 
@@ -69,7 +68,7 @@ async def describe(hub: Hub) -> dict[str, Any]:
     }
 
 
-async def raise_test(hub: Hub, arguments: Mapping[str, Any]) -> dict[str, Any]:
+async def raise_test(hub: Hub, arguments: Mapping[str, Any], *, wait_s: float = TEST_WAIT_S) -> dict[str, Any]:
     """Raise a test alarm and follow it to central and back: receipt, and the answer a machine gives to tests."""
     device = arguments.get("device", OWN_ALIAS)
     if not isinstance(device, str) or not ALIAS.match(device):
@@ -81,7 +80,7 @@ async def raise_test(hub: Hub, arguments: Mapping[str, Any]) -> dict[str, Any]:
     hub.awaited[event_id] = receipted
     found: dict[str, Any] = {"event": str(event_id), "ok": False, "receipt_ms": None, "answer": None, "answer_ms": None}
     try:
-        async with asyncio.timeout(TEST_WAIT_S):
+        async with asyncio.timeout(wait_s):
             pending = await receipted
             trace = pending.trace()
             found |= {"sent_ms": trace.sent_ms, "receipt_ms": trace.receipt_ms}

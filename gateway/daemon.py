@@ -15,15 +15,13 @@ from typing import Any
 
 import structlog
 
-from cloud_sync import uplinks
-from cloud_sync.central_messages import Receipt
-from cloud_sync.errors import UplinkError, WireError
+from cloud_sync.central_messages import Command, Receipt, Reply
+from cloud_sync.errors import UplinkError
 from cloud_sync.hub_messages import Trace
 from cloud_sync.identity import EventId, Lane
 from cloud_sync.ranges import SeqRanges
 from cloud_sync.uplink import Uplink
 from config import HubSettings
-from config.plugins import load_plugin
 from drivers.contract import Driver, ProvidesIndicators
 from gateway import asked, control, sd_notify
 from gateway.annunciator import Annunciator
@@ -37,7 +35,7 @@ from gateway.housekeeping import Housekeeping
 from gateway.hub_epoch import HubEpoch
 from gateway.identity_store import Identity
 from gateway.inbox import Inbox, Listeners
-from gateway.journal import Journal, JournalSettings, Trouble, open_journal
+from gateway.journal import Journal, Trouble
 from gateway.paths import CONTROL_DEADLINE_S, Path
 from gateway.pipeline import Pipeline
 from gateway.selector import Timing, bulk_path
@@ -54,25 +52,6 @@ MakeUplinks = Callable[[HubSettings, Identity, HubEpoch], Sequence[Uplink]]
 MakeDrivers = Callable[[HubSettings], Sequence[tuple[Driver, str]]]
 
 
-def uplinks_of(settings: HubSettings, identity: Identity, epoch: HubEpoch) -> list[Uplink]:
-    """The paths to central, in the order of the settings."""
-    return [
-        uplinks.build(name, one, trust=identity.trust, hub=identity.hub, hub_epoch=epoch.id, base=settings.base)
-        for name, one in settings.uplinks.items()
-    ]
-
-
-def drivers_of(settings: HubSettings) -> list[tuple[Driver, str]]:
-    """The drivers that the settings name, with their types. Imports no others."""
-    found: list[tuple[Driver, str]] = []
-    for name, one in settings.drivers.items():
-        type_name = settings.driver_types[name]
-        plugin = load_plugin(type_name)
-        if plugin is not None:
-            found.append((plugin.build(name, one, settings.base), type_name))
-    return found
-
-
 class Hub:
     """One run of the daemon."""
 
@@ -83,8 +62,8 @@ class Hub:
         journal: Journal,
         clock: HubClock,
         *,
-        make_uplinks: MakeUplinks = uplinks_of,
-        make_drivers: MakeDrivers = drivers_of,
+        make_uplinks: MakeUplinks,
+        make_drivers: MakeDrivers,
     ) -> None:
         self.settings = settings
         self.identity = identity
@@ -111,8 +90,8 @@ class Hub:
             clock=clock,
             listeners=Listeners(
                 receipt=self._receipted,
-                reply=lambda reply: self.home.heard(reply),
-                command=lambda command: self.commands.accept(command),
+                reply=self._replied,
+                command=self._commanded,
                 lineage=self._central_replaced,
                 security=lambda reason, count: self._tell("security", details={"reason": reason}, count=count),
             ),
@@ -208,7 +187,7 @@ class Hub:
         try:
             await self.journal.start_epoch(self.epoch.id, self.epoch.header)
         except JournalError as error:
-            _log.error("epoch_not_stored", error=error)  # noqa: TRY400  # a fact, not a fault of ours to trace
+            _log.error("epoch_not_stored", error=error)
 
     def _started(self) -> None:
         before = self.journal.opened.previous
@@ -245,7 +224,7 @@ class Hub:
             _log.info("stopped_with_work_left")
         except JournalError as error:
             is_clean = False
-            _log.error("journal_not_flushed", error=error)  # noqa: TRY400  # a fact, not a fault of ours to trace
+            _log.error("journal_not_flushed", error=error)
         await self.journal.close(is_clean=is_clean, last=self.epoch.last)
 
     async def _attach_indicators(self, stack: AsyncExitStack) -> None:
@@ -259,7 +238,7 @@ class Hub:
         try:
             indicators = await stack.enter_async_context(hosted.driver.indicators())
         except Exception as error:  # noqa: BLE001  # a lamp that is broken is told, and alarms go on
-            _log.error("indicators_missing", driver=hosted.driver.name, error=error)  # noqa: TRY400  # likewise
+            _log.error("indicators_missing", driver=hosted.driver.name, error=error)
             self.pipeline.report("driver_parked", details={"driver": hosted.driver.name, "part": "indicators"})
             return
         stack.callback(self.annunciator.attach, None)
@@ -321,6 +300,12 @@ class Hub:
             self.bulk.receipted(receipt.epoch, receipt.lane, both, wants_header=receipt.wants_header)
         self.settling.note(receipt.epoch, receipt.lane, stored, unopened, receipt.lineage)
 
+    def _replied(self, reply: Reply) -> None:
+        self.home.heard(reply)
+
+    def _commanded(self, command: Command) -> None:
+        self.commands.accept(command)
+
     def _central_replaced(self, lineage: bytes) -> None:
         self.epoch.is_header_known = False
         self.home.central_replaced()
@@ -380,36 +365,3 @@ class Hub:
         if name is None:
             raise UplinkError("no path is up")
         return next(path for path in self.paths if path.name == name)
-
-
-async def run_hub(
-    settings: HubSettings,
-    identity: Identity,
-    stop: asyncio.Event,
-    *,
-    on_ready: Callable[[Hub], None] = lambda _hub: None,
-    make_uplinks: MakeUplinks = uplinks_of,
-    make_drivers: MakeDrivers = drivers_of,
-) -> None:
-    """Open the journal and run until `stop` is set. Raises JournalRefusedError."""
-    clock = HubClock()
-    running: list[Hub] = []
-
-    def told(trouble: Trouble) -> None:
-        for hub in running:
-            hub.journal_trouble(trouble)
-
-    async with open_journal(
-        settings.state_dir / "journal",
-        identity.hub,
-        wall_ms=clock.wall_ms,
-        settings=JournalSettings(telemetry_commit_s=settings.hub.telemetry_commit_s),
-        on_trouble=told,
-    ) as journal:
-        clock.floor_ms = journal.opened.floor_ms
-        hub = Hub(settings, identity, journal, clock, make_uplinks=make_uplinks, make_drivers=make_drivers)
-        running.append(hub)
-        await hub.run(stop, on_ready)
-
-
-__all__ = ["Hub", "WireError", "drivers_of", "run_hub", "uplinks_of"]
