@@ -263,21 +263,9 @@ def _journal(options: argparse.Namespace) -> int:
 
 
 def _self_test(options: argparse.Namespace) -> int:
-    from gateway import control
+    from gateway.health import self_test
 
-    settings = _settings(options)
-    try:
-        answer = control.ask(settings.state_dir, {"ask": "health_check"}, timeout_s=45.0)
-    except control.NotRunningError as error:
-        raise HubError("the hub does not run, so there is nothing to test; start it with `vaktpost hub run`") from error
-    lines = answer.get("lines", [])
-    if options.json:
-        _say_json(answer)
-    else:
-        for line in lines:
-            value = "" if line.get("value") is None else f"{line['value']} {line.get('unit') or ''}"
-            print(f"{line['result']:<8} {line['id']:<28} {value}".rstrip())
-    return FAILED if any(line.get("result") == "fail" for line in lines) else OK
+    return self_test.run(_settings(options), as_json=options.json)
 
 
 def _indented(value: Mapping[str, Any]) -> str:

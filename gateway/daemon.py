@@ -10,11 +10,13 @@ import asyncio
 import random
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
 import structlog
 
+from cloud_sync import health
 from cloud_sync.central_messages import Command, Receipt, Reply
 from cloud_sync.errors import UplinkError
 from cloud_sync.hub_messages import Trace
@@ -30,6 +32,7 @@ from gateway.clock import HubClock, boot_id
 from gateway.commands import Commands
 from gateway.drivers_host import DriversHost
 from gateway.errors import JournalError
+from gateway.health.running import check, examiner_of
 from gateway.home import Home
 from gateway.housekeeping import Housekeeping
 from gateway.hub_epoch import HubEpoch
@@ -142,12 +145,15 @@ class Hub:
         )
         self.awaited: dict[EventId, asyncio.Future[Pending]] = {}
         asked.register(self)
+        self.examiner = examiner_of(self)
+        self.commands.register(health.COMMAND, partial(check, self.examiner))
 
     # running
 
     async def run(self, stop: asyncio.Event, on_ready: Callable[[Hub], None] = lambda _hub: None) -> None:
         """Run until `stop` is set, then end cleanly."""
         async with AsyncExitStack() as stack:
+            stack.push_async_callback(self.examiner.close)
             await self._attach_indicators(stack)
             await stack.enter_async_context(control.serve(self.settings.state_dir, lambda one: asked.answer(self, one)))
             async with asyncio.TaskGroup() as sending:

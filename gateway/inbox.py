@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -54,6 +55,7 @@ class Inbox:
         self._clock = clock
         self._to = listeners
         self._sent: OrderedDict[int, float] = OrderedDict()
+        self._awaited: dict[int, asyncio.Future[float]] = {}
         self._refused: dict[str, tuple[int, float]] = {}  # reason → count since told, when told
         self.lineage = lineage
         self.refused_total = 0
@@ -63,6 +65,15 @@ class Inbox:
         self._sent[number] = self._clock.boot_s()
         if len(self._sent) > MAX_REMEMBERED:
             self._sent.popitem(last=False)
+
+    async def answer_to(self, number: int) -> float:
+        """Wait for the answer to a message that leaves now. Returns the round trip in seconds."""
+        awaited: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+        self._awaited[number] = awaited
+        try:
+            return await awaited
+        finally:
+            self._awaited.pop(number, None)
 
     def accept(self, path: Path, data: bytes) -> None:
         """Take one frame. Whatever is wrong with it is counted and told, never raised."""
@@ -124,6 +135,9 @@ class Inbox:
         self._clock.learn(to.central_ms, sent_boot_s=sent_s, received_boot_s=now_s)
         path.round_trip_s = now_s - sent_s
         path.heard()
+        awaited = self._awaited.get(number)
+        if awaited is not None and not awaited.done():
+            awaited.set_result(now_s - sent_s)
         return True
 
     def _see_lineage(self, lineage: bytes) -> None:

@@ -182,6 +182,11 @@ class Urgent:
         return bool(self._pending)
 
     @property
+    def waiting_since_s(self) -> float | None:
+        """When the oldest of what is held was observed (or read from the journal); None when nothing is held."""
+        return min((pending.observed_s for pending in self._pending.values()), default=None)
+
+    @property
     def overdue(self) -> list[Pending]:
         """What has waited so long that the home was called upon."""
         return [pending for pending in self._pending.values() if pending.is_overdue]
