@@ -26,11 +26,13 @@ from central.sql import Sql
 from central.store import Priority, Store
 from central.views import Actor
 from central.wakeup import Wakeup
+from cloud_sync import health
 from cloud_sync.central_messages import COMMAND_LIFE_MS, Address, Command
+from cloud_sync.errors import MalformedError
+from cloud_sync.health import HealthResult, expectation
 from cloud_sync.hub_messages import CommandResult
 from cloud_sync.identity import new_id
 
-HEALTH_CHECK = "health-check"
 MAX_WAITING = 200
 MAX_PARTS = 64
 
@@ -71,7 +73,7 @@ class HealthCheck:
     id: str
     hub: str
     actor: str
-    state: str  # waiting | answered | no_answer | no_link
+    state: str  # waiting | answered | failed (the hub answered, but not with a result) | no_answer | no_link
     asked_ms: int
     answered_ms: int | None
     result: Mapping[str, Any] | None
@@ -103,6 +105,7 @@ class Commands:
         self._presence = presence
         self._wakeup = wakeup
         self._waiting: dict[bytes, _Waiting] = {}
+        self._in_order = asyncio.Lock()
 
     async def load(self) -> None:
         """What an earlier run of central still waited for will not be answered to this one."""
@@ -140,17 +143,18 @@ class Commands:
             name=name,
             arguments=arguments,
         )
-        number = await self._store.transact(
-            Priority.PEOPLE, lambda connection: self._record(connection, command, actor, has_link=bool(links))
-        )
-        self._wakeup.wake()
-        if not links:
-            return Answer(id=command_id.hex(), hub=hub, name=name, state="no_link", asked_ms=asked_ms)
         waiting = self._waiting[command_id] = _Waiting(command.to.hub, command.to.hub_epoch)
         try:
-            frame = replace(command, number=number).pack(self._keys.sign_id, self._keys.sign)
-            for link in links:
-                link.put(frame)
+            async with self._in_order:  # a hub refuses a number below one it has seen
+                number = await self._store.transact(
+                    Priority.PEOPLE, lambda connection: self._record(connection, command, actor, has_link=bool(links))
+                )
+                self._wakeup.wake()
+                if not links:
+                    return Answer(id=command_id.hex(), hub=hub, name=name, state="no_link", asked_ms=asked_ms)
+                frame = replace(command, number=number).pack(self._keys.sign_id, self._keys.sign)
+                for link in links:
+                    link.put(frame)
             with suppress(TimeoutError):
                 async with asyncio.timeout(min(timeout_s, COMMAND_LIFE_MS / 1000)):
                     await waiting.done.wait()
@@ -220,9 +224,14 @@ class Commands:
             await _CHECK.rows(connection, id=command_id.hex(), hub=hub, actor=actor.id, now=now)
             await feed.publish(connection, now, "check", hub, "asked")
         self._wakeup.wake()
-        answer = await self._ask(command_id, hub, HEALTH_CHECK, {}, actor, timeout_s)
-        result = answer.result if isinstance(answer.result, dict) else None
-        state = "no_answer" if answer.state == "answered" and result is None else answer.state
+        arguments = expectation(await self._last_result(hub))
+        answer = await self._ask(command_id, hub, health.COMMAND, arguments, actor, timeout_s)
+        result, state = None, answer.state
+        if state == "answered":
+            try:
+                result = HealthResult.from_plain(answer.result).to_plain()
+            except (MalformedError, ValueError) as error:
+                result, state = {"error": {"reason": "not_understood", "detail": str(error)[:200]}}, "failed"
         async with self._store.write(Priority.PEOPLE) as connection:
             await _CHECKED.rows(
                 connection,
@@ -242,6 +251,15 @@ class Commands:
             answered_ms=answer.answered_ms,
             result=result,
         )
+
+    async def _last_result(self, hub: str) -> HealthResult | None:
+        for check in await self.checks(hub, limit=5):
+            if check.state == "answered" and check.result is not None:
+                try:
+                    return HealthResult.from_plain(check.result)
+                except MalformedError:
+                    continue
+        return None
 
     async def checks(self, hub: str, *, limit: int = 20) -> Sequence[HealthCheck]:
         """Health checks of a hub, newest first."""

@@ -6,6 +6,7 @@ inside a commit, where an alarm would wait for them: see `central.upkeep`.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from enum import Enum
 from pathlib import Path
@@ -57,6 +58,15 @@ class Dialect:
     def file(self) -> Path | None:
         """The database file, when it is one."""
         return Path(self.url.database) if self.is_sqlite and self.url.database else None
+
+    def create(self) -> None:
+        """Make the file, readable by its owner only (what SQLite puts beside it follows). Raises CentralError."""
+        if self.file is None:
+            return
+        try:
+            os.close(os.open(self.file, os.O_CREAT | os.O_RDWR, 0o600))
+        except OSError as error:
+            raise CentralError(f"{self.file}: the database cannot be opened: {error.strerror}.") from None
 
     @property
     def writers(self) -> int:

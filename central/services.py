@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from central.keys import CentralKeys
     from central.links import HubLinks
     from central.metrics import Metrics
+    from central.security import SecurityLog
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,3 +34,4 @@ class Services:
     links: HubLinks
     commands: Commands
     metrics: Metrics
+    security: SecurityLog

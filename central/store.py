@@ -108,6 +108,12 @@ class Store:
             if priority is Priority.ALARM:
                 self._proven_s = self._clock.mono_s()
 
+    @asynccontextmanager
+    async def pause(self) -> AsyncIterator[None]:
+        """Nobody writes in this block (on SQLite). For upkeep of the file itself, and for no longer than a commit."""
+        async with self._turnstile.turn(Priority.UPKEEP):
+            yield
+
     async def transact(self, priority: Priority, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """`work` in one transaction, again after a serialization failure. It runs to its end if the caller leaves."""
         task = asyncio.create_task(self._attempt(priority, work))

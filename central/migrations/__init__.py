@@ -42,6 +42,7 @@ async def upgrade(dialect: Dialect) -> None:
     Raises SchemaError when it belongs to a newer version, before anything is written to it.
     """
     await refuse_from_future(dialect)
+    dialect.create()
     engine = dialect.writer()
     try:
         async with engine.begin() as connection:

@@ -1,0 +1,379 @@
+"""`vaktpost central …`: found a central, run it, let people and hubs in, look after hubs and the event log."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import difflib
+import json
+import re
+import socket
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NoReturn
+
+from central.errors import ActionError, CentralError, IncompleteError, SettingsError
+from central.settings import CentralSettings, load
+
+DEFAULT_CONFIG = Path("/etc/vaktpost/central.toml")
+OK, FAILED, MISUSED = 0, 1, 2
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command. 0: done, 1: it failed, 2: the words or the settings are off."""
+    options = _parser().parse_args(argv)
+    try:
+        status: int = options.run(options)
+    except SettingsError as error:
+        return _fail(options, MISUSED, "settings", str(error), problems=error.problems)
+    except CentralError as error:
+        return _fail(options, FAILED, "central", str(error))
+    except IncompleteError as error:
+        choices = f" Known are: {', '.join(error.choices)}." if error.choices else ""
+        return _fail(options, MISUSED, error.reason, f"{error.field}: {error.reason.replace('_', ' ')}.{choices}")
+    except ActionError as error:
+        return _fail(options, FAILED, error.reason, f"{error.reason.replace('_', ' ')}: {error.detail}")
+    return status
+
+
+def _fail(options: argparse.Namespace, status: int, reason: str, detail: str, **more: Any) -> int:
+    if getattr(options, "json", False):
+        print(json.dumps({"ok": False, "reason": reason, "detail": detail, **more}, ensure_ascii=False))
+    else:
+        print(f"vaktpost central: {detail}", file=sys.stderr)
+    return status
+
+
+class _Parser(argparse.ArgumentParser):
+    """Answers a wrong word with the nearest right one."""
+
+    def error(self, message: str) -> NoReturn:
+        found = re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message)
+        if found is not None:
+            known = [word.strip(" '") for word in found[2].split(",")]
+            near = difflib.get_close_matches(found[1], known, n=1)
+            hint = f'did you mean "{near[0]}"?' if near else f"known are: {', '.join(known)}"
+            message = f'there is no "{found[1]}"; {hint}'
+        super().error(message)
+
+
+def _parser() -> _Parser:
+    parser = _Parser(prog="vaktpost central", description="Where alarms come in and people answer them.")
+    shared = _Parser(add_help=False)
+    shared.add_argument(
+        "--config", type=Path, default=DEFAULT_CONFIG, metavar="FILE", help="settings (default: %(default)s)"
+    )
+    reporting = _Parser(add_help=False)
+    reporting.add_argument("--json", action="store_true", help="answer in JSON")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    init = commands.add_parser("init", parents=[reporting], help="found a new central: keys, certificate, database")
+    init.add_argument("--data", type=Path, required=True, metavar="DIR", help="an empty or new directory for all of it")
+    init.add_argument(
+        "--name", action="append", default=[], metavar="NAME", help="host name or address by which hubs reach it"
+    )
+    init.add_argument("--hub-host", default="127.0.0.1", metavar="ADDRESS", help="where hubs come in")
+    init.add_argument("--hub-port", type=int, default=8443, metavar="PORT")
+    init.add_argument("--console-host", default="127.0.0.1", metavar="ADDRESS", help="where people come in")
+    init.add_argument("--console-port", type=int, default=8080, metavar="PORT")
+    init.add_argument("--public-url", default="", metavar="URL", help="the console's address as people type it")
+    init.add_argument("--language", choices=("nb", "en"), default="nb")
+    init.set_defaults(run=_init)
+
+    run = commands.add_parser("run", parents=[shared], help="run until told to stop")
+    run.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
+    run.add_argument("--log-json", action="store_true", default=None, help="log JSON also at a terminal")
+    run.set_defaults(run=_run)
+
+    code = commands.add_parser("code", parents=[shared, reporting], help="a one-time enrolment code for a hub")
+    code.add_argument("--label", default="", help="what people will call the hub")
+    code.add_argument("--hours", type=float, default=72, help="how long it can be used (default: %(default)s)")
+    code.set_defaults(run=_code)
+
+    user = commands.add_parser("user", help="who may sign in")
+    users = user.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    add = users.add_parser("add", parents=[shared, reporting], help="let somebody in; prints a one-time sign-in link")
+    add.add_argument("name")
+    add.add_argument("--role", default="responder", metavar="ROLE", help="responder, lead, technician, installer, ...")
+    add.add_argument("--language", choices=("nb", "en"))
+    add.add_argument("--link", action="store_true", help="(a link is printed in any case)")
+    add.set_defaults(run=_user_add)
+    link = users.add_parser("link", parents=[shared, reporting], help="another one-time sign-in link")
+    link.add_argument("name")
+    link.set_defaults(run=_user_link)
+    listing = users.add_parser("list", parents=[shared, reporting], help="everybody who has an account")
+    listing.set_defaults(run=_user_list)
+
+    check = commands.add_parser("check", parents=[shared, reporting], help="ask a hub how it is")
+    check.add_argument("hub", metavar="HUB", help="its name or id")
+    check.add_argument("--timeout", type=float, default=30, metavar="SECONDS")
+    check.set_defaults(run=_check)
+
+    hubs = commands.add_parser("hubs", parents=[shared, reporting], help="all hubs, worst first")
+    hubs.set_defaults(run=_hubs)
+
+    verify = commands.add_parser("verify-log", parents=[shared, reporting], help="has anybody edited the event log?")
+    verify.set_defaults(run=_verify_log)
+    return parser
+
+
+# init
+
+
+def _init(options: argparse.Namespace) -> int:
+    from central.clock import SystemClock
+    from central.founding import Plan, found
+
+    names = options.name or list(dict.fromkeys(("localhost", "127.0.0.1", socket.gethostname())))
+    plan = Plan(
+        data_dir=options.data,
+        names=names,
+        hub_host=options.hub_host,
+        hub_port=options.hub_port,
+        console_host=options.console_host,
+        console_port=options.console_port,
+        public_url=options.public_url,
+        language=options.language,
+    )
+    founded = found(plan, SystemClock().now_ms())
+    asyncio.run(_open_once(load(founded.settings)))
+    told = {
+        "ok": True,
+        "settings": str(founded.settings),
+        "offline": str(founded.offline),
+        "root_fingerprint": founded.root_fingerprint,
+        "names": names,
+    }
+    if options.json:
+        print(json.dumps(told))
+        return OK
+    print(f"""A central was founded in {options.data}.
+
+  settings      {founded.settings}
+  hubs reach it as {", ".join(names)}
+  root          {founded.root_fingerprint}
+
+Take the folder {founded.offline} off this machine now: copy it to two media that are locked away
+in two places, then delete it here. Its README.txt says what each file is for.
+
+Next:
+  vaktpost central run --config {founded.settings}
+  vaktpost central user add NAME --role administrator --config {founded.settings}
+  vaktpost central code --label "Flat 1" --config {founded.settings}""")
+    return OK
+
+
+async def _open_once(settings: CentralSettings) -> None:
+    from central.clock import SystemClock
+    from central.store import open_store
+
+    async with open_store(settings.database_url, SystemClock()):
+        pass
+
+
+# run
+
+
+def _run(options: argparse.Namespace) -> int:
+    from central import log
+    from central.daemon import Running, run
+
+    settings = load(options.config)
+    log.configure(options.log_level, as_json=options.log_json)
+
+    def announce(where: Running) -> None:
+        print(f"hubs      {where.hub_url}\nconsole   {settings.console.public_url or where.console_url}", flush=True)
+
+    asyncio.run(run(settings, announce))
+    return OK
+
+
+# hubs
+
+
+def _code(options: argparse.Namespace) -> int:
+    settings = load(options.config)
+
+    async def make() -> str:
+        from central.clock import SystemClock
+        from central.hubs import Hubs
+        from central.keys import load_keys
+        from central.store import open_store
+        from central.wakeup import Wakeup
+
+        clock = SystemClock()
+        async with open_store(settings.database_url, clock) as store:
+            hubs = Hubs(store, load_keys(settings.data_dir), clock, Wakeup())
+            return await hubs.new_code(options.label, "command-line", valid_hours=options.hours)
+
+    code = asyncio.run(make())
+    if options.json:
+        print(json.dumps({"ok": True, "code": code, "label": options.label, "hours": options.hours}))
+    else:
+        print(f"{code}\n\nOn the hub, within {options.hours:g} hours:  vaktpost hub enrol --central URL {code}")
+    return OK
+
+
+def _check(options: argparse.Namespace) -> int:
+    from central.admin import ask
+
+    settings = load(options.config)
+    request = {"do": "check", "hub": options.hub, "timeout_s": options.timeout}
+    found = ask(settings.admin_socket, request, timeout_s=options.timeout + 15)
+    is_good = found["state"] == "answered" and all(line["result"] == "ok" for line in found["result"]["lines"])
+    if options.json:
+        print(json.dumps({"ok": found["state"] == "answered", **found}, ensure_ascii=False))
+        return OK if is_good else FAILED
+    print(f"{found['label'] or found['hub']}: {_STATES[found['state']]}")
+    for line in (found["result"] or {}).get("lines", []):
+        value = "" if line["value"] is None else f"{line['value']} {line.get('unit', '')}".rstrip()
+        print(f"  {line['result']:8} {line['id']:36} {value}")
+    return OK if is_good else FAILED
+
+
+_STATES = {
+    "answered": "answered",
+    "failed": "answered, but with no result",
+    "no_answer": "no answer; how it is, is unknown",
+    "no_link": "no connection now; how it is, is unknown",
+}
+
+
+def _hubs(options: argparse.Namespace) -> int:
+    from central.admin import ask
+
+    hubs = ask(load(options.config).admin_socket, {"do": "hubs"})
+    if options.json:
+        print(json.dumps({"ok": True, "hubs": hubs}, ensure_ascii=False))
+        return OK
+    for hub in hubs:
+        at = hub["heard_ms"] and datetime.fromtimestamp(hub["heard_ms"] / 1000, UTC).astimezone()
+        heard = f"heard {at:%H:%M:%S}" if at else ""
+        print(f"{hub['id']}  {hub['presence']:8} {hub['label']:30} {heard}")
+    return OK
+
+
+# the event log
+
+
+def _verify_log(options: argparse.Namespace) -> int:
+    settings = load(options.config)
+
+    async def look() -> Any:
+        from central.clock import SystemClock
+        from central.event_log import verify
+        from central.store import open_store
+
+        async with open_store(settings.database_url, SystemClock()) as store:
+            return await verify(store)
+
+    verdict = asyncio.run(look())
+    if options.json:
+        print(json.dumps({"ok": verdict.is_whole, **asdict(verdict)}))
+    elif verdict.is_whole:
+        print(f"The event log is whole: {verdict.entries} entries, none changed, removed or put in.")
+    else:
+        print(
+            f"The event log was tampered with: entry {verdict.broken_at} is {_BROKEN[verdict.problem]}. The "
+            f"{verdict.entries} entries before it are whole. Compare with a backup before anything else is written.",
+            file=sys.stderr,
+        )
+    return OK if verdict.is_whole else FAILED
+
+
+_BROKEN = {
+    "missing": "missing",
+    "changed": "changed",
+    "cut_off": "missing, as is everything after it",
+    "end_changed": "not the end that was written",
+}
+
+
+# people
+
+
+def _accounts(options: argparse.Namespace, work: Any) -> Any:
+    settings = load(options.config)
+
+    async def act() -> Any:
+        from central.clock import SystemClock
+        from central.console.accounts import Accounts
+        from central.store import open_store
+
+        clock = SystemClock()
+        async with open_store(settings.database_url, clock) as store:
+            return await work(Accounts(store, clock), store, settings)
+
+    return asyncio.run(act())
+
+
+def _user_add(options: argparse.Namespace) -> int:
+    from central.console.roles import Role
+
+    try:
+        role = Role(options.role)
+    except ValueError:
+        raise IncompleteError("no_such_role", "--role", tuple(Role)) from None
+
+    async def work(accounts: Any, store: Any, settings: CentralSettings) -> tuple[Any, str]:
+        account = await accounts.add(options.name, role, language=options.language)
+        await _log(store, "account_added", {"account": account.id, "role": role.value})
+        return account, await _link(accounts, store, account.id, settings)
+
+    account, link = _accounts(options, work)
+    return _tell_link(options, account.name, link, role=role.value)
+
+
+def _user_link(options: argparse.Namespace) -> int:
+    async def work(accounts: Any, store: Any, settings: CentralSettings) -> str:
+        account_id = await accounts.id_of(options.name)
+        if account_id is None:
+            names = [account.name for account in await accounts.all()]
+            near = difflib.get_close_matches(options.name, names, n=1)
+            raise CentralError(f"nobody is called {options.name!r}" + (f"; did you mean {near[0]!r}?" if near else "."))
+        return await _link(accounts, store, account_id, settings)
+
+    return _tell_link(options, options.name, _accounts(options, work))
+
+
+async def _link(accounts: Any, store: Any, account_id: str, settings: CentralSettings) -> str:
+    token = await accounts.new_link(account_id, settings.console.login_link_minutes)
+    await _log(store, "account_link", {"account": account_id})
+    return f"{settings.public_url}/link/{token}"
+
+
+async def _log(store: Any, what: str, content: dict[str, str]) -> None:
+    from central import event_log
+    from central.admin import CONSOLE
+    from central.clock import SystemClock
+
+    async with store.write() as connection:
+        await event_log.append(connection, SystemClock().now_ms(), what, CONSOLE, content=content)
+
+
+def _tell_link(options: argparse.Namespace, name: str, link: str, **more: str) -> int:
+    if options.json:
+        print(json.dumps({"ok": True, "name": name, "link": link, **more}, ensure_ascii=False))
+    else:
+        print(f"{name} can sign in once with this link, soon and only once:\n{link}")
+    return OK
+
+
+def _user_list(options: argparse.Namespace) -> int:
+    async def work(accounts: Any, _store: Any, _settings: CentralSettings) -> Any:
+        return await accounts.all()
+
+    everybody = _accounts(options, work)
+    if options.json:
+        users = [
+            {"id": account.id, "name": account.name, "role": account.role.value, "is_active": account.is_active}
+            for account in everybody
+        ]
+        print(json.dumps({"ok": True, "users": users}, ensure_ascii=False))
+    else:
+        for account in everybody:
+            print(f"{account.role.value:14} {account.name}{'' if account.is_active else '  (disabled)'}")
+    return OK

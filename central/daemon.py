@@ -1,0 +1,218 @@
+"""Central as it runs: everything assembled, two listeners, the chores, one loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import structlog
+from starlette.applications import Starlette
+
+from central.admin import AdminSocket
+from central.alarms import Alarms
+from central.app import create_console_app
+from central.clock import Clock, SystemClock
+from central.commands import Commands
+from central.epochs import EpochBook
+from central.feed import Feed
+from central.home import HomeReports
+from central.hub_api import HubApi, hub_app
+from central.hubs import Hubs
+from central.ingest import Ingest
+from central.keys import load_keys
+from central.links import HubLinks
+from central.listener import Certificate, bind, serve
+from central.metrics import Metrics
+from central.mqtt import MqttReception
+from central.presence import Presence
+from central.quarantine import Quarantine
+from central.reception import Reception
+from central.replies import Replies
+from central.security import SecurityLog
+from central.services import Services
+from central.settings import CentralSettings
+from central.store import open_store
+from central.upkeep import Upkeep
+from central.wakeup import Wakeup
+from central.windows import Windows
+
+log = structlog.get_logger()
+
+RESTART_S = 1.0
+Work = Callable[[], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Central:
+    """One central, assembled and loaded. `works` are what has to run for it to live."""
+
+    services: Services
+    reception: Reception
+    hub_app: Starlette
+    works: dict[str, Work]
+    windows: Windows
+
+    async def run_works(self) -> None:
+        """All of them, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for name, work in self.works.items():
+                group.create_task(keep_running(name, work), name=name)
+
+
+async def keep_running(name: str, work: Work) -> None:
+    """A crash barrier: a fault in one work is logged and counted, and does not end the others."""
+    while True:
+        try:
+            await work()
+        except Exception:  # whatever it is, alarms must go on coming in
+            log.exception("work_failed", work=name)
+        await asyncio.sleep(RESTART_S)
+
+
+@asynccontextmanager
+async def open_central(settings: CentralSettings, clock: Clock | None = None) -> AsyncIterator[Central]:
+    """Open keys and database and put everything together. Raises CentralError."""
+    clock = clock or SystemClock()
+    keys = await asyncio.to_thread(load_keys, settings.data_dir)
+    async with open_store(settings.database_url, clock) as store:
+        wakeup, metrics, links = Wakeup(), Metrics(), HubLinks()
+        alarms = Alarms(store, clock, wakeup)
+        feed = Feed(store, clock, wakeup, alarms.open_digest)
+        hubs = Hubs(store, keys, clock, wakeup)
+        presence = Presence(store, clock, links, wakeup)
+        hubs.ear = presence
+        commands = Commands(store, keys, clock, links, presence, wakeup)
+        security = SecurityLog(store, clock, metrics)
+        windows = Windows(store, clock)
+        epochs = EpochBook(store, keys)
+        quarantine = Quarantine(store, clock, wakeup)
+        replies = Replies(store, keys, clock, links, wakeup)
+        reception = Reception(
+            store=store,
+            keys=keys,
+            clock=clock,
+            metrics=metrics,
+            hubs=hubs,
+            epochs=epochs,
+            windows=windows,
+            security=security,
+            quarantine=quarantine,
+            presence=presence,
+            ingest=Ingest(store, keys, clock, metrics, epochs, windows, quarantine, wakeup),
+            home=HomeReports(store, clock, wakeup),
+            commands=commands,
+        )
+        api = HubApi(
+            clock=clock,
+            store=store,
+            hubs=hubs,
+            trust=keys.trust.raw,
+            reception=reception,
+            replies=replies,
+            links=links,
+            security=security,
+        )
+        await presence.load()
+        await commands.load()
+        works: dict[str, Work] = {
+            "feed": feed.run,
+            "replies": replies.run,
+            "presence": presence.run,
+            "security": security.run,
+            "admin": AdminSocket(settings.admin_socket, hubs, commands, metrics).run,
+            **Upkeep(store, alarms, feed, windows, links).chores(),
+        }
+        if settings.mqtt is not None:
+            works["mqtt"] = MqttReception(
+                settings.mqtt,
+                clock=clock,
+                reception=reception,
+                replies=replies,
+                links=links,
+                security=security,
+                metrics=metrics,
+            ).run
+        services = Services(
+            settings=settings,
+            store=store,
+            keys=keys,
+            clock=clock,
+            alarms=alarms,
+            feed=feed,
+            hubs=hubs,
+            links=links,
+            commands=commands,
+            metrics=metrics,
+            security=security,
+        )
+        try:
+            yield Central(services=services, reception=reception, hub_app=hub_app(api), works=works, windows=windows)
+        finally:
+            await windows.flush()
+            await security.flush()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """Where a running central can be reached."""
+
+    central: Central
+    hub_url: str
+    console_url: str
+
+
+@asynccontextmanager
+async def running(settings: CentralSettings, clock: Clock | None = None) -> AsyncIterator[Running]:
+    """A whole central, listening, for as long as the block lasts."""
+    async with open_central(settings, clock) as central:
+        hub_socket = bind(settings.hubs.host, settings.hubs.port, "hubs")
+        try:
+            console_socket = bind(settings.console.host, settings.console.port, "console")
+        except BaseException:
+            hub_socket.close()
+            raise
+        keys = central.services.keys
+        stop = asyncio.Event()
+        where = Running(
+            central=central,
+            hub_url=f"https://{_address(hub_socket)}",
+            console_url=f"http://{_address(console_socket)}",
+        )
+        async with asyncio.TaskGroup() as group:
+            works = group.create_task(central.run_works())
+            certificate = Certificate(keys.tls_certificate, keys.tls_key)
+            group.create_task(serve(central.hub_app, hub_socket, stop, certificate))
+            group.create_task(serve(create_console_app(central.services), console_socket, stop))
+            try:
+                yield where
+            finally:
+                central.services.links.is_closing = True
+                central.services.links.close_all()
+                stop.set()
+                works.cancel()
+
+
+async def run(settings: CentralSettings, announce: Callable[[Running], None]) -> None:
+    """Run until SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with running(settings) as where:
+        announce(where)
+        log.info("central_started", hub_url=where.hub_url, console_url=where.console_url)
+        await stop.wait()
+        log.info("central_stopping")
+    with contextlib.suppress(ValueError):
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+
+def _address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,0 +1,216 @@
+"""Hubs that come by a broker (MQTT 5): frames from their topics, answers and everything else to theirs.
+
+Alarm and care have a connection of their own, so that nothing bulky is ahead of them. Subscriptions are shared, so
+that several centrals may divide the work. The broker delivers at least once: a doubled envelope is answered again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import socket
+import ssl
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import aiomqtt
+import structlog
+
+from central.clock import Clock
+from central.errors import CentralError, NotStoredError
+from central.links import HubLinks, Link
+from central.metrics import Metrics
+from central.reception import BusyError, Reception
+from central.replies import Replies
+from central.security import SecurityLog
+from central.settings import MqttSettings
+from cloud_sync import canonical
+from cloud_sync.errors import WireError
+from cloud_sync.frames import MAX_FRAME, FrameType, split
+from cloud_sync.hub_messages import Sender
+from cloud_sync.uplink import mqtt_topic_down
+
+log = structlog.get_logger()
+
+PATH = "mqtt"
+SHARE = "$share/vaktpost/vaktpost/1/up/+/"
+LINK_LIFE_S = 100.0
+"""A run of a hub that said nothing over the broker for this long is not sent to any more."""
+MAX_LINKS = 100_000
+BACK_OFF_S = (1.0, 2.0, 5.0, 10.0, 30.0)
+_NODELAY = ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),)
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """One connection: which topics, how many messages may wait, and how many are worked on at once."""
+
+    name: str
+    topics: tuple[str, ...]
+    waiting: int
+    at_once: int
+
+
+CHANNELS = (
+    Channel("alarm", ("alarm",), 2000, 16),
+    Channel("bulk", ("bulk", "control"), 200, 4),
+)
+
+
+class _BrokerLink(Link):
+    """A way down over the broker: frames go to one bounded queue for all hubs."""
+
+    def __init__(self, hub: bytes, epoch: bytes, outgoing: asyncio.Queue[tuple[str, bytes]]) -> None:
+        super().__init__(hub, epoch, PATH)
+        self.heard_s = 0.0
+        self._outgoing = outgoing
+        self._topic = mqtt_topic_down(hub, epoch)
+
+    def put(self, frame: bytes) -> None:
+        if self.is_broken:
+            return
+        try:
+            self._outgoing.put_nowait((self._topic, frame))
+        except asyncio.QueueFull:
+            self.is_broken = True  # the next sign of life opens it again, with a snapshot
+
+    def close(self) -> None:
+        self.is_broken = True
+
+
+class MqttReception:
+    """The consumer. `run` connects, and again after a loss, until cancelled."""
+
+    def __init__(
+        self,
+        settings: MqttSettings,
+        *,
+        clock: Clock,
+        reception: Reception,
+        replies: Replies,
+        links: HubLinks,
+        security: SecurityLog,
+        metrics: Metrics,
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._reception = reception
+        self._replies = replies
+        self._links = links
+        self._security = security
+        self._metrics = metrics
+        self._identity = f"vaktpost-central-{secrets.token_hex(6)}"
+        self._known: OrderedDict[tuple[bytes, bytes], _BrokerLink] = OrderedDict()
+        self._outgoing: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue(10_000)
+
+    async def run(self) -> None:
+        """Both connections, each on its own: the loss of one does not touch the other."""
+        async with asyncio.TaskGroup() as group:
+            for channel in CHANNELS:
+                group.create_task(self._keep_connected(channel))
+
+    async def _keep_connected(self, channel: Channel) -> None:
+        failures = 0
+        while True:
+            try:
+                context, password = await asyncio.to_thread(self._secrets)
+                async with self._client(channel, context, password) as client:
+                    for topic in channel.topics:
+                        await client.subscribe(SHARE + topic, qos=1)
+                    log.info("broker_connected", channel=channel.name)
+                    failures = 0
+                    await self._consume(client, channel)
+            except (aiomqtt.MqttError, OSError, CentralError) as error:
+                self._metrics.count("mqtt.lost")
+                log.warning("broker_lost", channel=channel.name, reason=str(error))
+            await asyncio.sleep(BACK_OFF_S[min(failures, len(BACK_OFF_S) - 1)])
+            failures += 1
+
+    def _client(self, channel: Channel, context: ssl.SSLContext | None, password: str | None) -> aiomqtt.Client:
+        settings = self._settings
+        return aiomqtt.Client(
+            settings.host,
+            settings.port,
+            identifier=f"{self._identity}-{channel.name}",
+            protocol=aiomqtt.ProtocolVersion.V5,
+            clean_start=True,
+            username=settings.username,
+            password=password,
+            tls_context=context,
+            keepalive=20,
+            socket_options=_NODELAY,
+            max_queued_incoming_messages=channel.waiting,
+        )
+
+    def _secrets(self) -> tuple[ssl.SSLContext | None, str | None]:
+        settings = self._settings
+        try:
+            password = settings.password_file.read_text().strip() if settings.password_file else None
+            if not settings.tls:
+                return None, password
+            context = ssl.create_default_context(cafile=settings.ca_file)
+            if settings.cert_file is not None:
+                context.load_cert_chain(settings.cert_file, settings.key_file)
+        except OSError as error:
+            raise CentralError(f"[mqtt]: {error}") from error
+        return context, password
+
+    async def _consume(self, client: aiomqtt.Client, channel: Channel) -> None:
+        """Until the connection is lost (MqttError)."""
+        places = asyncio.Semaphore(channel.at_once)
+        try:
+            async with asyncio.TaskGroup() as group:
+                if channel.name == "alarm":
+                    group.create_task(self._publish(client))
+                async for message in client.messages:
+                    if len(message.payload) > MAX_FRAME:
+                        self._metrics.count("refused.frame_length")
+                        continue
+                    await places.acquire()
+                    task = group.create_task(self._receive(client, message.topic.value, message.payload))
+                    task.add_done_callback(lambda _: places.release())
+        except* (aiomqtt.MqttError, OSError) as lost:
+            raise aiomqtt.MqttError(str(lost.exceptions[0])) from None
+
+    async def _publish(self, client: aiomqtt.Client) -> None:
+        while True:
+            topic, frame = await self._outgoing.get()
+            await client.publish(topic, frame, qos=1)
+
+    async def _receive(self, client: aiomqtt.Client, topic: str, frame: bytes) -> None:
+        try:
+            raw = split(frame)
+            if topic.split("/")[3] != raw.sender.hex():
+                self._security.note("topic", hub=raw.sender.hex(), path=PATH, detail=topic)
+                return
+            answers = await self._reception.receive(frame, PATH, may_be_doubled=True)
+            sender = Sender.read(canonical.load_map(raw.body))  # verified by now
+        except (WireError, BusyError, NotStoredError) as error:
+            log.info("frame_refused", path=PATH, reason=getattr(error, "reason", type(error).__name__))
+            return
+        down = mqtt_topic_down(sender.hub, sender.sender_epoch)
+        for answer in answers:
+            await client.publish(down, answer, qos=1)
+        if raw.type is FrameType.HEARTBEAT:
+            await self._link(sender)
+
+    async def _link(self, sender: Sender) -> None:
+        """This run of the hub listens on the broker: open the way, with a snapshot when it is new."""
+        key, now_s = (sender.hub, sender.sender_epoch), self._clock.mono_s()
+        link = self._known.pop(key, None)
+        if link is not None and link.is_broken:
+            self._links.remove(link)
+            link = None
+        is_new = link is None
+        if link is None:
+            link = _BrokerLink(*key, self._outgoing)
+            self._links.add(link)
+        link.heard_s = now_s
+        self._known[key] = link
+        while self._known:
+            oldest = next(iter(self._known.values()))
+            if now_s - oldest.heard_s < LINK_LIFE_S and len(self._known) <= MAX_LINKS:
+                break
+            self._links.remove(self._known.popitem(last=False)[1])
+        if is_new:
+            await self._replies.snapshot(link)

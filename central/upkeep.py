@@ -1,0 +1,113 @@
+"""What has to be done all the time so that central stays quick and honest: probes, sweeps, flushes, checkpoints.
+
+Checkpoints of SQLite's write-ahead log run beside the writer, never inside a commit: there an alarm would wait for
+them. What is left for the writer itself is only to start the log over once everything in it has been copied.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Awaitable, Callable
+from contextlib import closing
+from pathlib import Path
+
+import structlog
+
+from central.alarms import Alarms
+from central.errors import NotStoredError
+from central.feed import Feed
+from central.links import HubLinks
+from central.store import Store
+from central.windows import Windows
+
+log = structlog.get_logger()
+
+PROBE_S = 5.0
+SWEEP_S = 1.0
+FLUSH_S = 5.0
+CHECKPOINT_S = 0.5
+CHECKPOINT_BYTES = 4 * 1024 * 1024
+RESTART_BYTES = 32 * 1024 * 1024
+TRIM_S = 3600.0
+
+
+async def every(seconds: float, work: Callable[[], Awaitable[object]], name: str) -> None:
+    """Do something again and again, until cancelled. A database that does not answer is tried again."""
+    while True:
+        try:
+            await work()
+        except NotStoredError as error:
+            log.warning("upkeep_not_done", work=name, reason=str(error))
+        await asyncio.sleep(seconds)
+
+
+class Upkeep:
+    """The chores of one central."""
+
+    def __init__(self, store: Store, alarms: Alarms, feed: Feed, windows: Windows, links: HubLinks) -> None:
+        self._store = store
+        self._alarms = alarms
+        self._feed = feed
+        self._windows = windows
+        self._links = links
+        self._probing: asyncio.Task[None] | None = None
+        self._was_alive = True
+
+    def chores(self) -> dict[str, Callable[[], Awaitable[None]]]:
+        """Each runs until cancelled."""
+        chores: dict[str, Callable[[], Awaitable[None]]] = {
+            "probe": lambda: every(PROBE_S, self.probe, "probe"),
+            "leases": lambda: every(SWEEP_S, self._alarms.sweep, "leases"),
+            "windows": lambda: every(FLUSH_S, self._windows.flush, "windows"),
+            "feed_trim": lambda: every(TRIM_S, self._feed.trim, "feed_trim"),
+        }
+        if self._store.dialect.file is not None:
+            chores["checkpoint"] = lambda: every(CHECKPOINT_S, self.checkpoint, "checkpoint")
+        return chores
+
+    async def probe(self) -> None:
+        """Commit something with the priority of an alarm. While that fails, hubs must not take us for alive."""
+        if self._probing is None or self._probing.done():
+            self._probing = asyncio.create_task(self._store.probe())
+            self._probing.add_done_callback(_look)
+        await asyncio.wait([self._probing], timeout=PROBE_S)
+        is_alive = self._store.takes_alarms
+        if is_alive != self._was_alive:
+            log.warning("alarms_can_be_committed" if is_alive else "alarms_cannot_be_committed")
+        if not is_alive:
+            self._links.close_all()
+        self._was_alive = is_alive
+
+    async def checkpoint(self) -> None:
+        """Copy the log into the database when it has grown."""
+        file = self._store.dialect.file
+        if file is None:
+            return
+        wal = file.with_name(file.name + "-wal")
+        size = await asyncio.to_thread(_size, wal)
+        if size < CHECKPOINT_BYTES:
+            return
+        await asyncio.to_thread(_copy, file)
+        if size >= RESTART_BYTES:
+            # While nobody writes: then all of it gets copied, and the next writer starts the log over. Little is left
+            # to copy, and a passive checkpoint never waits for readers.
+            async with self._store.pause():
+                await asyncio.to_thread(_copy, file)
+
+
+def _look(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.warning("probe_failed", reason=str(error))
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _copy(file: Path) -> None:
+    with closing(sqlite3.connect(file, isolation_level=None, timeout=1)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
