@@ -90,8 +90,8 @@ class Device:
 
     @property
     def is_line(self) -> bool:
-        """Not a device that is missed, but the radio or panel that others are heard through."""
-        return self.rules.missing_after_ms is None
+        """Whether others are heard through it: a radio or panel by the settings, and itself not missed."""
+        return self.rules.driver is not None and self.rules.missing_after_ms is None
 
     @property
     def has_link(self) -> bool:

@@ -49,7 +49,7 @@ class TriageRules:
             devices=devices,
             zone=settings.zone,
             families=tuple(families),
-            drivers=frozenset(settings.drivers),
+            drivers=frozenset(settings.driver_types),
             fold_ms=round(settings.hub.fold_s * 1000),
         )
 

@@ -29,7 +29,7 @@ class Status(_Timeless):
     __slots__ = ("_every_ms", "_last", "_value", "key")
 
     def __init__(self, device: DeviceRules, name: str, *, every_ms: int | None) -> None:
-        self.key = key_of(device.alias, f"status.{name}", Lane.TELEMETRY)
+        self.key = key_of(device.alias, name, Lane.TELEMETRY)
         self._every_ms = every_ms
         self._value: bool | None = None
         self._last: Moment | None = None
