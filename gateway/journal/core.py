@@ -205,7 +205,7 @@ class Core:
         seed = Batch(epochs=self.epochs.rows(headers), memory=self.memory.rows(), meta=meta)
         for lane, ledger in store.ledgers.items():
             seed.gaps[lane] = list(ledger.gaps)
-            seed.kept.update({(lane, day): list(spans) for day, spans in ledger.kept.items()})
+            seed.kept.update({(lane, day): ledger.on_day(day) for day in ledger.days()})
             if ledger.high:
                 meta[f"last/{lane.word}"] = ledger.high
         return seed

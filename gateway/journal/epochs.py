@@ -90,7 +90,7 @@ class EpochBook:
 def _has(ledger: Ledger, number: int) -> bool:
     span = epoch_range(number)
     sets = (ledger.present, ledger.gaps, *ledger.kept.values())
-    return any(True for spans in sets for _ in spans.within(*span))
+    return any(spans.overlaps(*span) for spans in sets)
 
 
 def _last_of(ledger: Ledger, number: int) -> int:

@@ -129,13 +129,17 @@ class Journal:
         """
         core = self._core
         store = core.by_lane[lane]
-        spans = store.ledgers[lane].unsettled((after or 0) + 1, _MAX_ID)
-        rows = await store.read(_rows, LANE_SQL[lane].rows, spans, limit)
+        ledger = store.ledgers[lane]
+        rows = await store.read(_rows, LANE_SQL[lane].rows, ledger.unsettled((after or 0) + 1, _MAX_ID), limit)
         found = []
         for row, record in rows:
             epoch = core.epochs.name_of(epoch_number(row))
             if epoch is not None:
-                found.append(StoredRecord(epoch=epoch, seq=seq_of(row), record=record, cursor=row))
+                found.append(
+                    StoredRecord(
+                        epoch=epoch, seq=seq_of(row), record=record, cursor=row, was_settled=row in ledger.again
+                    )
+                )
         return found
 
     async def epoch_header(self, epoch: bytes) -> bytes | None:

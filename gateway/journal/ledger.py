@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from cloud_sync.identity import Lane
 from gateway.journal.numbering import Range, Spans
 
+AGAIN = 0
+
 
 class Ledger:
     """The bookkeeping of a lane. Ids are row ids.
@@ -19,6 +21,8 @@ class Ledger:
         self.present = Spans()
         self.settled = Spans()
         self.kept: dict[int, Spans] = {}
+        self.again = Spans()
+        """Settled once, by a central that has lost it since. On the card these are kept under day 0."""
         self.gaps = Spans()
         self.doomed = Spans()
         """To be deleted, when there is a commit to ride on."""
@@ -44,6 +48,9 @@ class Ledger:
             self.present.add(first, last)
             self.is_exact = self.is_exact and first == last
         for day, first, last in kept:
+            if day == AGAIN:
+                self.again.add(first, last)
+                continue
             self.kept.setdefault(day, Spans()).add(first, last)
             self.settled.add(first, last)
         for first, last in gaps:
@@ -84,14 +91,20 @@ class Ledger:
                     for part in list(self.present.within(low, high)):
                         self.doomed.add(*part)
             self.settled.add(first, last)
-            if any(True for _ in self.gaps.within(first, last)):
+            if self.again.overlaps(first, last):
+                self.again.remove(first, last)
+                self.changed_days.add(AGAIN)
+            if self.gaps.overlaps(first, last):
                 self.gaps.remove(first, last)
                 self.has_changed_gaps = True
         return count
 
     def offer_again(self) -> None:
         """Central has lost what it had: nothing is settled any more."""
-        self.changed_days.update(self.kept)
+        for spans in self.kept.values():
+            for first, last in spans:
+                self.again.add(first, last)
+        self.changed_days.update(self.kept, [AGAIN])
         self.kept.clear()
         self.settled.clear()
         self.doomed.clear()
@@ -111,6 +124,14 @@ class Ledger:
             for part in list(self.settled.outside(first, last)):
                 self.gaps.add(*part)
                 self.has_changed_gaps = True
+
+    def on_day(self, day: int) -> list[Range]:
+        """What the card shall hold as kept since that day."""
+        return list(self.again if day == AGAIN else self.kept.get(day, ()))
+
+    def days(self) -> list[int]:
+        """Days with something to hold."""
+        return [*self.kept, AGAIN]
 
     def deleted(self, first: int, last: int) -> None:
         """These are gone from the card."""

@@ -87,6 +87,10 @@ class Spans:
             yield max(first, self._firsts[at]), min(last, self._lasts[at])
             at += 1
 
+    def overlaps(self, first: int, last: int) -> bool:
+        """Whether anything of first..last is in the set."""
+        return any(True for _ in self.within(first, last))
+
     def outside(self, first: int, last: int) -> Iterator[Range]:
         """What of first..last is not in the set."""
         for low, high in self.within(first, last):

@@ -149,15 +149,15 @@ class Waiting:
             if has_memory:
                 self._folded[lane] = max(ledger.present.last, newest)
                 batch.meta[f"folded/{lane.word}"] = self._folded[lane]
-            batch.kept.update({(lane, day): list(ledger.kept.get(day, ())) for day in ledger.changed_days})
+            batch.kept.update({(lane, day): ledger.on_day(day) for day in ledger.changed_days})
             ledger.changed_days.clear()
             if ledger.has_changed_gaps:
                 batch.gaps[lane] = list(ledger.gaps)
                 ledger.has_changed_gaps = False
-            if ledger.doomed:
-                batch.deletes.extend((lane, first, last) for first, last in ledger.doomed)
-                batch.meta[f"last/{lane.word}"] = max(ledger.high, newest)  # the row that would tell may be among them
-                ledger.doomed.clear()
+            if ledger.doomed or ledger.high > ledger.present.last:  # no row will tell how far the lane came
+                batch.meta[f"last/{lane.word}"] = max(ledger.high, newest)
+            batch.deletes.extend((lane, first, last) for first, last in ledger.doomed)
+            ledger.doomed.clear()
 
     def written(self, batch: Batch, outcome: Outcome) -> None:
         """Book what a commit has made durable."""

@@ -5,7 +5,8 @@ CREATE TABLE telemetry (id INTEGER PRIMARY KEY, raw BLOB NOT NULL);
 -- ended: NULL, or JSON {lane: last seq} when the daemon stopped in good order.
 CREATE TABLE epoch (no INTEGER PRIMARY KEY, epoch BLOB NOT NULL, header BLOB NOT NULL, ended TEXT);
 
--- Settled records that stay for a while: closed ranges of ids, and the day (since 1970) they were settled.
+-- Settled records that stay for a while: closed ranges of ids, and the day (since 1970) they were settled;
+-- day 0: settled by a central that has lost them since, so that they are offered again.
 CREATE TABLE kept (
     lane INTEGER NOT NULL, day INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
     PRIMARY KEY (lane, day, first)
