@@ -16,7 +16,8 @@ from typing import Any
 
 import structlog
 
-from central.commands import Commands
+from central import health
+from central.commands import CHECK_WITHIN_S, Commands
 from central.errors import ActionError, CentralError, NotFoundError
 from central.hubs import Hubs
 from central.metrics import Metrics
@@ -86,8 +87,11 @@ class AdminSocket:
 
     async def _check(self, request: Request) -> Any:
         hub = await self._hubs.hub(str(request.get("hub", "")))
-        check = await self._commands.check(hub.id, CONSOLE, timeout_s=min(40.0, float(request.get("timeout_s", 30))))
-        return {**asdict(check), "label": hub.label}
+        await self._commands.check(
+            hub.id, CONSOLE, timeout_s=min(40.0, float(request.get("timeout_s", CHECK_WITHIN_S)))
+        )
+        checks = await self._commands.checks(hub.id, limit=health.HISTORY)
+        return health.to_plain(health.compare(checks), hub=hub.id, label=hub.label)
 
     async def _list(self, _: Request) -> Any:
         return [asdict(hub) for hub in await self._hubs.all()]

@@ -14,6 +14,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
+from zoneinfo import ZoneInfo
 
 from central.errors import ActionError, CentralError, IncompleteError, SettingsError
 from central.settings import CentralSettings, load
@@ -109,7 +110,7 @@ def _parser() -> _Parser:
 
     check = commands.add_parser("check", parents=[shared, reporting], help="ask a hub how it is")
     check.add_argument("hub", metavar="HUB", help="its name or id")
-    check.add_argument("--timeout", type=float, default=30, metavar="SECONDS")
+    check.add_argument("--timeout", type=float, default=12, metavar="SECONDS")
     check.set_defaults(run=_check)
 
     hubs = commands.add_parser("hubs", parents=[shared, reporting], help="all hubs, worst first")
@@ -219,27 +220,14 @@ def _code(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> int:
     from central.admin import ask
+    from central.health_report import report
 
     settings = load(options.config)
     request = {"do": "check", "hub": options.hub, "timeout_s": options.timeout}
     found = ask(settings.admin_socket, request, timeout_s=options.timeout + 15)
-    is_good = found["state"] == "answered" and all(line["result"] == "ok" for line in found["result"]["lines"])
-    if options.json:
-        print(json.dumps({"ok": found["state"] == "answered", **found}, ensure_ascii=False))
-        return OK if is_good else FAILED
-    print(f"{found['label'] or found['hub']}: {_STATES[found['state']]}")
-    for line in (found["result"] or {}).get("lines", []):
-        value = "" if line["value"] is None else f"{line['value']} {line.get('unit', '')}".rstrip()
-        print(f"  {line['result']:8} {line['id']:36} {value}")
-    return OK if is_good else FAILED
-
-
-_STATES = {
-    "answered": "answered",
-    "failed": "answered, but with no result",
-    "no_answer": "no answer; how it is, is unknown",
-    "no_link": "no connection now; how it is, is unknown",
-}
+    text, status = report(found, language=settings.language, zone=ZoneInfo(settings.time_zone), as_json=options.json)
+    print(text)
+    return status
 
 
 def _hubs(options: argparse.Namespace) -> int:

@@ -34,6 +34,8 @@ from cloud_sync.hub_messages import CommandResult
 from cloud_sync.identity import new_id
 
 MAX_WAITING = 200
+CHECK_WITHIN_S = 12.0
+"""A hub needs less than ten seconds for its health check; so late is no answer."""
 MAX_PARTS = 64
 
 _HUB = Sql("SELECT epoch FROM hub WHERE id = :hub")
@@ -215,7 +217,7 @@ class Commands:
         if waiting.is_whole:
             waiting.done.set()
 
-    async def check(self, hub: str, actor: Actor, *, timeout_s: float = 30.0) -> HealthCheck:
+    async def check(self, hub: str, actor: Actor, *, timeout_s: float = CHECK_WITHIN_S) -> HealthCheck:
         """Run the hub's health check and keep the result."""
         command_id, now = new_id(), self._clock.now_ms()
         async with self._store.write(Priority.PEOPLE) as connection:
