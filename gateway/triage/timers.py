@@ -8,12 +8,11 @@ from gateway.triage.draft import Watch
 
 
 class Timers:
-    """Ordered by time, then by the order of setting: the same calls give the same order."""
+    """Ordered by time, then by the key of the watch: the order does not depend on how it came about."""
 
     def __init__(self) -> None:
-        self._heap: list[tuple[int, int, str]] = []
-        self._armed: dict[str, tuple[int, int, Watch]] = {}
-        self._count = 0
+        self._heap: list[tuple[int, str]] = []
+        self._armed: dict[str, tuple[int, Watch]] = {}
 
     def arm(self, watch: Watch, due_ms: int | None, *, not_before_ms: int | None = None) -> None:
         """Set, move or (None) stop the timer of a watch."""
@@ -26,9 +25,8 @@ class Timers:
             due_ms = not_before_ms
         if known is not None and known[0] == due_ms:
             return
-        self._count += 1
-        self._armed[watch.key] = (due_ms, self._count, watch)
-        heapq.heappush(self._heap, (due_ms, self._count, watch.key))
+        self._armed[watch.key] = (due_ms, watch)
+        heapq.heappush(self._heap, (due_ms, watch.key))
 
     def next_ms(self) -> int | None:
         """When the earliest timer runs out."""
@@ -42,14 +40,14 @@ class Timers:
         self._drop_replaced()
         if not self._heap or self._heap[0][0] > boot_ms:
             return None
-        _, _, key = heapq.heappop(self._heap)
-        return self._armed.pop(key)[2]
+        _, key = heapq.heappop(self._heap)
+        return self._armed.pop(key)[1]
 
     def _drop_replaced(self) -> None:
         heap, armed = self._heap, self._armed
         while heap:
-            due_ms, number, key = heap[0]
+            due_ms, key = heap[0]
             known = armed.get(key)
-            if known is not None and known[:2] == (due_ms, number):
+            if known is not None and known[0] == due_ms:
                 return
             heapq.heappop(heap)
