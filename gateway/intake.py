@@ -138,8 +138,9 @@ class Intake:
         return False
 
     def _make_room(self, driver: str, observation: Observation) -> bool:
-        """A full alarm queue: a fact that is told again later on gives way, so that a stuck button cannot push out a
-        pull cord. The earlier of the two goes, so that the last word on every state stays the last.
+        """In a full alarm queue a fact that is told again later on gives way.
+
+        So a stuck button cannot push out a pull cord. The earlier one goes, so that the last word on a state stays it.
         """
         later = {_name(driver, observation)}
         for index in range(len(self._alarms) - 1, -1, -1):
