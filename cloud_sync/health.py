@@ -30,9 +30,9 @@ MAX_BYTES = 60 * 1024
 """A result travels in one message; one that is longer leaves lines out, those in order first, and says how many."""
 MAX_MS = 2**53
 
-LINE_ID = re.compile(r"^[a-z0-9][a-z0-9_-]{0,39}(?:\.[a-z0-9][a-z0-9_-]{0,39}){0,3}$")
-_KEY = re.compile(r"^[a-z][a-z0-9_]{0,47}$")
-_UNIT = re.compile(r"^[A-Za-z%°]{0,8}$")
+LINE_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}(?:\.[a-z0-9][a-z0-9_-]{0,39}){0,3}")
+_KEY = re.compile(r"[a-z][a-z0-9_]{0,47}")
+_UNIT = re.compile(r"[A-Za-z%°]{0,8}")
 
 
 class Outcome(StrEnum):
@@ -76,14 +76,14 @@ class HealthLine:
 
     def __post_init__(self) -> None:
         """The strict writer: a line that could not be read back is not made. Raises ValueError."""
-        if not LINE_ID.match(self.id):
+        if not LINE_ID.fullmatch(self.id):
             raise ValueError(f"not a line id: {self.id!r}")
-        if not all(_KEY.match(key) for key in (self.text_key, self.found_key or "x", self.next_key or "x")):
+        if not all(_KEY.fullmatch(key) for key in (self.text_key, self.found_key or "x", self.next_key or "x")):
             raise ValueError(f"not a text key in line {self.id}")
-        if not (_UNIT.match(self.unit) and is_scalar(self.value) and is_scalar(self.limit)):
+        if not (_UNIT.fullmatch(self.unit) and is_scalar(self.value) and is_scalar(self.limit)):
             raise ValueError(f"not a value in line {self.id}")
         if len(self.params) > MAX_PARAMS or not all(
-            _KEY.match(name) and is_scalar(value) for name, value in self.params.items()
+            _KEY.fullmatch(name) and is_scalar(value) for name, value in self.params.items()
         ):
             raise ValueError(f"not parameters in line {self.id}")
         if self.result is not Outcome.OK and not self.next_key:
@@ -110,32 +110,32 @@ class HealthLine:
     @classmethod
     def from_plain(cls, plain: object) -> HealthLine:
         """Read a line of whatever version. Raises MalformedError when it has no id: then nothing can be said of it."""
-        if not isinstance(plain, Mapping) or not isinstance(plain.get("id"), str) or not LINE_ID.match(plain["id"]):
+        if not isinstance(plain, Mapping) or not isinstance(plain.get("id"), str) or not LINE_ID.fullmatch(plain["id"]):
             raise MalformedError("health_line")
         given = plain.get("params", {})
         params = given if isinstance(given, Mapping) and len(given) <= MAX_PARAMS else {}
         word = plain.get("result")
-        result = Outcome(word) if isinstance(word, str) and word in set(Outcome) else Outcome.UNKNOWN
+        result = Outcome(word) if isinstance(word, str) and word in tuple(Outcome) else Outcome.UNKNOWN
         return cls(
             id=plain["id"],
             result=result,
             text_key=_key(plain.get("text_key")) or "other",
             value=_scalar(plain.get("value")),
-            unit=unit if isinstance(unit := plain.get("unit"), str) and _UNIT.match(unit) else "",
+            unit=unit if isinstance(unit := plain.get("unit"), str) and _UNIT.fullmatch(unit) else "",
             limit=_scalar(plain.get("limit")),
-            bound=Bound(bound) if (bound := plain.get("bound")) in set(Bound) else Bound.MOST,
+            bound=Bound(bound) if (bound := plain.get("bound")) in tuple(Bound) else Bound.MOST,
             found_key=_key(plain.get("found_key")),
             next_key=_key(plain.get("next_key")) or ("" if result is Outcome.OK else "ask_again"),
             params={
                 name: value
                 for name, value in params.items()
-                if isinstance(name, str) and _KEY.match(name) and is_scalar(value)
+                if isinstance(name, str) and _KEY.fullmatch(name) and is_scalar(value)
             },
         )
 
 
 def _key(value: object) -> str:
-    return value if isinstance(value, str) and _KEY.match(value) else ""
+    return value if isinstance(value, str) and _KEY.fullmatch(value) else ""
 
 
 def _scalar(value: Any) -> Scalar:

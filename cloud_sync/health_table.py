@@ -12,7 +12,7 @@ from cloud_sync.vocabulary import Scalar
 
 _MARKS = {Outcome.OK: " ", Outcome.WARN: "!", Outcome.FAIL: "X", Outcome.UNKNOWN: "?"}
 _GAP = "  "
-_MAX_WHAT = 34
+_MAX_WHAT = 42
 
 
 def render(
@@ -27,8 +27,10 @@ def render(
         rows = [(cells[:-1], rest) for cells, rest in rows]
     sizes = [max(len(cell) for cell in column) for column in zip(head, *(cells for cells, _ in rows), strict=True)]
     said = [_line(head, sizes), ""]
-    for cells, rest in rows:
+    for place, (cells, rest) in enumerate(rows):
         said.append(_line(cells, sizes))
+        if place + 1 < len(rows) and rows[place + 1][1] == rest:
+            continue  # what is the matter with several is said once, below them
         for text in rest:
             said += textwrap.wrap(text, max(40, width - 12), initial_indent=" " * 12, subsequent_indent=" " * 12)
     said += ["", summary(result, words)]

@@ -42,7 +42,7 @@ class HealthWords:
         if self.language not in LANGUAGES:
             raise ValueError(f"there is no catalogue for {self.language!r}, only for {' and '.join(LANGUAGES)}")
 
-    def say(self, key: str, **values: object) -> str:
+    def say(self, key: str, /, **values: object) -> str:
         """One text, filled in. A key of a newer version says nothing; a place without a value shows a dash."""
         entry = texts().get(key)
         if entry is None:

@@ -73,15 +73,16 @@ class Examiner:
 
     async def _examine(self, expected: Expectation) -> HealthResult:
         started_s, started_ms = self._boot_s(), max(0, self._wall_ms())
+        waiting = self._waiting()  # before there is a test alarm that waits
         uplinks = self._sources.uplinks
-        parts: list[Coroutine[Any, Any, Lines]] = [self._journal(), self._test(), self._board(), self._waiting()]
+        parts: list[Coroutine[Any, Any, Lines]] = [self._journal(), self._test(), self._board()]
         if uplinks is None:
             parts.append(_only(judge.unknown("uplink", "uplink_any", found_key="program_stopped", **_START)))
         else:
             parts += [self._uplink(name, probe) for name, probe in uplinks.items()]
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(part) for part in parts]
-        journal, test, board, waiting, *paths = (list(task.result()) for task in tasks)
+        journal, test, board, *paths = (list(task.result()) for task in tasks)
         lines = [*test, *journal, *(line for path in paths for line in path), *waiting]
         lines += [*self._equipment(), *self._clock_and_keys(), *board, *self._versions(expected)]
         took_ms = round((self._boot_s() - started_s) * 1000)
@@ -133,21 +134,13 @@ class Examiner:
             return [judge.unknown("board.power", "board_power", **found, params={"error": error.reason})]
         return judge_board(facts)
 
-    async def _waiting(self) -> Lines:
-        if self._sources.waiting is None:
-            return []
-        try:
-            facts = await self._within("waiting", self._sources.waiting, self._deadlines.quick_s)
-        except _NoAnswerError as error:
-            params = {"error": error.reason}
-            return [
-                judge.unknown(
-                    "waiting.alarms", "waiting_alarms", found_key="probe_failed", unit="s", params=dict(params)
-                )
-            ]
-        return [judge.judge_waiting(facts)]
-
     # what is told at once
+
+    def _waiting(self) -> Lines:
+        waiting = self._sources.waiting
+        if waiting is None:
+            return []
+        return self._told("waiting.alarms", "waiting_alarms", lambda: [judge.judge_waiting(waiting())])
 
     def _equipment(self) -> Lines:
         drivers, devices = self._sources.drivers, self._sources.devices

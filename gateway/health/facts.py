@@ -157,7 +157,7 @@ class HealthSources:
     devices: Callable[[], Sequence[DeviceFacts]] | None = None
     uplinks: Mapping[str, Callable[[], Awaitable[UplinkFacts]]] | None = None
     clock: Callable[[], ClockFacts] | None = None
-    waiting: Callable[[], Awaitable[WaitingFacts]] | None = None
+    waiting: Callable[[], WaitingFacts] | None = None
     keys: Callable[[], Sequence[KeyFacts]] | None = None
     settings: Callable[[], SettingsFacts] | None = None
     test_event: Callable[[], Awaitable[TestFacts]] | None = None

@@ -209,7 +209,7 @@ async def _round_trip(hub: Hub, path: Path) -> UplinkFacts:
     )
 
 
-async def _waiting(hub: Hub) -> WaitingFacts:
+def _waiting(hub: Hub) -> WaitingFacts:
     since_s = hub.urgent.waiting_since_s
     return WaitingFacts(
         records=sum(hub.urgent.counts().values()),
