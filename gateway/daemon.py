@@ -46,6 +46,8 @@ from gateway.settling import Settling
 from gateway.urgent import Pending, Urgent
 from gateway.watch import Watch
 
+CARD_GRACE_S = 2.0
+"""A card that has not taken the epoch's header by then is not waited for: the watch begins all the same."""
 SOURCES_GRACE_S = 1.5
 FLUSH_GRACE_S = 1.5
 
@@ -83,6 +85,7 @@ class Hub:
             software=f"vaktpost {version('vaktpost')}",
             config_hash=settings.config_hash,
         )
+        self._is_ending = False
         self.troubles: dict[str, Trouble] = {}
         self.annunciator = Annunciator()
         self.inbox = Inbox(
@@ -157,8 +160,10 @@ class Hub:
             await self._attach_indicators(stack)
             await stack.enter_async_context(control.serve(self.settings.state_dir, lambda one: asked.answer(self, one)))
             async with asyncio.TaskGroup() as sending:
+                beginning = sending.create_task(self._begin_epoch(), name="epoch")
+                await asyncio.wait([beginning], timeout=CARD_GRACE_S)
                 senders = [
-                    sending.create_task(self._begin_epoch(), name="epoch"),
+                    beginning,
                     sending.create_task(self.urgent.run(), name="urgent"),
                     sending.create_task(self.bulk.run(), name="bulk"),
                     sending.create_task(self.home.run(), name="home"),
@@ -179,6 +184,7 @@ class Hub:
                     await stop.wait()
                     sd_notify.notify("STOPPING=1")
                     _log.info("hub_stopping")
+                    self._is_ending = True
                     self.annunciator.healthy(False)
                     for task in sources:
                         task.cancel()
@@ -257,8 +263,8 @@ class Hub:
         name = uplink.name
 
         def heartbeat_s() -> float:
-            is_first = not self.paths or self.paths[0].name == name
-            is_used = is_first or bulk_path([path.view() for path in self.paths if path is not self.paths[0]]) == name
+            used = next((path for path in self.paths if path.is_up), None)
+            is_used = not self.paths or name == self.paths[0].name or (used is not None and name == used.name)
             return dispatch.heartbeat_s if is_used else dispatch.reserve_heartbeat_s
 
         return Path(
@@ -332,7 +338,7 @@ class Hub:
             self.pipeline.report("local_response", details={"epoch": pending.id.epoch.hex(), "seq": pending.id.seq})
 
     def _is_able(self) -> bool:
-        return not (self.pipeline.unstored and not any(path.is_up for path in self.paths))
+        return not self._is_ending and not (self.pipeline.unstored and not any(path.is_up for path in self.paths))
 
     def journal_trouble(self, trouble: Trouble) -> None:
         """The journal is in trouble, or out of it."""

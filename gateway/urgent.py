@@ -136,6 +136,7 @@ class Urgent:
 
     def paths_changed(self) -> None:
         """A path came up or went down."""
+        self._advance(list(self._pending.values()))  # now, so that nothing bulky is first on a fresh connection
         self._wake.set()
 
     def receipted(self, epoch: bytes, lane: Lane, stored: SeqRanges) -> list[Pending]:
@@ -227,6 +228,8 @@ class Urgent:
                 self._paths[name].renew()
             if choice.next_s is not None:
                 times.append(choice.next_s)
+            if choice.send or choice.renew:
+                times.append(now_s + self._timing.retry_s)  # look again at what comes of it
             if not pending.is_overdue:
                 due_s = pending.observed_s + self._overdue_s
                 if now_s >= due_s:

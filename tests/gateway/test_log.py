@@ -37,10 +37,7 @@ def test_personal_data_and_secrets_do_not_get_through_however_they_are_given(str
     logger.warning("failed", error=ValueError("no such resident r-7f3a90, mail kari@example.org"))
     logger.info("typed", code="AAAA-BBBB", password="opensesame", note="Kari Nordmann is ill")
     logger.info("raw", frame=b"opensesame" * 4, hub=b"\x01\x02\x03\x04\x05\x06\x07\x08")
-    try:
-        raise RuntimeError("01017012345 r-7f3a90")
-    except RuntimeError:
-        logger.exception("crashed")
+    logger.error("crashed", exc_info=RuntimeError("01017012345 r-7f3a90"))
     logging.getLogger("some.library").warning("resident %s of %s", "r-7f3a90", "01017012345")
     text = stream.getvalue()
     assert [secret for secret in SECRETS if secret in text] == []

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import stat
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from cloud_sync import signing
+from cloud_sync.identity import new_id
+from gateway import identity_store
+from gateway.identity_store import IdentityError
+
+if TYPE_CHECKING:
+    from tests.gateway.conftest import Central  # type: ignore[import-not-found]
+else:
+    Central = Any
+
+
+async def test_an_identity_is_read_back_as_it_was_written(tmp_path: Path, central: Central) -> None:
+    identity = central.identity()
+    identity_store.store(tmp_path / "state", identity)
+    found = identity_store.load(tmp_path / "state")
+    assert (found.hub, found.lineage, found.central, found.suite) == (
+        identity.hub,
+        identity.lineage,
+        identity.central,
+        identity.suite,
+    )
+    assert signing.raw_private(found.key) == signing.raw_private(identity.key)
+    assert found.trust.raw == identity.trust.raw
+
+
+async def test_nobody_else_can_read_the_key(tmp_path: Path, central: Central) -> None:
+    identity_store.store(tmp_path / "state", central.identity())
+    folder = tmp_path / "state" / "identity"
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert [stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()] == [0o600] * 3
+    (folder / "hub.key").chmod(0o644)
+    with pytest.raises(IdentityError, match="chmod 600"):
+        identity_store.load(tmp_path / "state")
+
+
+async def test_an_identity_is_not_overwritten_unless_that_is_asked_for(tmp_path: Path, central: Central) -> None:
+    first = central.identity()
+    identity_store.store(tmp_path, first)
+    second = replace(first, hub=new_id())
+    with pytest.raises(IdentityError, match="--replace"):
+        identity_store.store(tmp_path, second)
+    assert identity_store.load(tmp_path).hub == first.hub
+    identity_store.store(tmp_path, second, is_replaced=True)
+    assert identity_store.load(tmp_path).hub == second.hub
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["identity"]
+
+
+def test_a_hub_without_an_identity_says_how_to_get_one(tmp_path: Path) -> None:
+    with pytest.raises(IdentityError, match="vaktpost hub enrol --central"):
+        identity_store.load(tmp_path)
+
+
+@pytest.mark.parametrize("file", ["hub.key", "trust.bundle", "hub.json"])
+async def test_a_damaged_identity_is_told_apart_from_none(tmp_path: Path, central: Central, file: str) -> None:
+    identity_store.store(tmp_path, central.identity())
+    path = tmp_path / "identity" / file
+    path.write_bytes(b"\x00" + path.read_bytes()[:-3])
+    with pytest.raises(IdentityError, match="damaged"):
+        identity_store.load(tmp_path)

@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from cloud_sync.errors import UplinkError
+from cloud_sync.identity import Lane
+from gateway.paths import Path
+
+
+class Net:
+    """An uplink whose other end does what a test says, and the path over it."""
+
+    name = "main"
+
+    def __init__(self) -> None:
+        self.is_reachable = True
+        self.is_answering = True
+        self.fault: Exception = UplinkError("unreachable")
+        self.attempts: list[float] = []
+        self.sent: list[bytes] = []
+        self.down: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self.open_now = 0
+        self.changed = asyncio.Event()
+        self.supervision: list[bool] = []
+        self.path = Path(
+            self,
+            boot_s=time.monotonic,
+            hello=lambda _: b"hello",
+            beat=lambda _: b"beat",
+            on_frame=lambda path, _: path.heard(),
+            on_change=self.changed.set,
+            on_supervision=lambda _, is_back: self.supervision.append(is_back),
+            heartbeat_s=lambda: 0.1,
+            chance=random.Random(1),
+        )
+
+    @asynccontextmanager
+    async def open(self, hello: bytes, /) -> AsyncIterator[Net]:
+        self.attempts.append(time.monotonic())
+        if not self.is_reachable:
+            raise self.fault
+        self.down = asyncio.Queue()
+        self.open_now += 1
+        await self.send(hello, lane=None, deadline_s=1)
+        try:
+            yield self
+        finally:
+            self.open_now -= 1
+
+    async def send(self, frame: bytes, /, *, lane: Lane | None, deadline_s: float) -> None:
+        self.sent.append(frame)
+        if self.is_answering:
+            self.down.put_nowait(b"answer")
+
+    async def frames(self) -> AsyncIterator[bytes]:
+        while (frame := await self.down.get()) is not None:
+            yield frame
+        raise UplinkError("cut")
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Path]:
+        task = asyncio.create_task(self.path.run())
+        try:
+            yield self.path
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            assert self.open_now == 0
+
+    async def until(self, is_so: object, timeout_s: float = 5.0) -> None:
+        async with asyncio.timeout(timeout_s):
+            while not is_so():  # type: ignore[operator]
+                await asyncio.sleep(0.01)
+
+
+async def test_signs_of_life_are_given_as_long_as_the_path_is_up() -> None:
+    net = Net()
+    async with net.running() as path:
+        await net.until(lambda: net.sent.count(b"beat") >= 3)
+        assert net.sent[0] == b"hello"
+        assert path.view().is_up
+        assert path.view().is_answering
+    assert len(net.attempts) == 1
+
+
+async def test_a_path_that_breaks_is_opened_again() -> None:
+    net = Net()
+    async with net.running() as path:
+        await net.until(lambda: path.is_up)
+        net.down.put_nowait(None)
+        await net.until(lambda: path.session_count == 2)
+        assert path.last_error == ""
+
+
+async def test_attempts_at_a_dead_path_get_rarer() -> None:
+    net = Net()
+    net.is_reachable = False
+    async with net.running() as path:
+        await net.until(lambda: len(net.attempts) == 2)
+        first_gap = net.attempts[1] - net.attempts[0]
+        assert 0.4 < first_gap < 2
+        assert path.failures >= 1
+        assert path.down_since_s is not None
+        with pytest.raises(UplinkError):
+            await path.send(b"x", lane=None, deadline_s=1)
+
+
+async def test_while_an_alarm_waits_there_is_no_back_off_and_no_storm_either() -> None:
+    net = Net()
+    net.is_reachable = False
+    async with net.running() as path:
+        path.hurry(True)
+        await asyncio.sleep(1.05)
+        assert 5 <= len(net.attempts) <= 12
+        net.is_reachable = True
+        mended_s = time.monotonic()
+        await net.until(lambda: path.is_up)
+        assert time.monotonic() - mended_s < 0.25
+
+
+async def test_an_alarm_that_comes_while_the_path_backs_off_wakes_it() -> None:
+    net = Net()
+    net.is_reachable = False
+    async with net.running() as path:
+        path._back_off_s = 20.0
+        await net.until(lambda: len(net.attempts) == 1)
+        net.is_reachable = True
+        path.hurry(True)
+        await net.until(lambda: path.is_up, timeout_s=1)
+
+
+async def test_a_fresh_connection_can_be_asked_for_and_comes_at_once() -> None:
+    net = Net()
+    async with net.running() as path:
+        await net.until(lambda: path.is_up)
+        started_s = time.monotonic()
+        path.renew()
+        await net.until(lambda: path.session_count == 2)
+        assert time.monotonic() - started_s < 0.2
+        assert path.failures == 0
+
+
+async def test_a_central_that_falls_silent_is_noticed_after_three_beats_and_so_is_its_return() -> None:
+    net = Net()
+    async with net.running() as path:
+        await net.until(lambda: path.answered_s is not None)
+        net.is_answering = False
+        silent_s = time.monotonic()
+        await net.until(lambda: net.supervision == [False])
+        assert 0.2 < time.monotonic() - silent_s < 0.6
+        assert path.is_lost
+        assert not path.view().is_answering
+        await net.until(lambda: path.session_count >= 2)
+        net.is_answering = True
+        await net.until(lambda: net.supervision == [False, True])
+        assert not path.is_lost
+
+
+async def test_a_path_that_never_answered_is_told_as_lost_too() -> None:
+    net = Net()
+    net.is_reachable = False
+    async with net.running():
+        await net.until(lambda: net.supervision == [False])
+
+
+async def test_a_fault_inside_an_uplinks_library_is_a_broken_path_and_nothing_more() -> None:
+    net = Net()
+    net.is_reachable = False
+    net.fault = KeyError("a bug of somebody else's")
+    async with net.running() as path:
+        await net.until(lambda: path.failures >= 1)
+        net.is_reachable = True
+        path.hurry(True)
+        await net.until(lambda: path.is_up)
