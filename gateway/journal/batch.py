@@ -74,6 +74,8 @@ def write(connection: sqlite3.Connection, batch: Batch) -> Outcome:
     execute = connection.execute
     execute("BEGIN IMMEDIATE")
     try:
+        undone = _delete(connection, batch)  # first, so that what follows can have the room
+        thinned = _thin(connection, batch)
         for epoch in batch.epochs:
             ended = None if epoch.ended is None else json.dumps({int(lane): seq for lane, seq in epoch.ended.items()})
             execute(
@@ -86,8 +88,8 @@ def write(connection: sqlite3.Connection, batch: Batch) -> Outcome:
             connection.executemany(sql.insert_memo if len(rows[0]) == 3 else sql.insert, rows)
         _remember(connection, batch)
         _keep_books(connection, batch)
-        undone = _delete(connection, batch)
-        thinned = _thin(connection, batch)
+        for lane, ranges in thinned.items():
+            connection.executemany("INSERT OR REPLACE INTO gap VALUES (?, ?, ?)", [(lane, *edges) for edges in ranges])
         execute("COMMIT")
     except BaseException:
         if connection.in_transaction:
@@ -153,7 +155,6 @@ def _thin(connection: sqlite3.Connection, batch: Batch) -> dict[Lane, list[Range
             continue
         thinned[lane] = runs(ids)
         connection.execute(LANE_SQL[lane].delete, (ids[0], ids[-1]))
-        connection.executemany("INSERT OR REPLACE INTO gap VALUES (?, ?, ?)", [(lane, *run) for run in thinned[lane]])
         left -= len(ids)
         if left <= 0:
             break

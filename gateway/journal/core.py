@@ -73,7 +73,8 @@ class Core:
     async def open(self) -> JournalOpening:
         """Open what can be opened. Raises JournalRefusedError."""
         for store in self.stores:
-            await asyncio.to_thread(database.refuse_future, store.path)
+            with suppress(OSError):  # a card that cannot be read is no reason to stop
+                await asyncio.to_thread(database.refuse_future, store.path)
         try:
             await asyncio.to_thread(directory.make_directory, self.path)
             self._owned = await asyncio.to_thread(directory.own, self.path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from cloud_sync.identity import Lane
+from gateway.journal.database import Found
 from gateway.journal.numbering import Range, Spans
 
 AGAIN = 0
@@ -35,28 +36,26 @@ class Ledger:
         self.changed_days: set[int] = set()
         self.has_changed_gaps = False
 
-    def load(
-        self,
-        present: Iterable[Range],
-        kept: Iterable[tuple[int, int, int]],
-        gaps: Iterable[Range],
-        mean_bytes: float,
-        high: int,
-    ) -> None:
+    def load(self, found: Found) -> None:
         """Begin with what a file holds."""
-        for first, last in present:
+        lane = self.lane
+        for first, last in found.present.get(lane, ()):
             self.present.add(first, last)
             self.is_exact = self.is_exact and first == last
-        for day, first, last in kept:
+        for its_lane, day, first, last in found.kept:
+            if its_lane is not lane:
+                continue
             if day == AGAIN:
                 self.again.add(first, last)
-                continue
-            self.kept.setdefault(day, Spans()).add(first, last)
-            self.settled.add(first, last)
-        for first, last in gaps:
-            self.gaps.add(first, last)
-        self.mean_bytes = self.mean_bytes or mean_bytes
-        self.high = max(self.high, high, self.present.last, self.settled.last, self.gaps.last)
+            else:
+                self.kept.setdefault(day, Spans()).add(first, last)
+                self.settled.add(first, last)
+        for its_lane, first, last in found.gaps:
+            if its_lane is lane:
+                self.gaps.add(first, last)
+        self.mean_bytes = self.mean_bytes or found.mean_bytes.get(lane, 0.0)
+        told = int(found.meta.get(f"last/{lane.word}", 0))
+        self.high = max(self.high, told, self.present.last, self.settled.last, self.gaps.last)
 
     def stored(self, ids: Sequence[int], size_bytes: int) -> None:
         """These are durable now. What central had receipted before is deleted again, unless it is to be kept."""

@@ -105,11 +105,6 @@ class Spans:
         for first, last in self:
             yield from other.outside(first, last)
 
-    def next_from(self, row: int) -> int | None:
-        """The smallest id in the set that is at least `row`."""
-        at = bisect_left(self._lasts, row)
-        return None if at == len(self._lasts) else max(row, self._firsts[at])
-
     @property
     def last(self) -> int:
         """The greatest id, or 0."""

@@ -23,6 +23,7 @@ class LaneSql:
     run: str
     head: str
     walk: str
+    lengths: str
 
 
 def _lane_sql(table: str) -> LaneSql:
@@ -38,6 +39,7 @@ def _lane_sql(table: str) -> LaneSql:
         delete=f"DELETE {between}",
         run=f"SELECT max(id), count(*) FROM (SELECT id {between} ORDER BY id LIMIT ?)",
         head=f"SELECT id FROM {table} ORDER BY id LIMIT ?",
+        lengths=f"SELECT id, length(raw) FROM {table} ORDER BY id",
         walk=f"SELECT id FROM {table} WHERE id > ? ORDER BY id LIMIT ?",
     )
 

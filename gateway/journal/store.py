@@ -165,14 +165,8 @@ class Store:
 
     def load(self, found: Found) -> None:
         """Begin with what the file holds."""
-        for lane, ledger in self.ledgers.items():
-            ledger.load(
-                found.present.get(lane, ()),
-                [(day, first, last) for its_lane, day, first, last in found.kept if its_lane is lane],
-                [(first, last) for its_lane, first, last in found.gaps if its_lane is lane],
-                found.mean_bytes.get(lane, 0.0),
-                int(found.meta.get(f"last/{lane.word}", 0)),
-            )
+        for ledger in self.ledgers.values():
+            ledger.load(found)
         self.waiting.load(found)
         self.is_loaded = True
 
