@@ -180,7 +180,7 @@ def judge_devices(devices: Sequence[DeviceFacts], drivers: Sequence[DriverFacts]
 
 
 def _judge_heard(name: str, device: DeviceFacts, params: dict[str, Scalar]) -> HealthLine:
-    silent_s = device.watched_s if device.heard_s_ago is None else device.heard_s_ago
+    silent_s = device.watched_s if device.heard_s_ago is None else min(device.heard_s_ago, device.watched_s)
     is_overdue = device.missing_after_s is not None and silent_s > device.missing_after_s
     result, found, next_key = Outcome.OK, "device_heard", ""
     if device.is_told_missing or is_overdue:
