@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from bench.machine import percentile, usage
 from bench.rig import Rig, boot_s
+from simulators.demo.operator import CONSOLE
 
 STEPS = ("durable", "receipt", "screen")
 
@@ -49,7 +50,7 @@ class Presser:
             alarm = await self._seen()
         found.screen.append((boot_s() - pressed) * 1000)
         alarm_id = alarm["id"]
-        await operator.call("POST", f"/api/v1/alarms/{alarm_id}/shown", {"console": "bench"})
+        await operator.call("POST", f"/api/v1/alarms/{alarm_id}/shown", {"console": CONSOLE})
         async with asyncio.timeout(10):
             steps: dict[str, Any] = {}
             while steps.get("receipt") is None or steps.get("durable") is None:

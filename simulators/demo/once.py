@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from simulators import plans
-from simulators.demo.operator import Operator, OperatorError
+from simulators.demo.operator import CONSOLE, Operator, OperatorError
 from simulators.demo.stage import Stage
 
 STEPS = ("pressed", "durable", "sent", "receipt", "shown", "taken", "reassured")
@@ -34,7 +34,7 @@ async def press_once(stage: Stage, operator: Operator) -> dict[str, Any]:
         pressed = float((await stage.home_act(do="press", device=plans.BLE_PENDANT))["at_boot_s"])
         found["stopped_at"] = "shown"
         alarm_id = await _within(lambda: _new_alarm(operator, events, known), "no alarm reached the screen")
-        await operator.call("POST", f"/api/v1/alarms/{alarm_id}/shown", {"console": "demo-once"})
+        await operator.call("POST", f"/api/v1/alarms/{alarm_id}/shown", {"console": CONSOLE})
         found["stopped_at"] = "taken"
         await operator.call("POST", f"/api/v1/alarms/{alarm_id}/claim", {})
         found["stopped_at"] = "reassured"

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import secrets
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -17,7 +20,8 @@ from simulators.demo.stage import HOST, Stage
 
 RESPONDER = "demo"
 OBSERVER = "demo-observer"
-PATIENCE_S = 10.0
+CONSOLE = secrets.token_hex(8)
+PRESSES = ("pendant_pressed", "cord_pulled", "smoke", "nurse_call", "nurse_emergency", "nurse_assistance")
 
 
 class OperatorError(Exception):
@@ -34,7 +38,8 @@ class Operator:
         self.last: dict[str, Any] | None = None
         """The newest alarm: kind, steps of its journey, and what the console shows of it."""
         self.arrived = 0
-        """Presses that central has: alarm events of the home, repeats included."""
+        """Presses that have had an effect at central since the demo began, repeats included."""
+        self._before: int | None = None
 
     @property
     def console(self) -> str:
@@ -47,27 +52,38 @@ class Operator:
             with contextlib.suppress(ProgramError):  # there already: a link is made for it below
                 await self._stage.central_command("user", "add", name, "--role", role)
 
-    async def sign_in_link(self, *, is_compact: bool = False, language: str = "nb", name: str = RESPONDER) -> str:
+    async def sign_in_link(self, *, language: str = "nb", name: str = RESPONDER) -> str:
         """A one-time link for an account."""
         answer = await self._stage.central_command("user", "link", name)
-        query = {"lang": language} | ({"next": "/?compact=1"} if is_compact else {})
-        link = str(answer["link"])
-        return f"{link}{'&' if '?' in link else '?'}{urlencode(query)}"
+        return f"{answer['link']}?lang={language}"
 
     async def sign_in(self, name: str = OBSERVER) -> None:
-        """Use a link of our own. Raises OperatorError."""
-        link = await self.sign_in_link(name=name)
-        async with self._http.get(link) as answer:
-            text = await answer.text()
-            if answer.status != 200:
-                raise OperatorError(f"signing in at {self.console} was answered with {answer.status}: {text[:200]}")
-        self._csrf = str((await self.call("GET", "/api/v1/session"))["csrf"])
+        """Use a one-time link up ourselves. Raises OperatorError."""
+        self._csrf = str((await self._redeem(self._http, name))["csrf"])
+
+    async def session_cookie(self, name: str = RESPONDER) -> tuple[str, str]:
+        """A session for somebody's browser: the cookie's name and value. Raises OperatorError."""
+        jar = aiohttp.CookieJar(unsafe=True)
+        async with aiohttp.ClientSession(cookie_jar=jar) as http:
+            await self._redeem(http, name)
+        for cookie in jar:
+            return cookie.key, cookie.value
+        raise OperatorError("central let us in without a cookie")
+
+    async def _redeem(self, http: aiohttp.ClientSession, name: str) -> dict[str, Any]:
+        token = urlsplit(await self.sign_in_link(name=name)).path.rpartition("/")[2]
+        return await self._call(http, "POST", "/api/v1/session", {"link": token}, {})
 
     async def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         """One call of the JSON API. Raises OperatorError."""
         headers = {"X-CSRF-Token": self._csrf} if method != "GET" else {}
+        return await self._call(self._http, method, path, body, headers)
+
+    async def _call(
+        self, http: aiohttp.ClientSession, method: str, path: str, body: Any, headers: dict[str, str]
+    ) -> dict[str, Any]:
         try:
-            async with self._http.request(method, self.console + path, json=body, headers=headers) as answer:
+            async with http.request(method, self.console + path, json=body, headers=headers) as answer:
                 text = await answer.text()
                 if answer.status >= 400:
                     raise OperatorError(f"{method} {path} was answered with {answer.status}: {text[:300]}")
@@ -81,7 +97,7 @@ class Operator:
         timeout = aiohttp.ClientTimeout(total=None, sock_read=20)
         name = "message"
         try:
-            async with self._http.get(self.console + "/api/v1/feed", timeout=timeout) as stream:
+            async with self._http.get(f"{self.console}/api/v1/feed?console={CONSOLE}", timeout=timeout) as stream:
                 if stream.status != 200:
                     raise OperatorError(f"the feed was answered with {stream.status}")
                 async for raw in stream.content:
@@ -96,15 +112,21 @@ class Operator:
             raise OperatorError(f"the feed broke: {error}") from error
 
     async def look(self) -> None:
-        """Take in the newest alarm and how many presses have arrived."""
-        listed = await self.call("GET", "/api/v1/alarms?state=all&limit=200")
-        alarms = listed["alarms"]
-        self.arrived = sum(int(alarm["repeats"]) + 1 for alarm in alarms)
-        if not alarms:
+        """Take in the newest alarm and how many presses have arrived, from central's own database."""
+        database = self._stage.folder / "central" / "central.db"
+        self.arrived, newest = await asyncio.to_thread(_read, database)
+        if self._before is None:
+            self._before = self.arrived
+        self.arrived -= self._before
+        if newest is None:
             return
-        newest = max(alarms, key=lambda alarm: int(alarm["last_event_ms"]))
-        detail = await self.call("GET", f"/api/v1/alarms/{newest['id']}")
-        self.last = {"kind": newest["kind"], "alarm": detail["alarm"], "steps": detail["journey"]["steps"]}
+        detail = await self.call("GET", f"/api/v1/alarms/{newest}")
+        steps = dict(detail["journey"]["steps"])
+        pressed_ms = int(detail["journey"]["pressed_ms"])
+        for moment in detail["timeline"]:
+            if moment["what"] in {"on_the_way", "closed"}:
+                steps[moment["what"]] = float(moment["at_ms"] - pressed_ms)
+        self.last = {"id": newest, "kind": detail["alarm"]["kind"], "steps": steps}
 
     async def follow(self, tell: Callable[[], Awaitable[None]]) -> None:
         """Keep `last` and `arrived` true until cancelled; central may come and go."""
@@ -120,3 +142,23 @@ class Operator:
                         await tell()
             except (OperatorError, ProgramError, KeyError):
                 await asyncio.sleep(0.5)
+
+
+def _read(database: Path) -> tuple[int, str | None]:
+    """How many presses have had an effect, and the id of the alarm that something happened to last."""
+    marks = ", ".join("?" * len(PRESSES))
+    connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=5)
+    try:
+        (count,) = connection.execute(
+            "SELECT count(*) FROM alarm_event JOIN alarm ON alarm.id = alarm_event.alarm "  # noqa: S608  # marks only
+            f"WHERE role IN ('raised', 'repeat') AND kind IN ({marks})",
+            PRESSES,
+        ).fetchone()
+        newest = connection.execute(
+            "SELECT id FROM alarm WHERE queue = 'personal' ORDER BY last_event_ms DESC LIMIT 1"
+        ).fetchone()
+    except sqlite3.Error as error:
+        raise OperatorError(f"central's database cannot be read: {error}") from error
+    finally:
+        connection.close()
+    return int(count), None if newest is None else str(newest[0])

@@ -64,10 +64,12 @@ def application(story: Story, console: str) -> web.Application:
         return response
 
     async def operator(request: web.Request) -> web.StreamResponse:
-        link = await story.operator_link(
-            is_compact="compact" in request.query, language=request.query.get("lang", "nb")
-        )
-        raise web.HTTPFound(link)
+        # A cookie belongs to a host, whatever the port: central on this machine finds the session it made.
+        name, token = await story.operator_session()
+        language = "en" if request.query.get("lang") == "en" else "nb"
+        response = web.HTTPFound(f"{console}/?lang={language}{'&compact=1' if 'compact' in request.query else ''}")
+        response.set_cookie(name, token, path="/", httponly=True, samesite="Strict")
+        return response
 
     async def do(request: web.Request) -> web.StreamResponse:
         try:

@@ -96,21 +96,25 @@ class Story:
                 await stage.home_act(do="battery", percent=8 if is_on else 100)
             await self._touch()
 
-    async def operator_link(self, *, is_compact: bool, language: str) -> str:
-        """A one-time link that signs the demo's responder in."""
-        return await self._operator.sign_in_link(is_compact=is_compact, language=language)
+    async def operator_session(self) -> tuple[str, str]:
+        """The cookie that signs a browser in as the demo's responder."""
+        return await self._operator.session_cookie()
 
     # What it is made of
 
     def _journey(self) -> dict[str, Any] | None:
         local, remote = self._hub.get("last_alarm"), self._operator.last
-        if remote is not None and (local is None or local.get("event") in {None, *remote.get("events", [])}):
-            return {"kind": remote["kind"], "steps": remote["steps"], "stuck": False}
-        if local is None:
+        if local is not None and local.get("receipt_ms") is None:
+            # Central does not know of it yet: what the hub says of it is all there is.
+            steps = {name: local.get(f"{name}_ms") for name in ("judged", "durable", "sent")}
+            is_stuck = any(self._sabotage[what] for what in ("network", "central"))
+            if is_stuck:
+                steps["sent"] = None
+            return {"kind": local.get("kind"), "steps": {"pressed": 0, **steps}, "stuck": is_stuck}
+        if remote is None:
             return None
-        steps = {name: local.get(f"{name}_ms") for name in ("judged", "durable", "sent", "receipt")}
-        is_stuck = steps["receipt"] is None and any(self._sabotage[what] for what in ("network", "central"))
-        return {"kind": local.get("kind"), "steps": {"pressed": 0, **steps}, "stuck": is_stuck}
+        is_unseen = remote["steps"].get("shown") is None and self._sabotage["pc"]
+        return {"kind": remote["kind"], "steps": remote["steps"], "stuck": is_unseen}
 
     def _counts(self) -> dict[str, int]:
         pressed = int(self._home.get("pressed", 0)) - int(self._home.get("unheard", 0))
