@@ -142,7 +142,7 @@ def _delete(connection: sqlite3.Connection, batch: Batch) -> list[tuple[Lane, in
 def _thin(connection: sqlite3.Connection, batch: Batch) -> dict[Lane, list[Range]]:
     """Make room: the oldest go, and a gap says so in the same transaction."""
     thinned: dict[Lane, list[Range]] = {}
-    if batch.limit_bytes is None:
+    if batch.limit_bytes is None or not batch.rows:
         return thinned
     pages = connection.execute("PRAGMA page_count").fetchone()[0]
     free = connection.execute("PRAGMA freelist_count").fetchone()[0]
