@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from central.hubs import Enrolled
 from central.keys import CentralKeys
-from central.lifecycle import CENTRAL_KINDS
+from central.lifecycle import alarm_kind
 from central.raising import Source, raise_technical
 from central.sql import Sql
 from central.store import Store
@@ -129,4 +129,4 @@ class EpochBook:
         if twin is not None:
             details = json.dumps({"before": before.epoch.hex(), "epochs": f"{twin} {header.epoch.hex()}"})
             source = Source(hub=hub, happened_ms=now, details=details)
-            await raise_technical(connection, CENTRAL_KINDS["epoch_forked"], source, now)
+            await raise_technical(connection, alarm_kind("epoch_forked"), source, now)

@@ -111,7 +111,6 @@ CENTRAL_KINDS: Mapping[str, AlarmKind] = {
         AlarmKind("unknown_hub", AlarmClass.TECHNICAL, 4),
         AlarmKind("hub_silent", AlarmClass.TECHNICAL, 5),
         AlarmKind("hubs_silent", AlarmClass.TECHNICAL, 4),  # many at once: suspect ourselves first
-        AlarmKind("epoch_forked", AlarmClass.TECHNICAL, 5),
         AlarmKind("records_dropped", AlarmClass.TECHNICAL, 5),  # a hub threw away for want of space
     )
 }
