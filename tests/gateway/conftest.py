@@ -93,6 +93,7 @@ class Central:
     """Verifies, opens and remembers what hubs send; answers with signed receipts. No database, no people."""
 
     def __init__(self) -> None:
+        self.clock_shift_ms = 0
         self.root = Ed25519PrivateKey.generate()
         self.signing_key = Ed25519PrivateKey.generate()
         self.key_id = new_id()
@@ -102,10 +103,14 @@ class Central:
                 purpose=Purpose.SIGN,
                 key_id=self.key_id,
                 key=signing.raw_public(self.signing_key.public_key()),
-                created_ms=1,
+                created_ms=self.now_ms(),
             ),
             KeyCertificate(
-                purpose=Purpose.SEAL, key_id=new_id(), key=self.seal.public().raw, suite=SealSuite.X25519, created_ms=1
+                purpose=Purpose.SEAL,
+                key_id=new_id(),
+                key=self.seal.public().raw,
+                suite=SealSuite.X25519,
+                created_ms=self.now_ms(),
             ),
         ]
         raw = TrustBundle.write(
@@ -126,7 +131,6 @@ class Central:
         self.results: list[CommandResult] = []
         self.answers_tests = True
         self.is_central_deaf = False
-        self.clock_shift_ms = 0
         self._changed = asyncio.Event()
         self._commands = 0
         self._paths: list[Line] = []
@@ -141,7 +145,7 @@ class Central:
             lineage=self.lineage,
             central="https://central.test",
             suite=1,
-            enrolled_ms=1,
+            enrolled_ms=self.now_ms(),
         )
 
     def path(self, name: str = "main") -> Line:
