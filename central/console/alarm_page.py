@@ -198,21 +198,28 @@ def _moment(visit: Visit, entry: TimelineEntry, alarm: AlarmView) -> Moment:
     t = visit.words
     is_me = entry.actor == visit.who.account.id
     key = f"what_you.{entry.what}" if is_me and t.has(f"what_you.{entry.what}") else f"what.{entry.what}"
+    repeats = entry.content.get("repeats")
+    if entry.what == "repeated" and isinstance(repeats, int):
+        key = "what.pressed_again" if alarm.kind.word in PRESSED else "what.came_again"
     tone = "alarm" if entry.what in FROM_DEVICE else "mine" if is_me else ""
     if not tone and entry.actor not in {"system", "hub"}:
         tone = "human"
     return Moment(
         at=visit.figures.clock(entry.at_ms),
         tone=tone,
-        text=t.either(key, entry.what, name=entry.actor_name, kind=kind_title(visit, alarm)),
+        text=t.either(key, entry.what, name=entry.actor_name, kind=kind_title(visit, alarm), n=_nth(repeats)),
         caption=_moment_caption(visit, entry),
     )
+
+
+def _nth(repeats: object) -> int:
+    return repeats + 1 if isinstance(repeats, int) else 1
 
 
 def _moment_caption(visit: Visit, entry: TimelineEntry) -> str:
     t = visit.words
     said: list[str] = []
-    for name, section in (("disposition", "disposition"), ("outcome", "outcome"), ("state", "lamp"), ("lamp", "lamp")):
+    for name, section in (("disposition", "disposition"), ("outcome", "outcome")):
         word = entry.content.get(name)
         if isinstance(word, str) and t.has(f"{section}.{word}"):
             said.append(t(f"{section}.{word}"))

@@ -74,4 +74,4 @@ async def _part(visit: Visit, hub_id: str) -> Response:
     found = await visit.desk.services.hubs.hub(hub_id)
     checks, names = await _checks(visit, found)
     view = check_page(visit, found, checks, names)
-    return page(visit, "_check.html", hub=found, view=view, presence_sign=PRESENCE_SIGN)
+    return page(visit, "_check_part.html", hub=found, view=view, presence_sign=PRESENCE_SIGN)

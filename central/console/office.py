@@ -41,12 +41,20 @@ class LogLine:
     content: str
 
 
+_UNTOLD = frozenset({"kind", "happened_ms", "note_digest"})
+
+
+def _told(visit: Visit, key: str, value: object) -> str:
+    known = f"{key}.{value}"
+    return visit.words(known) if visit.words.has(known) else f"{key} {value}"
+
+
 def _line(visit: Visit, row: Mapping[Any, Any]) -> LogLine:
     t = visit.words
     content = json.loads(row["content"])
     kind = t.either(f"kind.{content.get('kind', '')}", row["what"])
     said = t.either(f"what.{row['what']}", row["what"], name=row["actor_name"], kind=kind)
-    text = ", ".join(f"{key}={value}" for key, value in content.items() if value not in {None, ""})
+    text = ", ".join(_told(visit, key, value) for key, value in content.items() if key not in _UNTOLD and value)
     return LogLine(
         no=row["no"],
         at=visit.figures.when(row["at_ms"], visit.now_ms()),

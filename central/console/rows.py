@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -84,21 +82,15 @@ class QueueList:
         return not (self.own or self.waiting or self.others)
 
 
-def open_digest(alarms: Sequence[AlarmView]) -> str:
-    """A short name of a list as this page shows it."""
-    text = "\n".join(f"{alarm.id} {alarm.version}" for alarm in alarms)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
 def kind_title(visit: Visit, alarm: AlarmView) -> str:
     """What the alarm is called."""
     return visit.words.either(f"kind.{alarm.kind.word}", alarm.kind.word)
 
 
 def place_of(visit: Visit, alarm: AlarmView) -> str:
-    """Where: the hub's label and the device. No name of a resident: that is for who has the alarm."""
+    """Where. No name of a resident: that is for who has the alarm. Technicians want the device as well."""
     hub = alarm.hub_label or (alarm.hub[:8] if alarm.hub else visit.words("queue.unknown_place"))
-    return f"{hub} · {alarm.device}" if alarm.device else hub
+    return f"{hub} · {alarm.device}" if alarm.device and alarm.queue is Queue.TECHNICAL else hub
 
 
 def initials(name: str) -> str:
@@ -157,6 +149,7 @@ async def queue_list(visit: Visit, view: View) -> QueueList:
     """Everything a tab shows. The feed number is read first, so that nothing between can be missed."""
     alarms = visit.desk.services.alarms
     feed_no = await visit.desk.services.feed.now()
+    digest = (await alarms.open_digest())[1]
     sees_personal = visit.may(Action.PERSONAL)
     personal = await alarms.queue(Queue.PERSONAL) if sees_personal else []
     technical = await alarms.queue(Queue.TECHNICAL)
@@ -177,7 +170,7 @@ async def queue_list(visit: Visit, view: View) -> QueueList:
     return QueueList(
         view=view,
         feed_no=feed_no,
-        digest=open_digest(shown),
+        digest=digest,
         own=tuple(row for row in rows if row.is_mine),
         waiting=tuple(row for row in rows if row.is_waiting),
         others=tuple(row for row in rows if not row.is_mine and not row.is_waiting),

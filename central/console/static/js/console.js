@@ -1,0 +1,130 @@
+// The queue page: joins the list, the open alarm, the stream, the sound and the keys.
+
+import './page.js';
+import './keys.js';
+import * as duty from './duty.js';
+import * as live from './live.js';
+import * as pane from './pane.js';
+import * as queue from './queue.js';
+import * as sound from './sound.js';
+import { consoleId, post } from './server.js';
+import { t } from './words.js';
+
+const RENEW_MS = 25_000;
+const isCompact = document.body.dataset.compact === 'yes';
+const heardOf = new Map(); // alarm → sound number that was opened here
+const shownOf = new Set();
+const announced = new Set(queue.rows().map((row) => row.dataset.alarm));
+let calmTimer = 0;
+
+/** Tell central that a person has it before them; not from a window that nobody sees. */
+function markShown() {
+  if (document.visibilityState !== 'visible') return;
+  for (const row of queue.openRows()) {
+    const id = row.dataset.alarm;
+    if (shownOf.has(id) || row.dataset.queue !== 'personal') continue;
+    shownOf.add(id);
+    requestAnimationFrame(() => requestAnimationFrame(async () => {
+      const answer = await post(`/api/v1/alarms/${id}/shown`, { console: consoleId });
+      if (!answer.ok) shownOf.delete(id);
+    }));
+  }
+}
+
+/** Sound lasts until an alarm is opened here or taken by anybody; a repeat sounds again, also at who has it. */
+function chooseSound() {
+  const shown = pane.current()?.dataset.alarm;
+  if (shown && !document.hidden) {
+    const row = queue.row(shown);
+    if (row && pane.wasOpened(shown)) heardOf.set(shown, Number(row.dataset.sound));
+  }
+  if (!duty.isOn()) return sound.keepPlaying(null);
+  if (live.isLost()) return sound.keepPlaying('lost');
+  const ranks = queue.openRows()
+    .filter((row) => row.dataset.waiting || row.dataset.mine)
+    .filter((row) => Number(row.dataset.sound) > (heardOf.get(row.dataset.alarm) ?? (row.dataset.mine ? Number(row.dataset.sound) : 0)))
+    .map((row) => Number(row.dataset.rank));
+  sound.keepPlaying(ranks.length ? sound.patternOf(Math.min(...ranks)) : null);
+}
+
+function announce() {
+  for (const row of queue.openRows()) {
+    const { alarm, rank, title, place } = row.dataset;
+    if (announced.has(alarm)) continue;
+    announced.add(alarm);
+    row.firstElementChild.classList.add('new');
+    if (Number(rank) <= 1) document.getElementById('announce').textContent = t('live.new_alarm', { kind: title, place });
+  }
+}
+
+/** Beside something else there is room for one alarm: one's own, or the first that waits. */
+function chooseCompact() {
+  if (!isCompact) return;
+  const open = queue.openRows();
+  const first = open.find((row) => row.dataset.mine) ?? open.find((row) => row.dataset.waiting);
+  const shown = pane.current()?.dataset.alarm;
+  if (first && shown !== first.dataset.alarm && pane.live()?.dataset.mine !== 'yes') {
+    window.htmx.ajax('GET', `/alarms/${first.dataset.alarm}`, { target: '#main' });
+  } else if (!first && shown) {
+    window.htmx.ajax('GET', '/calm', { target: '#main' });
+  }
+}
+
+function hintWhenEmpty() {
+  const hint = document.querySelector('.empty-hint');
+  if (!hint) return;
+  hint.textContent = t(live.isLost() ? 'queue.empty_hint_lost' : duty.isOn() ? 'queue.empty_hint_sound' : 'queue.empty_hint_silent');
+}
+
+function listChanged() {
+  announce();
+  markShown();
+  chooseSound();
+  chooseCompact();
+  hintWhenEmpty();
+}
+
+queue.onChange(listChanged);
+duty.onChange(() => {
+  chooseSound();
+  hintWhenEmpty();
+});
+document.addEventListener('visibilitychange', () => {
+  markShown();
+  chooseSound();
+});
+document.addEventListener('htmx:after:swap', chooseSound);
+
+live.onEvent((event) => {
+  if (event.name === 'lost') {
+    chooseSound();
+    hintWhenEmpty();
+  } else if (event.name === 'back' || event.name === 'reset') {
+    queue.refresh();
+    pane.update();
+  } else if (event.name === 'change') {
+    queue.refresh();
+    if (event.topic === 'alarm' && pane.current()) pane.update(event.ref);
+    if (!pane.current()) {
+      clearTimeout(calmTimer);
+      calmTimer = setTimeout(() => pane.update(), 400);
+    }
+  } else if (event.name === 'beat') {
+    // The beat says what central has open: a list that differs, though it has seen as much, is wrong.
+    const isBehind = event.no > queue.feedNo();
+    const differs = queue.view === 'alarms' && event.hash !== queue.digest() && event.no >= queue.feedNo();
+    if (isBehind || differs) queue.refresh();
+    chooseSound();
+  }
+});
+
+// Presence: as long as this window shows an alarm of one's own that was opened here, its claim stays.
+setInterval(async () => {
+  for (const row of queue.openRows().filter((item) => item.dataset.mine && pane.wasOpened(item.dataset.alarm))) {
+    const answer = await post(`/api/v1/alarms/${row.dataset.alarm}/renew`);
+    if (answer.status === 409) queue.refresh();
+  }
+}, RENEW_MS);
+
+document.getElementById('take-next')?.addEventListener('click', () => pane.takeNext());
+listChanged();

@@ -1,0 +1,239 @@
+// The alarm beside the list: what can be done with it, and the form that ends it.
+
+import * as queue from './queue.js';
+import { post } from './server.js';
+import { say } from './toast.js';
+import { t } from './words.js';
+import { clockOf } from './clock.js';
+
+const main = document.getElementById('main');
+const isCompact = document.body.dataset.compact === 'yes';
+const opened = new Set(JSON.parse(sessionStorage.getItem('vaktpost.opened') ?? '[]'));
+
+export const current = () => document.getElementById('alarm');
+export const live = () => document.getElementById('alarm-live');
+export const isMine = () => live()?.dataset.mine === 'yes';
+/** Alarms that this window has opened: their claims it keeps alive, and their sound it has ended. */
+export const wasOpened = (id) => opened.has(id);
+
+function remember(id) {
+  opened.add(id);
+  sessionStorage.setItem('vaktpost.opened', JSON.stringify([...opened].slice(-50)));
+}
+
+/** Show an alarm. The rest of the page, and its stream, stay as they are. */
+export function open(id) {
+  remember(id);
+  return window.htmx.ajax('GET', `/alarms/${id}`, { target: '#main', push: isCompact ? null : `/alarms/${id}` });
+}
+
+export function close() {
+  if (isCompact) return;
+  window.htmx.ajax('GET', '/calm', { target: '#main', push: '/' });
+}
+
+/** Something about the open alarm, or about the day, has changed. */
+export function update(id) {
+  const shown = current();
+  if (shown && (id === undefined || shown.dataset.alarm === id)) window.htmx.trigger(live(), 'vaktpost:changed');
+  else if (!shown) window.htmx.trigger('#calm', 'vaktpost:changed');
+}
+
+const SAID = { claim: 'taken', 'on-the-way': 'on_the_way', release: 'released', close: 'closed' };
+
+export async function act(id, what, { body, kind } = {}) {
+  if (document.body.classList.contains('lost')) {
+    say(t('toast.no_contact'), { warn: true });
+    return false;
+  }
+  const answer = await post(`/api/v1/alarms/${id}/${what}`, body);
+  if (answer.ok) {
+    remember(id);
+    const canUndo = what === 'claim' || what === 'close';
+    say(t(`toast.${SAID[what]}`, { kind }), canUndo ? { undo: () => undo(id), seconds: 10 } : {});
+  } else {
+    refuse(answer);
+  }
+  queue.refresh();
+  update(id);
+  return answer.ok;
+}
+
+async function undo(id) {
+  const answer = await post(`/api/v1/alarms/${id}/undo`);
+  if (answer.ok) say(t('toast.undone'));
+  else if (answer.content?.reason === 'too_late_to_undo') say(t('toast.too_late'), { warn: true });
+  else refuse(answer);
+  queue.refresh();
+  if (answer.ok && answer.content.is_mine) await open(id);
+  else update(id);
+}
+
+export function refuse({ status, content }) {
+  const holder = content?.holder;
+  if (status === 0) say(t('toast.no_contact'), { warn: true, seconds: 10 });
+  else if (status === 401 || status === 419) location.reload();
+  else if (status === 403) say(t('toast.forbidden'), { warn: true });
+  else if (content?.reason === 'closed') say(t('toast.already_closed'), { warn: true });
+  else if (holder) say(t('toast.taken_by_other', { name: holder.name, time: clockOf(holder.since_ms) }), { warn: true, seconds: 10 });
+  else if (status === 409) say(t('toast.lost_it'), { warn: true });
+  else say(t('toast.failed'), { warn: true });
+}
+
+export async function takeNext() {
+  if (document.body.classList.contains('lost')) return say(t('toast.no_contact'), { warn: true });
+  const answer = await post('/api/v1/alarms/next', { queue: queue.view === 'technical' ? 'technical' : 'personal' });
+  if (!answer.ok) return refuse(answer);
+  const taken = answer.content.alarm;
+  if (!taken) return say(t('toast.nothing_waits'));
+  remember(taken.id);
+  await Promise.all([open(taken.id), queue.refresh()]);
+  say(t('toast.taken', { kind: current()?.dataset.kind ?? '' }), { undo: () => undo(taken.id), seconds: 10 });
+}
+
+/** A button of the open alarm, or its key. */
+export function press(what) {
+  const shown = current();
+  if (!shown) return;
+  const button = shown.querySelector(`[data-act="${what}"]`);
+  if (!button || button.getAttribute('aria-disabled') === 'true') return;
+  if (what === 'outcome') return showForm();
+  if (what === 'help') return document.getElementById('help').showModal();
+  act(shown.dataset.alarm, what, { kind: shown.dataset.kind });
+}
+
+// ── The form ──────────────────────────────────────────────────────────────────────────
+
+const form = () => document.getElementById('close-form');
+
+export function showForm() {
+  document.body.classList.add('closing');
+  const card = document.getElementById('alarm-close');
+  card?.scrollIntoView({ block: 'center', behavior: 'auto' });
+  form()?.querySelector('input[type=radio]:checked, input[type=radio]')?.focus({ preventScroll: true });
+}
+
+export function hideForm() {
+  document.body.classList.remove('closing');
+}
+
+function draftKey() {
+  return `vaktpost.draft.${form().dataset.alarm}`;
+}
+
+function read() {
+  const fields = new FormData(form());
+  return Object.fromEntries(['disposition', 'outcome', 'note', 'override'].map((name) => [name, fields.get(name) ?? '']));
+}
+
+function mayClose() {
+  return isMine() || (document.getElementById('close-override') && live()?.dataset.stage !== 'waiting');
+}
+
+/** What is missing is said in words, and the button waits. */
+function review() {
+  if (!form()) return;
+  const override = document.getElementById('close-override');
+  if (override) override.hidden = isMine() || live()?.dataset.stage === 'waiting';
+  const { disposition, outcome, override: reason } = read();
+  const missing = !mayClose()
+    ? 'needs_claim'
+    : !disposition && !outcome ? 'missing_both'
+    : !disposition ? 'missing_disposition'
+    : !outcome ? 'missing_outcome'
+    : override && !override.hidden && !reason.trim() ? 'missing_reason' : '';
+  const button = document.getElementById('close-submit');
+  button.setAttribute('aria-disabled', String(Boolean(missing)));
+  button.classList.toggle('primary', !missing);
+  document.getElementById('close-hint').textContent = t(`close.${missing || 'ready'}`);
+  if (outcome) form().querySelector('.field.bad')?.classList.remove('bad');
+  if (disposition) form().querySelector('fieldset.bad')?.classList.remove('bad');
+  form().dataset.missing = missing;
+}
+
+function restore() {
+  if (!form()) return;
+  const kept = JSON.parse(sessionStorage.getItem(draftKey()) ?? '{}');
+  for (const [name, value] of Object.entries(kept)) {
+    const field = form().elements.namedItem(name);
+    if (field) field.value = value;
+  }
+  review();
+}
+
+main.addEventListener('input', (event) => {
+  if (!event.target.closest('#close-form')) return;
+  sessionStorage.setItem(draftKey(), JSON.stringify(read()));
+  review();
+});
+
+main.addEventListener('submit', async (event) => {
+  if (event.target.id !== 'close-form') return;
+  event.preventDefault();
+  review();
+  const { missing, alarm } = form().dataset;
+  if (missing) {
+    if (missing === 'needs_claim') return say(t('close.needs_claim'), { warn: true });
+    if (missing !== 'missing_outcome') form().querySelector('fieldset').classList.add('bad');
+    if (missing !== 'missing_disposition') form().querySelector('#close-outcome').closest('.field').classList.add('bad');
+    form().querySelector(missing === 'missing_outcome' ? '#close-outcome' : 'input[name=disposition]').focus();
+    return;
+  }
+  const key = draftKey();
+  const kind = current().dataset.kind;
+  const content = read();
+  if (isMine()) content.override = '';
+  if (await act(alarm, 'close', { body: content, kind })) {
+    sessionStorage.removeItem(key);
+    hideForm();
+  }
+});
+
+// ── The pane changes ──────────────────────────────────────────────────────────────────
+
+export function settled() {
+  const shown = current();
+  document.body.classList.toggle('has-alarm', Boolean(shown));
+  if (shown && live()?.dataset.open !== 'yes') {
+    document.getElementById('alarm-close')?.setAttribute('hidden', '');
+    hideForm();
+  } else {
+    document.getElementById('alarm-close')?.removeAttribute('hidden');
+    restore();
+  }
+  queue.mark();
+}
+
+main.addEventListener('click', (event) => {
+  const button = event.target.closest('[data-act]');
+  if (button) press(button.dataset.act);
+  if (event.target.closest('#alarm-back') && !event.ctrlKey && !event.metaKey) {
+    event.preventDefault();
+    close();
+  }
+});
+
+document.getElementById('queue').addEventListener('click', (event) => {
+  const id = event.target.closest('li[data-alarm]')?.dataset.alarm;
+  if (id) remember(id);
+});
+
+let lastShown = null;
+document.addEventListener('htmx:after:swap', () => {
+  settled();
+  const id = current()?.dataset.alarm ?? null;
+  if (id !== lastShown) {
+    hideForm();
+    if (!isCompact) document.getElementById('alarm-title')?.focus({ preventScroll: true });
+  }
+  lastShown = id;
+});
+document.addEventListener('htmx:response:error', (event) => {
+  if (event.detail.ctx.response.status === 401) location.reload();
+});
+
+if (current()) {
+  lastShown = current().dataset.alarm;
+  if (!isCompact) remember(lastShown);
+}
+settled();
