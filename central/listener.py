@@ -46,6 +46,8 @@ def bind(host: str, port: int, key: str) -> socket.socket:
             f"cannot listen on {host}:{port} ({error.strerror}). Is another central running? "
             f"Otherwise choose another port: {key}.port"
         ) from None
+    # asyncio does this for sockets it makes itself; without it an answer waits 40 ms for the other side's ACK.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     listener.setblocking(False)
     return listener
 
