@@ -53,6 +53,7 @@ async def describe(hub: Hub) -> dict[str, Any]:
         "memory_bytes": status.memory_bytes(),
         "is_healthy": hub.annunciator.is_healthy,
         "home": status.describe_home(hub.home),
+        "last_alarm": status.describe_alarm(hub.pipeline.last_alarm),
         "paths": status.describe_paths(hub.paths, now_s),
         "drivers": status.describe_drivers(hub.drivers.hosted, now_s),
         "lanes": status.describe_lanes(counts, hub.pipeline.taken, hub.pipeline.lost, held),

@@ -55,6 +55,8 @@ class Pipeline:
         self._unstored: dict[EventId, tuple[Pending, Mapping[str, int | str]]] = {}
         self.taken = dict.fromkeys(Lane, 0)
         self.lost = dict.fromkeys(Lane, 0)
+        self.last_alarm: tuple[str, Pending] | None = None
+        """The kind and the way of the alarm that was raised last."""
 
     def take(self, judged: Judged) -> EventId:
         """One event, on its way."""
@@ -109,6 +111,7 @@ class Pipeline:
         self._store(pending, judged.remember)
         self._bulk.urgent_seen()
         if kind.is_alarm:
+            self.last_alarm = (kind.word, pending)
             self._home.raised(pending)
         elif kind.word == "test_alarm":
             self._home.test_raised(event_id)

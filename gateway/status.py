@@ -13,6 +13,7 @@ from gateway.drivers_host import HostedDriver
 from gateway.home import Home
 from gateway.journal import FileState, LaneCount, Trouble
 from gateway.paths import Path
+from gateway.urgent import Pending
 
 STATUS_VERSION = 1
 
@@ -105,6 +106,22 @@ def describe_journal(
             }
             for one in files
         ],
+    }
+
+
+def describe_alarm(last: tuple[str, Pending] | None) -> dict[str, Any] | None:
+    """How far the alarm that was raised last has come: milliseconds since the device was heard."""
+    if last is None:
+        return None
+    kind, pending = last
+    trace = pending.trace()
+    return {
+        "event": str(pending.id),
+        "kind": kind,
+        "judged_ms": trace.judged_ms,
+        "durable_ms": trace.durable_ms,
+        "sent_ms": trace.sent_ms,
+        "receipt_ms": trace.receipt_ms,
     }
 
 
