@@ -12,6 +12,7 @@ from typing import Any
 
 from aiohttp import web
 
+from central.console.gate import LANGUAGE_COOKIE
 from simulators.control import RefusedError
 from simulators.demo import journal_view
 from simulators.demo.program import ProgramError
@@ -67,8 +68,9 @@ def application(story: Story, console: str) -> web.Application:
         # A cookie belongs to a host, whatever the port: central on this machine finds the session it made.
         name, token = await story.operator_session()
         language = "en" if request.query.get("lang") == "en" else "nb"
-        response = web.HTTPFound(f"{console}/?lang={language}{'&compact=1' if 'compact' in request.query else ''}")
+        response = web.HTTPFound(f"{console}/{'?compact=1' if 'compact' in request.query else ''}")
         response.set_cookie(name, token, path="/", httponly=True, samesite="Strict")
+        response.set_cookie(LANGUAGE_COOKIE, language, path="/", samesite="Lax")
         return response
 
     async def do(request: web.Request) -> web.StreamResponse:
