@@ -136,6 +136,13 @@ def _damaged(raw: bytes, envelope: Envelope, reason: str, times: Times) -> Opene
     return Opened(event.seq, row, raw, None, None)
 
 
+def set_aside(record: Opened, reason: str) -> Opened:
+    """The same record as one that cannot be read: nothing of its contents but the four that name it and its times."""
+    row = record.row
+    bare = (*row[:4], None, "", None, None, None, None, 1, *row[11:14], None, *row[15:17], reason)
+    return Opened(record.seq, bare, record.raw, None, None)
+
+
 def _row(record: Record, event: Event | None, reason: str, stub: Stub | None, times: Times) -> tuple[Any, ...]:
     eid, stamp = record.id, record.stamp
     head = (eid.hub.hex(), eid.epoch.hex(), int(eid.lane), eid.seq)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 
 import structlog
@@ -96,7 +96,7 @@ class Feed:
         async with self._store.read() as connection:
             return int(await _NOW.value(connection))
 
-    async def follow(self, after: int) -> AsyncIterator[FeedItem]:
+    async def follow(self, after: int) -> AsyncGenerator[FeedItem, None]:
         """Changes with a number above `after`, and beats, until closed by the caller (`aclosing`)."""
         seen, beats = after, self._beats
         if self._beat is not None:

@@ -168,6 +168,9 @@ def _answering(endpoint: Callable[[Request], Awaitable[Response]]) -> Callable[[
             return problem(408, "Too slow", "timeout", "the body did not come in time", Connection="close")
         except ClientDisconnect:
             return Response(status_code=400)
+        except Exception:
+            log.exception("request_failed", path=request.url.path)
+            return problem(500, "A fault in central", "fault", "keep it and send it again")
 
     return answer
 

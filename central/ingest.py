@@ -17,8 +17,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from central import raising
 from central.clock import Clock
-from central.decoding import EFFECT_WEIGHT, EVENT_COLUMNS, Opened, Times, decode, short_runs
+from central.decoding import EFFECT_WEIGHT, EVENT_COLUMNS, Opened, Times, decode, set_aside, short_runs
 from central.epochs import Epoch, EpochBook
+from central.errors import NotStoredError
 from central.hubs import Enrolled
 from central.keys import CentralKeys
 from central.lifecycle import CENTRAL_KINDS
@@ -169,11 +170,37 @@ class Ingest:
             async def work(connection: AsyncConnection, batch: list[Opened] = batch) -> Marks:
                 return await self._store_batch(connection, envelope, hub.text, epoch, batch)
 
-            marks = await self._store.transact(_PRIORITY[envelope.lane], work)
+            try:
+                marks = await self._store.transact(_PRIORITY[envelope.lane], work)
+            except NotStoredError:
+                raise
+            except Exception:  # a fault of ours must not keep an alarm out
+                log.exception("records_not_understood", hub=hub.text, lane=envelope.lane.word)
+                marks = await self._commit_singly(envelope, hub.text, epoch, batch)
             if epoch is not None:
                 epoch.is_stored = True
             if any(has_effect[run]) or envelope.gaps:
                 self._wakeup.wake()
+        return marks
+
+    async def _commit_singly(self, envelope: Envelope, hub: str, epoch: Epoch | None, batch: list[Opened]) -> Marks:
+        """One record per transaction; one that still fails is stored as unreadable. Raises NotStoredError."""
+        marks = Marks.read(None)
+        for record in batch:
+            for attempt in (record, set_aside(record, "fault")):
+
+                async def work(connection: AsyncConnection, attempt: Opened = attempt) -> Marks:
+                    return await self._store_batch(connection, envelope, hub, epoch, [attempt])
+
+                try:
+                    marks = await self._store.transact(_PRIORITY[envelope.lane], work)
+                except NotStoredError:
+                    raise
+                except Exception as error:
+                    if attempt is not record:
+                        raise NotStoredError("a record could not be stored in any way") from error
+                else:
+                    break
         return marks
 
     async def _store_batch(
