@@ -54,7 +54,7 @@ async def _events(visit: Visit, console: str, start: int, *, has_sound: bool) ->
     desk = visit.desk
     yield f"retry: {RETRY_MS}\n\n"
     with desk.onlookers.looking(console, visit.who.account.id, has_sound=has_sound):
-        async with aclosing(desk.services.feed.follow(start)) as items:  # type: ignore[type-var]  # it is a generator
+        async with aclosing(desk.services.feed.follow(start)) as items:
             async for item in items:
                 match item:
                     case Change(no=no):
