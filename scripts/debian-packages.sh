@@ -3,12 +3,14 @@
 #   mosquitto     the MQTT broker of the second uplink
 #   dbus-daemon   a private bus on which the simulated Bluetooth stack lives
 #   chromium      the console is tested in a browser
+#   faketime      a hub whose clock is wrong, without touching the machine's
 set -eu
 
 missing=""
 command -v mosquitto >/dev/null 2>&1 || [ -x /usr/sbin/mosquitto ] || missing="$missing mosquitto"
 command -v dbus-daemon >/dev/null 2>&1 || missing="$missing dbus"
 command -v chromium >/dev/null 2>&1 || missing="$missing chromium"
+command -v faketime >/dev/null 2>&1 || missing="$missing faketime"
 [ -n "$missing" ] || exit 0
 
 echo "the tests need these Debian packages:$missing"
