@@ -24,6 +24,7 @@ from central.hubs import Enrolled
 from central.keys import CentralKeys
 from central.lifecycle import CENTRAL_KINDS
 from central.metrics import Metrics
+from central.offsets import Offsets
 from central.quarantine import Quarantine
 from central.raising import Happening, Source, raise_technical, raise_unreadable
 from central.sql import Sql, insert_ignoring
@@ -108,6 +109,7 @@ class Ingest:
         self._windows = windows
         self._quarantine = quarantine
         self._wakeup = wakeup
+        self.offsets = Offsets()
 
     async def receive(self, envelope: Envelope, hub: Enrolled, path: str) -> bytes:
         """Commit an authentic, new envelope and return the signed receipt. Raises NotStoredError."""
@@ -154,10 +156,11 @@ class Ingest:
         sender = envelope.sender
         boots = {self._epochs.boot_id(sender.hub, epoch) for epoch in (envelope.epoch, sender.sender_epoch)}
         is_same_boot = envelope.epoch == sender.sender_epoch or (None not in boots and len(boots) == 1)
+        offset = self.offsets.hear(sender, now)
         return Times(
             received_ms=now,
-            boot_offset_ms=now - sender.stamp.boot_ms if is_same_boot else None,
-            wall_offset_ms=now - sender.stamp.wall_ms if sender.stamp.is_wall_trusted else 0,
+            boot_offset_ms=offset.boot_ms if is_same_boot else None,
+            wall_offset_ms=offset.wall_ms or 0,
         )
 
     async def _commit(self, envelope: Envelope, hub: Enrolled, epoch: Epoch | None, opened: list[Opened]) -> Marks:

@@ -162,6 +162,7 @@ class Reception:
         """Whether the message was not seen before; remembers it."""
         if await self._windows.accept(hub.text, sender.sender_epoch.hex(), sender.number):
             self._presence.hear(hub.text, sender.sender_epoch.hex())
+            self._ingest.offsets.hear(sender, self._clock.now_ms())
             return True
         self._security.note("replayed", hub=hub.text, path=path, detail=str(sender.number))
         return False
