@@ -45,6 +45,8 @@ class Batch:
     """Memory that rides in the rows' own memos."""
     folding: list[MemoryRow] = field(default_factory=list)
     """Memory of earlier memos, that goes into its table now."""
+    folded: dict[Lane, int] = field(default_factory=dict)
+    """Up to which row no memo is needed any more."""
 
     def done(self) -> None:
         """Tell everybody who waits that it is durable."""

@@ -147,8 +147,8 @@ class Waiting:
         for lane, ledger in self._ledgers.items():
             newest = max((row[0] for row in batch.rows.get(lane, ())), default=0)
             if has_memory:
-                self._folded[lane] = max(ledger.present.last, newest)
-                batch.meta[f"folded/{lane.word}"] = self._folded[lane]
+                batch.folded[lane] = max(ledger.present.last, newest)
+                batch.meta[f"folded/{lane.word}"] = batch.folded[lane]
             batch.kept.update({(lane, day): ledger.on_day(day) for day in ledger.changed_days})
             ledger.changed_days.clear()
             if ledger.has_changed_gaps:
@@ -161,6 +161,7 @@ class Waiting:
 
     def written(self, batch: Batch, outcome: Outcome) -> None:
         """Book what a commit has made durable."""
+        self._folded.update(batch.folded)
         if not batch.is_lazy:
             self._unfolded.update((row[0], row) for row in batch.unfolded)
         for lane, first, last in batch.deletes:

@@ -163,6 +163,20 @@ async def test_a_receipt_may_come_before_the_card(journal_at: Any, run: Any, tmp
         assert previous.last[Lane.TELEMETRY] == 1
 
 
+async def test_a_receipt_may_come_while_the_card_is_busy(journal_at: Any, run: Any, tmp_path: Path) -> None:
+    async with journal_at() as journal:
+        await journal.start_epoch(run.epoch, run.header)
+        waiting = journal.append_nowait(Lane.TELEMETRY, 1, run.record(Lane.TELEMETRY, 1))
+        flushing = asyncio.create_task(journal.flush())
+        while journal._core.bulk.waiting.entries:
+            await asyncio.sleep(0)
+        assert not waiting.done()  # in the middle of its commit
+        await journal.settle(run.epoch, Lane.TELEMETRY, upto(1), NONE, LINEAGE)
+        await flushing
+        await journal.flush()
+        assert count(tmp_path / "journal/bulk.db", "telemetry") == 0
+
+
 async def test_what_central_could_not_open_is_kept_also_when_it_is_bulk(
     journal_at: Any, run: Any, tmp_path: Path
 ) -> None:
@@ -231,6 +245,16 @@ async def test_memory_is_committed_with_its_event_and_the_newest_counts(journal_
         async with journal_at() as journal:
             assert journal.opened.memory == journal.memory == expected
             await journal.start_epoch(new_id(), b"header")
+
+
+async def test_memory_that_is_folded_late_does_not_overrule_what_came_later(journal_at: Any, run: Any) -> None:
+    async with journal_at() as journal:
+        await journal.start_epoch(run.epoch, run.header)
+        await journal.append(Lane.ALARM, 1, run.record(Lane.ALARM, 1), {"key": 1})  # rides in its record
+        await journal.remember(Lane.ALARM, {"key": 2})  # goes to the table at once
+        await journal.flush()
+    async with journal_at() as journal:
+        assert journal.opened.memory == {"key": 2}
 
 
 async def test_what_cannot_be_remembered_is_refused_at_once_and_harms_nobody(journal_at: Any, run: Any) -> None:

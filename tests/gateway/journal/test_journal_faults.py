@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import shutil
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,11 @@ import pytest
 
 from cloud_sync.identity import Lane
 from cloud_sync.ranges import SeqRanges
+from cloud_sync.record import parse_record
 from gateway.errors import JournalError, JournalRefusedError
-from gateway.journal import Journal, Trouble
+from gateway.journal import Journal, Trouble, database
 from gateway.journal.database import stored_version
+from gateway.journal.salvage import carve_file
 
 NONE = SeqRanges()
 LINEAGE = b"lineage1"
@@ -100,8 +103,6 @@ async def test_a_damaged_file_is_set_aside_and_its_records_come_back(
 
 def run_record(run: Any, lane: Lane, seq: int, record: bytes) -> bytes:
     """Opens only if not a bit of it has changed."""
-    from cloud_sync.record import parse_record
-
     event = parse_record(record).open(run.key)
     assert event.value == seq
     assert parse_record(record).id.lane is lane
@@ -349,9 +350,58 @@ async def test_a_card_that_is_not_there_at_the_start_is_used_when_it_comes(
         assert journal.opened.previous.epoch == run.epoch
 
 
-async def test_weakened_durability_is_noticed_at_once(journal_at: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from gateway.journal import database
+async def test_a_failed_commit_loses_no_memory_of_earlier_events(
+    journal_at: Any, run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, troubles: list[Trouble]
+) -> None:
+    monkeypatch.setattr(database, "BUSY_S", 0.05)
+    async with journal_at() as journal:
+        await journal.start_epoch(run.epoch, run.header)
+        await journal.append(Lane.ALARM, 1, run.record(Lane.ALARM, 1), {"driver/x/counter": 1})
+        await journal.settle(run.epoch, Lane.ALARM, SeqRanges([(1, 1)]), NONE, LINEAGE)
+        other = sqlite3.connect(tmp_path / "journal/alarm.db", isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")  # somebody looks at the file with another program
+        with pytest.raises(JournalError, match=r"alarm\.db cannot be written .database is locked"):
+            await journal.flush()
+        with pytest.raises(JournalError, match="locked"):
+            await journal.append(Lane.CARE, 1, run.record(Lane.CARE, 1), {"driver/y/counter": 1})
+        other.execute("ROLLBACK")
+        other.close()
+        await journal.append(Lane.CARE, 2, run.record(Lane.CARE, 2), {"driver/z/counter": 2})
+        await journal.flush()
+        assert [trouble.what for trouble in troubles] == ["unwritable", "recovered"]
+    async with journal_at() as journal:
+        assert journal.opened.memory == {"driver/x/counter": 1, "driver/z/counter": 2}
+        assert await all_seqs(journal, Lane.ALARM, run.epoch) == set()
+        assert await all_seqs(journal, Lane.CARE, run.epoch) == {2}
 
+
+async def test_memory_in_records_survives_any_number_of_power_cuts(
+    journal_at: Any, new_run: Any, tmp_path: Path
+) -> None:
+    for turn in range(4):
+        a_run = new_run()
+        async with journal_at() as journal:
+            assert journal.opened.memory == {f"driver/{number}/counter": number for number in range(turn)}
+            await journal.start_epoch(a_run.epoch, a_run.header)
+            await journal.append(Lane.ALARM, 1, a_run.record(Lane.ALARM, 1), {f"driver/{turn}/counter": turn})
+            if turn % 2:
+                await journal.flush()
+            shutil.copytree(tmp_path / "journal", tmp_path / "cut")
+        shutil.rmtree(tmp_path / "journal")
+        (tmp_path / "cut").rename(tmp_path / "journal")
+
+
+def test_records_are_carved_across_the_seams_of_the_pieces(tmp_path: Path, run: Any) -> None:
+    records = [run.record(Lane.ALARM, seq) for seq in range(1, 301)]
+    chance = random.Random(1)
+    path = tmp_path / "alarm.db.damaged-1"
+    path.write_bytes(b"".join(chance.randbytes(chance.randrange(50)) + record for record in records[:200]))
+    Path(f"{path}-wal").write_bytes(b"x".join(records[200:]))
+    found = {record.raw for piece in carve_file(path) for record in piece}
+    assert found == set(records)
+
+
+async def test_weakened_durability_is_noticed_at_once(journal_at: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     real = database._pragmas
 
     def careless(connection: sqlite3.Connection, shape: Any) -> None:

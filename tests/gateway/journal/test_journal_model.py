@@ -133,21 +133,22 @@ class JournalMachine(RuleBasedStateMachine):
             if key:
                 self.sure_memory |= {key: self.memory[key], f"{key}/{lane.word}": str(size)}
         else:
-            self._all_is_sure_of_bulk()
-
-    def _all_is_sure_of_bulk(self) -> None:
-        self.sure_memory = dict(self.memory)  # flushing writes both files
+            self.sure_memory = dict(self.memory)  # flushing writes both files
 
     @rule(lane=lanes, memory=st.dictionaries(st.sampled_from("abcd"), st.integers(-9, 9) | st.sampled_from(["", "x"])))
     def remember(self, lane: Lane, memory: dict[str, int | str]) -> None:
         async def remember() -> None:
             future = self.journal.remember(lane, memory)
-            await self.journal.flush()
+            if not lane.is_urgent:
+                await self.journal.flush()
             await future
 
         self.wait(remember())
         self.memory |= memory
-        self._all_is_sure()
+        if lane.is_urgent:
+            self.sure_memory |= memory
+        else:
+            self.sure_memory = dict(self.memory)
 
     @rule(
         lane=lanes, which=st.integers(0, 5), first=st.integers(1, 12), length=st.integers(0, 12), bad=st.integers(0, 12)
