@@ -96,7 +96,10 @@ class Home:
                 for device in plans.ble_devices(plan):
                     key = bytes.fromhex((folder / "keys" / f"{device.alias}.key").read_text().strip())
                     repeats = 1 if device.kind == "thermometer" else 6
-                    home._devices[device.alias] = _KINDS[device.kind](device.address, key, repeats=repeats)
+                    # Counters go on where the last run left them, as in a device that kept its battery.
+                    home._devices[device.alias] = _KINDS[device.kind](
+                        device.address, key, repeats=repeats, counter=int(time.time())
+                    )
             if plan.has_panel:
                 wire = PtyWire(folder / PANEL_LINK)
                 home._panel = await stack.enter_async_context(EspaPanel(wire))

@@ -70,7 +70,7 @@ function journey({journey: j}) {
       li.className = `s ${kind}${done ? ' done' : ''}${j && name === next ? (j.stuck ? ' stuck' : ' upnext') : ''}`;
       li.dataset.step = name; n.className = 'n'; ms.className = 'ms num';
       const special = `step_${name}_${j?.kind}`;
-      b.textContent = t(special in texts ? special : `step_${name}`); small.textContent = t(`step_${name}_small`);
+      b.textContent = t(special in texts ? special : `step_${name}`); small.textContent = t(`${special}_small` in texts ? `${special}_small` : `step_${name}_small`);
       ms.textContent = done ? took(times[name]) : '';
       div.append(b, small); li.append(n, div, ms);
       if (kind !== 'p') { const bar = document.createElement('span'); bar.className = 'bar'; bar.style.setProperty('--v', done ? `${Math.max(2, 100 * times[name] / longest)}%` : '0%'); li.append(bar); }
