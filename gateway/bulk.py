@@ -40,6 +40,9 @@ RECEIPT_WAIT_S = 10.0
 RETRY_MIN_S = 0.25
 RETRY_MAX_S = 15.0
 MAX_GAPS = 256
+MAX_REFUSED = 10_000
+CONTENT_REFUSED = (400, 413, 422)
+"""What central answers when it is the content that it cannot take; other refusals say nothing about a record."""
 SWEEP_S = 60.0
 """How often the journal is asked whether something was left lying."""
 
@@ -56,6 +59,8 @@ class _Lane:
     is_behind: bool = True  # the journal may hold something that the window does not
     cursor: int | None = None
     commits: int = 0
+    refused: set[tuple[bytes, int]] = field(default_factory=set)
+    """Records that central refused by themselves. They stay on the card and are offered again later."""
     done: dict[bytes, SeqRanges] = field(default_factory=dict)
 
 
@@ -68,6 +73,7 @@ class Batch:
     items: list[Item]
     gaps: tuple[tuple[int, int], ...] = ()
     failures: int = 0
+    is_divided: bool = False
 
 
 class Bulk:
@@ -91,7 +97,7 @@ class Bulk:
         self._on_sent = on_sent
         self._is_urgent_waiting = is_urgent_waiting
         self._sweep_s = sweep_s
-        self._last_urgent_s = clock.boot_s()
+        self._last_urgent_s = float("-inf")
         self._lanes = {lane: _Lane(lane) for lane in LANES}
         self._flying: Batch | None = None
         self._receipt: asyncio.Event = asyncio.Event()
@@ -182,6 +188,8 @@ class Bulk:
                 await self._pause(None)
             elif await self._deliver(path, batch):
                 self._flying = None
+            elif batch.is_divided:
+                batch.is_divided = False  # no reason to wait: the smaller part may well be taken
             else:
                 batch.failures += 1
                 await self._pause(min(RETRY_MAX_S, RETRY_MIN_S * 2 ** min(batch.failures - 1, 10)))
@@ -213,22 +221,36 @@ class Bulk:
             return False
         except UplinkError as error:
             _log.info("bulk_not_sent", uplink=path.name, lane=batch.lane.word, error=str(error)[:200])
-            if isinstance(error, RefusedError):
-                self._divide(batch)
-            return False
+            return isinstance(error, RefusedError) and error.status in CONTENT_REFUSED and self._divide(batch)
         except Exception as error:  # noqa: BLE001  # whatever an uplink's library does, the batch is sent again
             _log.warning("uplink_fault", uplink=path.name, error=error)
             return False
         self._round_trip_s = self._boot_s() - started_s
         return True
 
-    def _divide(self, batch: Batch) -> None:
-        """A refused envelope may hold one record that central cannot take: go on with half of it."""
+    def _divide(self, batch: Batch) -> bool:
+        """A refused envelope may hold one record that central cannot take: find it, and go on without it.
+
+        True when nothing of the batch is left to send.
+        """
+        state = self._lanes[batch.lane]
         if len(batch.items) > 1:
             half = len(batch.items) // 2
-            state = self._lanes[batch.lane]
-            state.is_behind, state.cursor = True, None  # the other half is read again
+            if batch.epoch == self._epoch.id:
+                rest = batch.items[half:]
+                state.window.extendleft(reversed(rest))
+                state.window_bytes += sum(len(record) for _, record in rest)
+            else:
+                state.is_behind, state.cursor = True, None  # the other half is read again
             batch.items = batch.items[:half]
+            batch.is_divided = True
+            return False
+        if batch.items and len(state.refused) < MAX_REFUSED:
+            seq = batch.items[0][0]
+            state.refused.add((batch.epoch, seq))
+            _log.warning("record_refused", lane=batch.lane.word, epoch=batch.epoch, seq=seq)
+            return True
+        return False
 
     async def _pause(self, delay_s: float | None) -> None:
         self._path_change.clear()
@@ -250,6 +272,7 @@ class Bulk:
         counts = await self._journal.counts()
         for lane, state in self._lanes.items():
             if counts[lane].records and not state.window:
+                state.refused.clear()
                 state.is_behind, state.cursor = True, None
 
     def _path(self) -> Path | None:
@@ -306,7 +329,7 @@ class Bulk:
                 if stored.epoch != epoch or size >= MAX_BATCH_BYTES:
                     break
                 state.cursor = stored.cursor
-                if stored.seq not in done:
+                if stored.seq not in done and (epoch, stored.seq) not in state.refused:
                     items.append((stored.seq, stored.record))
                     size += len(stored.record)
             if items:

@@ -158,7 +158,7 @@ class Hub:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.examiner.close)
             await self._attach_indicators(stack)
-            await stack.enter_async_context(control.serve(self.settings.state_dir, lambda one: asked.answer(self, one)))
+            await self._serve_control(stack)
             async with asyncio.TaskGroup() as sending:
                 beginning = sending.create_task(self._begin_epoch(), name="epoch")
                 await asyncio.wait([beginning], timeout=CARD_GRACE_S)
@@ -238,6 +238,14 @@ class Hub:
             is_clean = False
             _log.error("journal_not_flushed", error=error)
         await self.journal.close(is_clean=is_clean, last=self.epoch.last)
+
+    async def _serve_control(self, stack: AsyncExitStack) -> None:
+        try:
+            await stack.enter_async_context(
+                control.serve(self.settings.state_dir, lambda question: asked.answer(self, question))
+            )
+        except OSError as error:  # a card that cannot be written to: nobody can ask, and alarms go on
+            _log.error("control_socket_unusable", error=error)
 
     async def _attach_indicators(self, stack: AsyncExitStack) -> None:
         chosen = self.settings.indicators

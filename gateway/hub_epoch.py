@@ -79,7 +79,7 @@ class HubEpoch:
     def _sealed(self, event_id: EventId, event: Event, stub: bytes | None, header: bytes | None) -> bytes:
         try:
             return seal_record(event_id, event, self._seal_key, stub=stub, epoch_header=header)
-        except ValueError:
+        except Exception:  # noqa: BLE001  # what cannot be written as it is loses its details, never itself
             short = replace(
                 event,
                 device=event.device[:64],

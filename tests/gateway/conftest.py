@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cloud_sync import signing
 from cloud_sync.central_messages import Address, AlarmReply, Command, HeartbeatAnswer, Receipt, Reply, ReplyState
 from cloud_sync.epoch import open_header
-from cloud_sync.errors import UplinkError
+from cloud_sync.errors import RefusedError, UplinkError
 from cloud_sync.frames import FrameType, split
 from cloud_sync.hub_messages import CommandResult, Envelope, Heartbeat, LampReport
 from cloud_sync.identity import EventId, Lane, new_id
@@ -44,6 +44,8 @@ class Line:
     """Takes frames and nothing comes back."""
     is_failing: bool = False
     """Every frame that is sent fails."""
+    refuses: Callable[[Envelope], bool] = lambda _envelope: False
+    """Which envelopes central answers with 400."""
     sessions: list[Session] = field(default_factory=list)
     opened: int = 0
     attempts: int = 0
@@ -81,6 +83,10 @@ class Session:
         await asyncio.sleep(0)
         if not self.path.is_reachable or self.path.is_failing:
             raise UplinkError("could not be sent")
+        if lane is not None and self.path.refuses(
+            Envelope.read(split(frame).open(self.path.central.hub_key.public_key()))
+        ):
+            raise RefusedError(400, "not understood")
         self.path.central.take(self, frame)
 
     async def frames(self) -> AsyncIterator[bytes]:
