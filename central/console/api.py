@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
+from central.console.accounts import LinkGoneError
 from central.console.alarm_page import check_may_see
 from central.console.api_models import (
     AlarmDetailOut,
@@ -15,6 +16,7 @@ from central.console.api_models import (
     CheckOut,
     CloseBody,
     DutyBody,
+    HealthOut,
     HubOut,
     JourneyOut,
     MomentOut,
@@ -29,6 +31,7 @@ from central.console.door import address_of, let_in, log_act
 from central.console.gate import ForbiddenError, Needs, Open, Visit
 from central.console.roles import Action
 from central.errors import IncompleteError
+from central.health import HISTORY, compare, to_plain
 from central.lifecycle import Queue
 
 PROBLEMS: Mapping[int | str, dict[str, Any]] = {
@@ -60,7 +63,11 @@ async def sign_in(request: Request, response: Response, visit: Anybody, body: Si
     address = address_of(request)
     if body.link:
         visit.desk.signin.check_address(address)
-        account = await visit.desk.accounts.redeem_link(body.link)
+        try:
+            account = await visit.desk.accounts.redeem_link(body.link)
+        except LinkGoneError:
+            visit.desk.signin.link_failed(address)
+            raise
     else:
         account = await visit.desk.signin.by_password(body.name, body.password, address)
     token = await let_in(visit, request, response, account)
@@ -217,10 +224,13 @@ async def checks(visit: SeeingHubs, hub_id: HubId) -> list[CheckOut]:
 
 
 @router.post("/hubs/{hub_id}/checks", tags=["hubs"])
-async def run_check(visit: Checking, hub_id: HubId) -> CheckOut:
-    """Run one now, and wait for the hub for at most half a minute."""
+async def run_check(visit: Checking, hub_id: HubId) -> HealthOut:
+    """Run one now, wait some seconds for the hub, and tell the result beside the last one."""
     found = await visit.desk.services.hubs.hub(hub_id)
-    return CheckOut.of(await visit.desk.services.commands.check(found.id, visit.actor))
+    commands = visit.desk.services.commands
+    await commands.check(found.id, visit.actor)
+    kept = await commands.checks(found.id, limit=HISTORY)
+    return HealthOut.model_validate(to_plain(compare(kept), hub=found.id, label=found.label))
 
 
 @router.get("/metrics", tags=["operation"])

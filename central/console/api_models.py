@@ -276,6 +276,25 @@ class CheckOut(Out):
         )
 
 
+class HealthOut(Out):
+    """The newest health check beside the one before it: what `vaktpost central check --json` prints.
+
+    `outcome` is ok, warn, fail or unknown; without an answer it is unknown, and `last_known` tells what was. Each line
+    of `result` carries `previous` and `series`, oldest first.
+    """
+
+    hub: str
+    label: str
+    state: str
+    outcome: str
+    asked_ms: int | None
+    answered_ms: int | None
+    result: dict[str, Any] | None
+    last_known: dict[str, Any] | None
+    gone: list[str]
+    error: dict[str, Any] | None = None
+
+
 class Problem(BaseModel):
     """An error (RFC 9457). `reason` is a word for programs; `holder` says who has the alarm."""
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
+from starlette.routing import BaseRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -24,7 +25,8 @@ from central.services import Services
 
 STATIC = Path(__file__).parent / "static"
 MAX_BODY = 64 * 1024
-FILE_ROUTES = frozenset({"/static"})
+UNGUARDED = frozenset({"/static", "/api/openapi.json", "/api/v1/openapi.json"})
+"""Files and the description of the API: the same for everybody, and nothing about anybody."""
 
 
 def install(app: FastAPI, services: Services) -> None:
@@ -34,7 +36,7 @@ def install(app: FastAPI, services: Services) -> None:
         services=services,
         accounts=accounts,
         sessions=Sessions(services.store, services.clock, accounts, services.settings.console.session_hours),
-        signin=SignIn(services.store, services.clock, accounts),
+        signin=SignIn(services.security, services.clock, accounts),
         onlookers=Onlookers(),
     )
     for part in (pages, door, hub_routes, office, api, stream):
@@ -58,10 +60,22 @@ def guards(dependant: Dependant) -> Iterator[Needs | Open]:
         yield from guards(dependency)
 
 
+def api_routes(routes: Iterable[BaseRoute]) -> Iterator[APIRoute]:
+    """Every route of ours, also those of included routers. Raises RuntimeError for anything it cannot look into."""
+    for route in routes:
+        included = getattr(route, "original_router", None)
+        if isinstance(route, APIRoute):
+            yield route
+        elif isinstance(included, APIRouter):
+            yield from api_routes(included.routes)
+        elif getattr(route, "path", None) not in UNGUARDED:
+            raise RuntimeError(f"{route!r} is no route that can be guarded")
+
+
 def check_guarded(app: FastAPI) -> None:
-    """Deny by default: every route of ours names its guard."""
-    for route in app.routes:
-        if isinstance(route, APIRoute) and route.endpoint is not _openapi and not list(guards(route.dependant)):
+    """Deny by default: every route names its guard. Raises RuntimeError for one that does not."""
+    for route in api_routes(app.routes):
+        if route.path not in UNGUARDED and not list(guards(route.dependant)):
             raise RuntimeError(f"{route.path} does not say who may use it: give it Needs(...) or Open()")
 
 

@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from central import event_log
-from central.console.accounts import THEMES, Account, WrongPasswordError
+from central.console.accounts import THEMES, Account, LinkGoneError, WrongPasswordError
 from central.console.catalogue import LANGUAGES
 from central.console.gate import LANGUAGE_COOKIE, THEME_COOKIE, Needs, Open, Visit
 from central.console.rendering import page
@@ -110,8 +110,17 @@ async def sign_in(
 async def link_page(request: Request, visit: Anybody, token: str, next: str = "/") -> Response:  # noqa: A002  # its name in the address
     """One button: opening the link does not use it up, so a mail program's preview cannot."""
     visit.desk.signin.check_address(address_of(request))
-    account = await visit.desk.accounts.look_at_link(token)
+    try:
+        account = await visit.desk.accounts.look_at_link(token)
+    except LinkGoneError:
+        return _link_gone(visit, request)
     return page(visit, "link.html", token=token, name=account.name, next_path=local_path(next), here="/")
+
+
+def _link_gone(visit: Visit, request: Request) -> Response:
+    visit.desk.signin.link_failed(address_of(request))
+    title, text = visit.words("link.gone_title"), visit.words("link.gone")
+    return page(visit, "error.html", 404, title=title, text=text, is_ours=False)
 
 
 @router.post("/link")
@@ -123,7 +132,10 @@ async def link(
 ) -> Response:
     """Use a one-time link up. Who has no password yet is asked for one."""
     visit.desk.signin.check_address(address_of(request))
-    account = await visit.desk.accounts.redeem_link(token)
+    try:
+        account = await visit.desk.accounts.redeem_link(token)
+    except LinkGoneError:
+        return _link_gone(visit, request)
     target = local_path(next_path)
     response = RedirectResponse(target if account.has_password or target != "/" else "/password", 303)
     await let_in(visit, request, response, account)

@@ -48,7 +48,8 @@ def problem(request: Request, status: int, reason: str, detail: str = "", **more
     visit = _visit(request)
     code = status if status in PAGE_CODES else 500 if status >= 500 else 400
     template = "_error.html" if is_part(request) else "error.html"
-    return page(visit, template, status, code=code, detail="")
+    title, text = (visit.words(f"error.e{code}_{part}") for part in ("title", "text"))
+    return page(visit, template, status, title=title, text=text, is_ours=code >= 500)
 
 
 def _title(status: int) -> str:

@@ -63,6 +63,6 @@ def role_from(word: str) -> Role:
     try:
         return Role(word)
     except ValueError:
-        near = difflib.get_close_matches(word, Role, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
+        near = difflib.get_close_matches(word, [role.value for role in Role], n=1)
+        hint = f" Did you mean {near[0]}?" if near else ""
         raise ValueError(f"{word!r} is no role; there are {', '.join(Role)}.{hint}") from None

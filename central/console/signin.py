@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from sqlalchemy import insert
-from sqlalchemy.ext.asyncio import AsyncConnection
-from structlog import get_logger
-
 from central.clock import Clock
 from central.console.accounts import Account, Accounts, WrongPasswordError
 from central.console.throttle import Throttle
 from central.errors import ActionError
-from central.store import Priority, Store
-from central.tables import security_event
+from central.security import SecurityLog
 
-log = get_logger()
+PATH = "console"
 
 
 class ThrottledError(ActionError):
@@ -29,8 +24,8 @@ class ThrottledError(ActionError):
 class SignIn:
     """The door. One per process; the delays are forgotten with it."""
 
-    def __init__(self, store: Store, clock: Clock, accounts: Accounts) -> None:
-        self._store = store
+    def __init__(self, security: SecurityLog, clock: Clock, accounts: Accounts) -> None:
+        self._security = security
         self._clock = clock
         self._accounts = accounts
         self._throttle = Throttle()
@@ -45,8 +40,9 @@ class SignIn:
         try:
             account = await self._accounts.check_password(name, password)
         except WrongPasswordError:
-            account_id = await self._accounts.id_of(name)
-            await self.security_event("sign_in_failed", address, account_id or "no such account")
+            # Never what somebody typed as a name: it may have been the password.
+            account_id = await self._accounts.id_of(name) or "no such account"
+            self._security.note("sign_in_failed", hub=None, path=PATH, detail=f"{address} {account_id}")
             raise
         self._throttle.succeeded(name, address)
         return account
@@ -57,27 +53,10 @@ class SignIn:
         if wait_s > 0:
             raise ThrottledError(wait_s)
 
-    async def link_failed(self, address: str) -> None:
+    def link_failed(self, address: str) -> None:
         """Somebody came with a link that is not one."""
         self._throttle.failed(_link_account(address), address, self._clock.mono_s())
-        await self.security_event("sign_in_link_refused", address)
-
-    async def security_event(self, reason: str, address: str, detail: str = "") -> None:
-        """Into the security log: never a name or password somebody typed."""
-        log.warning("console_security_event", reason=reason)
-
-        async def work(connection: AsyncConnection) -> None:
-            await connection.execute(
-                insert(security_event).values(
-                    at_ms=self._clock.now_ms(),
-                    reason=reason,
-                    path="console",
-                    count=1,
-                    detail=f"{address} {detail}".strip()[:256],
-                )
-            )
-
-        await self._store.transact(Priority.UPKEEP, work)
+        self._security.note("sign_in_link_refused", hub=None, path=PATH, detail=address)
 
 
 def _link_account(address: str) -> str:

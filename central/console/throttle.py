@@ -8,7 +8,9 @@ from dataclasses import dataclass
 FREE_FAILURES = 3
 """A person mistypes; up to here nothing is delayed."""
 
-FORGET_AFTER_S = 15 * 60.0
+FORGET_AFTER_S = 60 * 60.0
+"""Longer than any delay, so that waiting a delay out does not begin anew."""
+
 MAX_KEYS = 10_000
 
 

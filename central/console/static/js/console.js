@@ -8,6 +8,7 @@ import * as pane from './pane.js';
 import * as queue from './queue.js';
 import * as sound from './sound.js';
 import { consoleId, post } from './server.js';
+import { say } from './toast.js';
 import { t } from './words.js';
 
 const RENEW_MS = 25_000;
@@ -100,6 +101,7 @@ live.onEvent((event) => {
     chooseSound();
     hintWhenEmpty();
   } else if (event.name === 'back' || event.name === 'reset') {
+    if (event.name === 'back') say(t('live.back'));
     queue.refresh();
     pane.update();
   } else if (event.name === 'change') {

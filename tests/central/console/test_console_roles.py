@@ -1,0 +1,182 @@
+"""Who may do what: the whole table, and every route tried in every role."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from fastapi import APIRouter, Depends, FastAPI
+from fastapi.routing import APIRoute
+
+from central.console.assembly import UNGUARDED, api_routes, check_guarded
+from central.console.gate import Needs, Open
+from central.console.roles import ALLOWED, Action, Role, may, role_from
+
+R, L, T, I, A = Role  # noqa: E741  # one letter per role keeps the table readable
+EVERYBODY = frozenset(Role)
+PUBLIC = None
+
+EXPECTED: dict[str, frozenset[Role] | None] = {
+    "GET /": EVERYBODY,
+    "GET /parts/queue": frozenset({R, L, T}),
+    "GET /calm": frozenset({R, L, T}),
+    "GET /alarms/{alarm_id}": frozenset({R, L, T}),
+    "GET /alarms/{alarm_id}/part": frozenset({R, L, T}),
+    "GET /sign-in": PUBLIC,
+    "POST /sign-in": PUBLIC,
+    "GET /link/{token}": PUBLIC,
+    "POST /link": PUBLIC,
+    "POST /language": PUBLIC,
+    "POST /sign-out": EVERYBODY,
+    "GET /password": EVERYBODY,
+    "POST /password": EVERYBODY,
+    "GET /me": EVERYBODY,
+    "POST /me": EVERYBODY,
+    "GET /hubs": frozenset({L, T, I, A}),
+    "GET /hubs/{hub_id}": frozenset({L, T, I, A}),
+    "GET /hubs/{hub_id}/check": frozenset({L, T, I, A}),
+    "POST /hubs/{hub_id}/check": frozenset({T, I}),
+    "GET /log": frozenset({L, A}),
+    "POST /log/verify": frozenset({L, A}),
+    "GET /codes": frozenset({I, A}),
+    "POST /codes": frozenset({I, A}),
+    "GET /users": frozenset({A}),
+    "POST /users": frozenset({A}),
+    "POST /users/{account_id}/link": frozenset({A}),
+    "POST /users/{account_id}/role": frozenset({A}),
+    "POST /users/{account_id}/disable": frozenset({A}),
+    "POST /users/{account_id}/enable": frozenset({A}),
+    "POST /api/v1/session": PUBLIC,
+    "GET /api/v1/session": EVERYBODY,
+    "DELETE /api/v1/session": EVERYBODY,
+    "GET /api/v1/alarms": frozenset({R, L, T}),
+    "POST /api/v1/alarms/next": frozenset({R, L, T}),
+    "GET /api/v1/alarms/{alarm_id}": frozenset({R, L, T}),
+    "POST /api/v1/alarms/{alarm_id}/claim": frozenset({R, L, T}),
+    "POST /api/v1/alarms/{alarm_id}/release": frozenset({R, L, T}),
+    "POST /api/v1/alarms/{alarm_id}/on-the-way": frozenset({R, L, T}),
+    "POST /api/v1/alarms/{alarm_id}/renew": frozenset({R, L, T}),
+    "POST /api/v1/alarms/{alarm_id}/close": frozenset({R, L, T}),
+    "POST /api/v1/alarms/{alarm_id}/undo": frozenset({R, L, T}),
+    "POST /api/v1/alarms/{alarm_id}/shown": frozenset({R, L, T}),
+    "POST /api/v1/duty": frozenset({R, L, T}),
+    "GET /api/v1/hubs": frozenset({L, T, I, A}),
+    "GET /api/v1/hubs/{hub_id}": frozenset({L, T, I, A}),
+    "GET /api/v1/hubs/{hub_id}/checks": frozenset({L, T, I, A}),
+    "POST /api/v1/hubs/{hub_id}/checks": frozenset({T, I}),
+    "GET /api/v1/metrics": frozenset({L, T, I, A}),
+    "GET /api/v1/feed": frozenset({R, L, T}),
+}
+
+DOORS = {"POST /sign-out", "DELETE /api/v1/session"}
+"""They end the session that the other routes are tried with."""
+
+
+def routes(app: FastAPI) -> Iterator[tuple[str, APIRoute]]:
+    for route in api_routes(app.routes):
+        if route.path not in UNGUARDED:
+            for method in sorted(route.methods - {"HEAD"}):
+                yield f"{method} {route.path}", route
+
+
+def test_every_route_stands_in_this_files_table_and_no_other(console: Any) -> None:
+    assert {name for name, _ in routes(console.app)} == set(EXPECTED)
+
+
+def tried(name: str) -> tuple[str, str]:
+    method, path = name.split(" ")
+    return method, re.sub(r"\{\w+\}", "0123456789abcdef", path)
+
+
+@pytest.mark.parametrize("role", list(Role))
+async def test_every_route_lets_in_who_is_in_the_table_and_nobody_else(console: Any, role: Role) -> None:
+    browser = await console.signed_in("Somebody", role)
+    wrong = []
+    for name, allowed in EXPECTED.items():
+        if name in DOORS or allowed is PUBLIC:
+            continue
+        method, path = tried(name)
+        if name == "GET /api/v1/feed":
+            if role in allowed:
+                async with browser.stream(f"{path}?console=0011223344556677"):
+                    pass
+                continue
+            path += "?console=0011223344556677"
+        answer = await browser.request(method, path, headers={"x-csrf-token": browser.csrf})
+        is_refused = answer.status in {401, 403, 419}
+        if is_refused != (role not in allowed) or answer.status >= 500:
+            wrong.append((name, answer.status))
+    assert not wrong
+
+
+async def test_nobody_gets_anywhere_without_signing_in(console: Any) -> None:
+    browser = console.browser()
+    for name, allowed in EXPECTED.items():
+        if allowed is PUBLIC:
+            continue
+        method, path = tried(name)
+        answer = await browser.request(method, path)
+        if path.startswith("/api/"):
+            assert answer.status == 401, name
+            assert answer.json["reason"] == "sign_in", name
+        elif method == "GET":
+            assert (answer.status, (answer.header("location") or "")[:13]) == (303, "/sign-in?next"), name
+        else:
+            assert answer.status == 419, name
+
+
+async def test_every_change_needs_the_token_of_this_session(console: Any) -> None:
+    browser = await console.signed_in("Somebody", Role.LEAD)
+    other = await console.signed_in("Somebody Else", Role.LEAD)
+    for name, allowed in EXPECTED.items():
+        method, path = tried(name)
+        if method == "GET" or allowed is PUBLIC or Role.LEAD not in allowed:
+            continue
+        for headers in ({}, {"x-csrf-token": other.csrf}, {"x-csrf-token": "x"}, {"x-csrf-token": "æ"}):
+            encoded = {key: value.encode().decode("latin-1") for key, value in headers.items()}
+            assert (await browser.request(method, path, headers=encoded)).status == 419, name
+        assert (await browser.request(method, path, form={"csrf": other.csrf})).status == 419, name
+    assert (await browser.get("/me")).status == 200
+
+
+def test_a_route_that_does_not_say_who_may_use_it_stops_the_start() -> None:
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+
+    @app.get("/open", dependencies=[Depends(Open())])
+    def is_open() -> None: ...
+
+    @app.get("/guarded", dependencies=[Depends(Needs(Action.READ_LOG))])
+    def is_guarded() -> None: ...
+
+    check_guarded(app)
+
+    router = APIRouter(prefix="/inner")
+
+    @router.get("/forgotten")
+    def is_forgotten() -> None: ...
+
+    app.include_router(router)
+    with pytest.raises(RuntimeError, match="/inner/forgotten"):
+        check_guarded(app)
+
+
+def test_what_cannot_be_looked_into_stops_the_start_too() -> None:
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+    app.mount("/other", FastAPI())
+    with pytest.raises(RuntimeError, match="/other"):
+        check_guarded(app)
+
+
+def test_what_is_not_in_the_table_is_denied() -> None:
+    assert set(ALLOWED) == set(Action)
+    assert may(Role.LEAD, Action.OVERRIDE_CLAIM)
+    assert not any(may(role, Action.OVERRIDE_CLAIM) for role in Role if role is not Role.LEAD)
+    assert not any(may(role, Action.PERSONAL) for role in (Role.TECHNICIAN, Role.INSTALLER, Role.ADMINISTRATOR))
+
+
+def test_a_role_that_does_not_exist_is_answered_with_the_nearest() -> None:
+    assert role_from("lead") is Role.LEAD
+    with pytest.raises(ValueError, match="Did you mean technician"):
+        role_from("technican")
