@@ -21,8 +21,9 @@ from gateway.urgent import Pending
 
 RETRY_S = 2.0
 EXPIRY_SLACK_S = 0.05
-DURABLE_WAIT_S = 0.5
-"""A receipt may overtake the card: so long a report waits to tell when the card had it."""
+DURABLE_WAIT_S = 1.0
+DURABLE_LOOK_S = 0.1
+"""A receipt may overtake the card: so long, looked at so often, a report waits to tell when the card had it."""
 
 _log = structlog.get_logger()
 
@@ -39,6 +40,7 @@ class Home:
         self._send_report = send_report
         self._replies = Replies()
         self._view = HomeView()
+        self._told_view: HomeView | None = None
         self._travelled: deque[Pending] = deque(maxlen=MAX_LAMPS)
         self._is_report_due = True
         self._wake = asyncio.Event()
@@ -149,16 +151,20 @@ class Home:
         alarms = tuple((one.alarm, one.version, one.word) for one in self._view.alarms)[-MAX_LAMPS:]
         settled_s = self._clock.boot_s() - DURABLE_WAIT_S
         told = [one for one in self._travelled if one.durable_s is not None or (one.receipted_s or 0.0) < settled_s]
-        self._is_report_due = False
+        is_changed = self._told_view is None or not self._view.shows_same_as(self._told_view)
+        if not told and self._travelled and not is_changed:
+            return DURABLE_LOOK_S
+        view, self._is_report_due = self._view, False
         try:
             await self._send_report(self._view.lamp.value, alarms, tuple(one.trace() for one in told))
         except UplinkError:
             self._is_report_due = True
             return RETRY_S
+        self._told_view = view
         for one in told:
             if one in self._travelled:
                 self._travelled.remove(one)
         if self._travelled:
             self._is_report_due = True
-            return DURABLE_WAIT_S
+            return DURABLE_LOOK_S
         return None
