@@ -9,7 +9,8 @@ import asyncio
 import json
 import os
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -47,8 +48,9 @@ class AdminSocket:
             "metrics": self._counts,
         }
 
-    async def run(self) -> None:
-        """Serves until cancelled."""
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """Serves for as long as the block lasts."""
         self._path.unlink(missing_ok=True)
         before = os.umask(0o177)
         try:
@@ -56,9 +58,9 @@ class AdminSocket:
         finally:
             os.umask(before)
         try:
-            async with server:
-                await server.serve_forever()
+            yield
         finally:
+            server.close()
             self._path.unlink(missing_ok=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -124,7 +124,6 @@ async def open_central(settings: CentralSettings, clock: Clock | None = None) ->
             "replies": replies.run,
             "presence": presence.run,
             "security": security.run,
-            "admin": AdminSocket(settings.admin_socket, hubs, commands, metrics).run,
             **Upkeep(store, alarms, feed, windows, links).chores(),
         }
         if settings.mqtt is not None:
@@ -169,7 +168,7 @@ class Running:
 @asynccontextmanager
 async def running(settings: CentralSettings, clock: Clock | None = None) -> AsyncIterator[Running]:
     """A whole central, listening, for as long as the block lasts."""
-    async with open_central(settings, clock) as central:
+    async with open_central(settings, clock) as central, _admin(central.services).open():
         hub_socket = bind(settings.hubs.host, settings.hubs.port, "hubs")
         try:
             console_socket = bind(settings.console.host, settings.console.port, "console")
@@ -195,6 +194,10 @@ async def running(settings: CentralSettings, clock: Clock | None = None) -> Asyn
                 central.services.links.close_all()
                 stop.set()
                 works.cancel()
+
+
+def _admin(services: Services) -> AdminSocket:
+    return AdminSocket(services.settings.admin_socket, services.hubs, services.commands, services.metrics)
 
 
 async def run(settings: CentralSettings, announce: Callable[[Running], None]) -> None:

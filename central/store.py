@@ -98,7 +98,7 @@ class Store:
         """
         async with self._turnstile.turn(priority):
             try:
-                async with self._writer.begin() as connection:
+                async with _transaction(self._writer) as connection:
                     yield connection
             except Exception as error:
                 fault = self.dialect.fault_of(error)
@@ -137,7 +137,7 @@ class Store:
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """A connection to read with; one snapshot for the whole block."""
         try:
-            async with self._reader.begin() as connection:
+            async with _transaction(self._reader) as connection:
                 yield connection
         except Exception as error:
             if self.dialect.fault_of(error) is None:
@@ -158,6 +158,18 @@ class Store:
         """Wait for transactions whose callers have left."""
         if self._running:
             await asyncio.wait(self._running)
+
+
+@asynccontextmanager
+async def _transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """Begin, commit or roll back. A connection that was cancelled in between is in an unknown state: it is closed."""
+    async with engine.connect() as connection:
+        try:
+            async with connection.begin():
+                yield connection
+        except (asyncio.CancelledError, GeneratorExit):
+            await connection.invalidate()
+            raise
 
 
 _PROBE = Sql("UPDATE central_state SET value = :now WHERE name = 'probe'")

@@ -104,6 +104,27 @@ async def test_a_cancelled_block_leaves_nothing_behind_and_the_next_one_works(ur
             assert await GET.value(connection, name="half") is None
 
 
+async def test_whenever_a_writer_is_cancelled_the_next_one_can_write(url: str) -> None:
+    """Also in the middle of BEGIN and of COMMIT: at every step of the loop."""
+    async with open_store(url, SystemClock()) as store:
+
+        async def write(name: str) -> None:
+            async with store.write() as connection:
+                await PUT.rows(connection, name=name, value="1")
+
+        for steps in range(60):
+            task = asyncio.create_task(write(f"cancelled-{steps}"))
+            for _ in range(steps % 30):
+                await asyncio.sleep(0 if steps < 30 else 0.0002)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            async with asyncio.timeout(8):
+                await write(f"next-{steps}")
+        async with store.read() as connection:
+            kept = await Sql("SELECT count(*) FROM central_state WHERE name LIKE 'next-%'").value(connection)
+        assert kept == 60
+
+
 async def test_an_exception_rolls_back(url: str) -> None:
     async with open_store(url, SystemClock()) as store:
         with pytest.raises(ZeroDivisionError):
