@@ -1,7 +1,8 @@
 """A driver without devices: it hands the hub as many Observations as asked, for measuring what comes after a driver.
 
 A plug-in like any other (`type = "load"`), spoken to over a Unix socket: `{"readings": 1000, "per_s": 0}` (0: as fast
-as the hub takes them) and `{"press": true}`. A press answers with the boot-time clock at which it was made.
+as the hub takes them) and `{"press": true}`. A press answers with the boot-time clock at which it was made; with
+`"wait_s"` it waits so long to be confirmed, as a panel does, and tells when it was (`confirmed_at_boot_s`, or null).
 """
 
 from __future__ import annotations
@@ -44,7 +45,9 @@ class LoadDriver:
 
         async def act(request: dict[str, Any]) -> dict[str, Any]:
             now = context.boot_s()
+            confirmed_at: float | None = None
             if request.get("press"):
+                confirmation: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
                 urgent.put_nowait(
                     Observation(
                         device=self._settings.button,
@@ -52,13 +55,16 @@ class LoadDriver:
                         value="press",
                         observed_boot_s=now,
                         may_alarm=True,
+                        confirmation=confirmation,
                     )
                 )
                 order.set()
+                if await _came_true(confirmation, float(request.get("wait_s", 0))):
+                    confirmed_at = context.boot_s()
             if request.get("readings"):
                 orders.put_nowait((int(request["readings"]), float(request.get("per_s", 0))))
                 order.set()
-            return {"at_boot_s": now, "made": made}
+            return {"at_boot_s": now, "made": made, "confirmed_at_boot_s": confirmed_at}
 
         order = asyncio.Event()
 
@@ -96,6 +102,11 @@ class LoadDriver:
                 yield stream
             finally:
                 await stream.aclose()
+
+
+async def _came_true(confirmation: asyncio.Future[bool], wait_s: float) -> bool:
+    done, _ = await asyncio.wait({confirmation}, timeout=wait_s)
+    return bool(done) and confirmation.result()
 
 
 async def _nothing() -> AsyncIterator[dict[str, Any]]:
