@@ -34,6 +34,8 @@ MAX_LOADED = 100
 MAX_HELD = 2_000
 """Beyond this an alarm that is on the card is left there until there is room; one that is not is held all the same."""
 UNREADABLE_PAUSE_S = 5.0
+SWEEP_S = 30.0
+"""How often the journal is asked whether something was left lying."""
 LANES = (Lane.ALARM, Lane.CARE)
 
 _log = structlog.get_logger()
@@ -109,6 +111,7 @@ class Urgent:
         self._done: dict[tuple[bytes, Lane], SeqRanges] = {}
         self._cursors: dict[Lane, int | None] = dict.fromkeys(LANES)
         self._unread = set(LANES)
+        self._beginnings = 0
         self._loaded = 0
         self._wanted_headers: set[bytes] = set()
         self._wake = asyncio.Event()
@@ -131,8 +134,9 @@ class Urgent:
         pending.durable_s = self._boot_s()
         pending.confirm()
         if len(self._pending) > MAX_HELD and self._pending.pop(pending.id, None) is not None:
-            self._unread.add(pending.id.lane)
-            self._cursors[pending.id.lane] = None
+            self._read_again(pending.id.lane)
+        elif pending.id not in self._pending and not self._is_done(pending.id):
+            self._read_again(pending.id.lane)  # receipted by a central that was replaced before the card had it
 
     def paths_changed(self) -> None:
         """A path came up or went down."""
@@ -164,9 +168,8 @@ class Urgent:
     def offer_again(self) -> None:
         """Central's database is another one: read everything that the journal still has."""
         self._done.clear()
-        self._cursors = dict.fromkeys(LANES)
-        self._unread = set(LANES)
-        self._room.set()
+        for lane in LANES:
+            self._read_again(lane)
 
     # what others see
 
@@ -293,12 +296,15 @@ class Urgent:
             self._room.clear()
             while self._loaded < MAX_LOADED and self._unread:
                 lane = min(self._unread)
+                beginnings = self._beginnings
                 try:
                     found = await self._journal.unsettled(lane, self._cursors[lane], MAX_LOADED)
                 except JournalError as error:
                     _log.warning("backlog_unreadable", lane=lane.word, error=str(error)[:200])
                     await asyncio.sleep(UNREADABLE_PAUSE_S)
                     continue
+                if beginnings != self._beginnings:
+                    continue  # told to begin anew while this was read
                 if not found:
                     self._unread.discard(lane)
                     continue
@@ -307,11 +313,31 @@ class Urgent:
                     self._hold(EventId(self._epoch.hub, stored.epoch, lane, stored.seq), stored)
                 self._hurry()
                 self._wake.set()
-            await self._room.wait()
+            try:
+                async with asyncio.timeout(SWEEP_S):
+                    await self._room.wait()
+            except TimeoutError:
+                await self._sweep()
+
+    async def _sweep(self) -> None:
+        """Whatever waits in the journal should be held here as well."""
+        counts, held = await self._journal.counts(), self.counts()
+        for lane in LANES:
+            if counts[lane].records > held[lane]:
+                self._read_again(lane)
+
+    def _read_again(self, lane: Lane) -> None:
+        self._unread.add(lane)
+        self._cursors[lane] = None
+        self._beginnings += 1
+        self._room.set()
+
+    def _is_done(self, event_id: EventId) -> bool:
+        done = self._done.get((event_id.epoch, event_id.lane))
+        return done is not None and event_id.seq in done
 
     def _hold(self, event_id: EventId, stored: StoredRecord) -> None:
-        done = self._done.get((stored.epoch, event_id.lane))
-        if event_id in self._pending or (done is not None and stored.seq in done):
+        if event_id in self._pending or self._is_done(event_id):
             return
         action, is_alarm = LocalAction.NONE, False
         try:
