@@ -8,8 +8,10 @@ and is receipted as `unopened`: the hub keeps it.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import structlog
@@ -87,6 +89,38 @@ class Marks:
         )
 
 
+class Precedence:
+    """While an alarm is dealt with, bulky work stands still: else each of its steps would wait for a slice of that."""
+
+    LONGEST_S = 0.05
+
+    def __init__(self) -> None:
+        self._alarms = 0
+        self._calm = asyncio.Event()
+        self._calm.set()
+
+    @contextmanager
+    def claimed(self) -> Iterator[None]:
+        """An alarm is being dealt with in this block."""
+        self._alarms += 1
+        self._calm.clear()
+        try:
+            yield
+        finally:
+            self._alarms -= 1
+            if not self._alarms:
+                self._calm.set()
+
+    async def give_way(self, lane: Lane) -> None:
+        """Let others go on; what is bulky waits for alarms, but not for ever."""
+        if lane.is_urgent or not self._alarms:
+            await asyncio.sleep(0)
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.LONGEST_S):
+                await self._calm.wait()
+
+
 class Ingest:
     """The way of an envelope into the database."""
 
@@ -110,12 +144,21 @@ class Ingest:
         self._quarantine = quarantine
         self._wakeup = wakeup
         self.offsets = Offsets()
+        self._precedence = Precedence()
 
     async def receive(self, envelope: Envelope, hub: Enrolled, path: str) -> bytes:
         """Commit an authentic, new envelope and return the signed receipt. Raises NotStoredError."""
+        if not envelope.lane.is_urgent:
+            return await self._receive(envelope, hub, path)
+        with self._precedence.claimed():
+            return await self._receive(envelope, hub, path)
+
+    async def _receive(self, envelope: Envelope, hub: Enrolled, path: str) -> bytes:
         now = self._clock.now_ms()
         epoch, problem = await self._epochs.find(hub, envelope.epoch, _headers(envelope))
-        opened, strange = await decode(envelope, hub, epoch, problem, self._times(envelope, now))
+        opened, strange = await decode(
+            envelope, hub, epoch, problem, self._times(envelope, now), self._precedence.give_way
+        )
         has_new_header = epoch is not None and not epoch.is_stored
         marks = await self._commit(envelope, hub, epoch, opened)
         for raw in strange:
@@ -287,7 +330,9 @@ class Ingest:
                     lane=lane,
                     records=tuple(bytes(row[1]) for row in rows),
                 )
-                opened, _ = await decode(again, hub, epoch, "", self._times(envelope, self._clock.now_ms()))
+                opened, _ = await decode(
+                    again, hub, epoch, "", self._times(envelope, self._clock.now_ms()), self._precedence.give_way
+                )
                 readable = [record for record in opened if record.event is not None]
                 if readable:
                     await self._commit(again, hub, epoch, readable)

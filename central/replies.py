@@ -1,8 +1,8 @@
 """Telling the home what became of its alarm: signed replies, within a second of every change.
 
 A change leaves a row in the outbox, in its own transaction. `run` sends the full state of those alarms down every open
-link of the hub and takes the rows away afterwards, so that a crash in between repeats a reply (the version makes that
-harmless) and never loses one. A hub that connects gets a snapshot of all that is open; while alarms are open their
+link of the hub and takes the rows away a little later, so that a crash in between repeats a reply (the version makes
+that harmless) and never loses one. A hub that connects gets a snapshot of all that is open; while alarms are open their
 replies are refreshed well before they expire. A hub without a link gets the snapshot when it comes back.
 """
 
@@ -30,6 +30,7 @@ log = structlog.get_logger()
 VALID_MS = 90_000
 REFRESH_S = 30.0
 POLL_S = 1.0
+SETTLE_S = 0.5
 _PAGE = 200
 
 _COLUMNS = "id, version, handling, dispatch FROM alarm"
@@ -56,6 +57,9 @@ class Replies:
         self._clock = clock
         self._links = links
         self._wakeup = wakeup
+        self._cursor = 0
+        self._sent: list[tuple[int, str, int]] = []
+        self._sent_s = 0.0
 
     async def snapshot(self, link: Link) -> None:
         """Everything that is open at this hub, to a link that has just opened. An empty one says: nothing is."""
@@ -88,20 +92,34 @@ class Replies:
         )
 
     async def send_due(self) -> int:
-        """Send what the outbox holds. Returns how many rows there were."""
-        count, after = 0, 0
+        """Send what the outbox holds and was not sent yet. Returns how many rows there were."""
+        count = 0
         while True:
             async with self._store.read() as connection:
-                rows = await _OUTBOX.rows(connection, after=after, limit=_PAGE)
+                rows = await _OUTBOX.rows(connection, after=self._cursor, limit=_PAGE)
                 await self._tell(connection, rows)
             if not rows:
                 return count
+            if not self._sent:
+                self._sent_s = self._clock.mono_s()
             now = self._clock.now_ms()
-            async with self._store.write(Priority.UPKEEP) as connection:
-                await _COMMITTED.many(connection, [(now, ref) for ref in dict.fromkeys(row[2] for row in rows)])
-                await _SENT.many(connection, [(row[0],) for row in rows])
+            self._sent += [(row[0], row[2], now) for row in rows]
+            self._cursor = rows[-1][0]
             count += len(rows)
-            after = rows[-1][0]
+
+    async def settle(self) -> None:
+        """Take away what was sent. Not at once: the next alarm should not have to wait for this commit."""
+        sent, self._sent = self._sent, []
+        committed: dict[str, int] = {}
+        for _, alarm, now in sent:
+            committed.setdefault(alarm, now)
+        for at in range(0, len(sent), _PAGE):
+            async with self._store.write(Priority.UPKEEP) as connection:
+                for _, alarm, _ in sent[at : at + _PAGE]:
+                    if alarm in committed:
+                        await _COMMITTED.rows(connection, id=alarm, now=committed.pop(alarm))
+                await _SENT.many(connection, [(row[0],) for row in sent[at : at + _PAGE]])
+        self._cursor = 0  # what another process committed meanwhile may have lower numbers
 
     async def _tell(self, connection: AsyncConnection, rows: Iterable[Row]) -> None:
         alarms = dict.fromkeys((row[1], row[2]) for row in rows)
@@ -133,10 +151,12 @@ class Replies:
             seen = self._wakeup.count
             try:
                 await self.send_due()
+                if self._sent and self._clock.mono_s() - self._sent_s >= SETTLE_S:
+                    await self.settle()
                 if self._clock.mono_s() >= refresh_at_s:
                     refresh_at_s = self._clock.mono_s() + REFRESH_S
                     await self.refresh()
             except NotStoredError as error:
                 log.warning("replies_not_sent", reason=str(error))
                 await asyncio.sleep(POLL_S)
-            await self._wakeup.wait(seen, POLL_S)
+            await self._wakeup.wait(seen, SETTLE_S if self._sent else POLL_S)

@@ -272,7 +272,9 @@ async def test_the_journey_of_an_alarm_can_be_followed_from_press_to_lamp(bench:
     await bench.tell(hub, sealed)
     alarm = await bench.alarm_of(sealed)
     bench.clock.advance(0.02)
-    await bench.central.works["replies"].__self__.send_due()  # type: ignore[attr-defined]
+    replies = bench.central.works["replies"].__self__  # type: ignore[attr-defined]
+    await replies.send_due()
+    await replies.settle()
     bench.clock.advance(0.03)
     await bench.alarms.mark_shown(alarm.id, "console-1")
     await bench.alarms.mark_shown(alarm.id, "console-2")

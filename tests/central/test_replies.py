@@ -10,7 +10,7 @@ from central.links import Link
 from central.replies import VALID_MS, Replies
 from cloud_sync.central_messages import Reply, ReplyState
 from simulators.frame_hub import FrameHub
-from tests.central.conftest import KARI, Bench
+from tests.central.conftest import KARI, Bench, OpenBench
 
 
 @pytest.fixture
@@ -64,6 +64,24 @@ async def test_every_step_of_an_alarm_is_told_with_a_higher_version(
     assert {state.events for state in heard} == {(sealed.id,)}
     assert {state.valid_until_ms for state in heard} == {bench.clock.now_ms() + VALID_MS}
     assert await replies.send_due() == 0
+
+
+async def test_what_was_sent_leaves_the_outbox_and_what_was_not_is_sent_after_a_crash(
+    open_bench: OpenBench,
+) -> None:
+    async with open_bench() as bench:
+        hub = await bench.enrolled()
+        alarm = await bench.press(hub)
+        replies = bench.central.works["replies"].__self__  # type: ignore[attr-defined]
+        await replies.send_due()
+        await replies.settle()
+        assert await bench.value("SELECT count(*) FROM outbox") == 0
+        await bench.alarms.claim(alarm.id, KARI)
+    async with open_bench() as bench:
+        with bench.services.links.open(hub.id, hub.now.epoch, "https") as link:
+            await bench.central.works["replies"].__self__.send_due()  # type: ignore[attr-defined]
+            (reply,) = await told(hub, link)
+            assert reply.alarms[0].state is ReplyState.TAKEN
 
 
 async def test_a_claim_that_runs_out_is_told_to_the_home(
