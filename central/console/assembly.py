@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import structlog
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.responses import JSONResponse
@@ -21,7 +22,10 @@ from central.console.onlookers import Onlookers
 from central.console.problems import install_problems, problem
 from central.console.sessions import Sessions
 from central.console.signin import SignIn
+from central.errors import NotStoredError
 from central.services import Services
+
+log = structlog.get_logger()
 
 STATIC = Path(__file__).parent / "static"
 MAX_BODY = 64 * 1024
@@ -118,8 +122,12 @@ class Guard:
             await self._app(scope, receive, send)
             return
 
+        has_started = False
+
         async def send_with_headers(message: Message) -> None:
+            nonlocal has_started
             if message["type"] == "http.response.start":
+                has_started = True
                 known = {name for name, _ in message["headers"]}
                 message["headers"] = [
                     *message["headers"],
@@ -139,7 +147,14 @@ class Guard:
         if not length.isdigit() or int(length) > MAX_BODY:
             await problem(request, 413, "too_long")(scope, receive, send_with_headers)
             return
-        await self._app(scope, _limited(receive), send_with_headers)
+        try:
+            await self._app(scope, _limited(receive), send_with_headers)
+        except Exception as error:  # whatever it is: a page with a way on, headers and all, and a line in the log
+            log.exception("console_request_failed", path=request.url.path)
+            if has_started:
+                raise
+            status = 503 if isinstance(error, NotStoredError) else 500
+            await problem(request, status, "internal")(scope, receive, send_with_headers)
 
 
 def _limited(receive: Receive) -> Receive:
