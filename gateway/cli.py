@@ -267,8 +267,10 @@ def _journal(options: argparse.Namespace) -> int:
 
 
 def _self_test(options: argparse.Namespace) -> int:
+    from gateway import log
     from gateway.health import self_test
 
+    log.configure(level="error")  # the answer is on standard output, and nothing else
     return self_test.run(_settings(options), as_json=options.json)
 
 

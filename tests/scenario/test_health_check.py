@@ -212,11 +212,16 @@ async def test_a_hub_that_is_gone_has_no_link_and_is_told_with_its_last_known_ti
         async with asyncio.timeout(WITHIN_S):
             while (told := await check(ward, within_s=1))["state"] != "no_link":
                 await asyncio.sleep(0.2)
+        words = vaktpost("hub", "self-test", "--config", str(ward.hub_config), "--json")
+        on_the_spot = await asyncio.to_thread(subprocess.run, words, check=False, capture_output=True, timeout=30)
     finally:
         await ward.hub.start()
         await ward.hub_is_up()
     assert (told["outcome"], told["result"]) == ("unknown", None)
     assert told["last_known"]["outcome"] == "ok"
+    found = {line["id"]: line["result"] for line in json.loads(on_the_spot.stdout)["lines"]}
+    assert (on_the_spot.returncode, found["program"], found["settings"]) == (1, "fail", "ok")
+    assert "ok" not in {found[line] for line in ("test", "uplink", "driver", "device")}
     await whole(ward)
 
 
