@@ -18,7 +18,7 @@ from gateway.journal.salvage import salvage
 from gateway.journal.statements import LANE_SQL
 from gateway.journal.store import Store
 
-_DAY_MS = 86_400_000
+DAY_MS = 86_400_000
 _ROUND_S = 600.0
 _PIECE = 5000
 _BREATH_S = 0.02
@@ -43,11 +43,14 @@ class Salvage:
     async def run(self, store: Store, aside: Path) -> int:
         """Salvage one file. Returns how many records were found; tells it when there were any."""
         found = {lane: Spans() for lane in self._stores}
+        others = 0
 
         async def adopt(records: list[Record]) -> None:
             futures = []
+            nonlocal others
             for record in records:
                 if record.id.hub != self._hub:
+                    others += 1
                     continue
                 number = self._number(record)
                 row = row_id(number, record.id.seq)
@@ -65,7 +68,8 @@ class Salvage:
         store.note(f"salvaged/{aside.name}", 1)
         count = sum(spans.size for spans in found.values())
         _log.info("journal_salvaged", set_aside=aside.name, records=count)
-        self._tell(Trouble(file=store.path.name, what="salvaged", records=count, set_aside=aside.name))
+        if count or not others:
+            self._tell(Trouble(file=store.path.name, what="salvaged", records=count, set_aside=aside.name))
         return count
 
     async def _add(self, record: Record, number: int) -> asyncio.Future[None]:
@@ -97,10 +101,10 @@ def _walk(connection: sqlite3.Connection, query: str, after: int) -> list[int]:
     return [row for (row,) in connection.execute(query, (after, _PIECE))]
 
 
-async def keep_house(stores: Sequence[Store], reserve: Reserve, wall_ms: Callable[[], int], kept_days: int) -> None:
+async def keep_house(stores: Sequence[Store], reserve: Reserve, today: Callable[[], int], kept_days: int) -> None:
     """Let go what was kept long enough, and hold a reserve for alarms when there is room."""
     while True:
-        expire(stores, wall_ms(), kept_days)
+        expire(stores, today(), kept_days)
         try:
             await asyncio.to_thread(reserve.fill)
         except OSError as error:
@@ -108,15 +112,10 @@ async def keep_house(stores: Sequence[Store], reserve: Reserve, wall_ms: Callabl
         await asyncio.sleep(_ROUND_S)
 
 
-def expire(stores: Sequence[Store], now_ms: int, kept_days: int) -> None:
+def expire(stores: Sequence[Store], today: int, kept_days: int) -> None:
     """Settled records stay for at least `kept_days` whole days."""
     for store in stores:
         for ledger in store.ledgers.values():
-            ledger.expire(now_ms // _DAY_MS - kept_days - 1)
+            ledger.expire(today - kept_days - 1)
         if store.waiting.has_lazy:
             store.lazily()
-
-
-def day_of(wall_ms: int) -> int:
-    """Days since 1970."""
-    return wall_ms // _DAY_MS

@@ -17,7 +17,7 @@ from cloud_sync.record import Record
 from gateway.errors import JournalError
 from gateway.journal import database, directory
 from gateway.journal.batch import Batch
-from gateway.journal.caretaking import Salvage, keep_house, survey
+from gateway.journal.caretaking import DAY_MS, Salvage, keep_house, survey
 from gateway.journal.database import ALARM, BULK, EpochRow, ForeignError, Found, Shape
 from gateway.journal.epochs import EpochBook
 from gateway.journal.memory import MemoryBook
@@ -101,7 +101,7 @@ class Core:
             troubles=tuple(self._early or ()),
         )
         self._early = None
-        self._begin(keep_house(self.stores, self.reserve, self.wall_ms, self.settings.kept_days), "journal-house")
+        self._begin(keep_house(self.stores, self.reserve, self.today, self.settings.kept_days), "journal-house")
         for store in self.stores:
             self._begin(self._survey(store), f"journal-survey-{store.shape.name}")
         return opening
@@ -213,7 +213,13 @@ class Core:
 
     def found_late(self, shape: Shape, found: Found) -> None:
         """See Host."""
+        memory, memos = found.memory, found.memos
+        found.memory, found.memos = [], []
         self._merge(shape, found)
+        found.memory, found.memos = memory, memos
+        again = self.memory.overrule([*memory, *memos])
+        for store in self.stores:
+            store.waiting.memory.extend(again)
 
     async def make_room(self) -> bool:
         """See Host. First the reserve, so that the alarm at hand is quick; then everything that is not an alarm."""
@@ -277,6 +283,10 @@ class Core:
 
     def _tasks_of_salvage(self) -> bool:
         return any(task.get_name().startswith("journal-salvage-") for task in self._tasks)
+
+    def today(self) -> int:
+        """Days since 1970, as far as the hub knows; 0 means something else on the card."""
+        return max(1, max(self.wall_ms(), self.floor_ms) // DAY_MS)
 
     def lose(self, lane: Lane, first: int, last: int) -> None:
         """Numbers of the running epoch that will never come."""

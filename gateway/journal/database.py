@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import sqlite3
 import struct
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 from cloud_sync.identity import ID_LENGTH, Lane
 from gateway.errors import JournalRefusedError
 from gateway.journal import directory
-from gateway.journal.numbering import Range, epoch_range
+from gateway.journal.numbering import MAX_EPOCH_NUMBER, Range, epoch_range
 from gateway.journal.statements import LANE_SQL
 
 VERSION = 1
@@ -100,6 +99,10 @@ def fault_of(error: sqlite3.Error) -> Fault:
 
 class ForeignError(Exception):
     """The file belongs to another hub or another program."""
+
+
+class DamagedError(Exception):
+    """The file can be read, but what stands in it cannot be meant."""
 
 
 def stored_version(path: Path) -> int | None:
@@ -241,24 +244,56 @@ def _statements(script: str) -> Iterator[str]:
 
 
 def load(connection: sqlite3.Connection, shape: Shape) -> Found:
-    """What a sound file holds."""
-    found = Found(meta=dict(connection.execute("SELECT key, value FROM meta")))
+    """What a sound file holds. Raises DamagedError, sqlite3.Error."""
+    try:
+        return _load(connection, shape)
+    except (ValueError, TypeError, LookupError, OverflowError) as error:
+        raise DamagedError(f"{type(error).__name__}: {error}") from error
+    except sqlite3.Error as error:
+        if not hasattr(error, "sqlite_errorcode"):  # Python's own: bytes that are no text
+            raise DamagedError(str(error)) from error
+        raise
+
+
+def _load(connection: sqlite3.Connection, shape: Shape) -> Found:
+    found = Found(meta=dict(meta_entry(*row) for row in connection.execute("SELECT key, value FROM meta")))
     found.hub = found.meta.pop("hub", None)
-    found.epochs = [_epoch(*row) for row in connection.execute("SELECT no, epoch, x'', ended FROM epoch ORDER BY no")]
+    found.epochs = [
+        epoch_entry(*row) for row in connection.execute("SELECT no, epoch, x'', ended FROM epoch ORDER BY no")
+    ]
     found.kept = [(Lane(row[0]), *row[1:]) for row in connection.execute("SELECT lane, day, first, last FROM kept")]
     found.gaps = [(Lane(row[0]), *row[1:]) for row in connection.execute("SELECT lane, first, last FROM gap")]
-    found.memory = list(connection.execute("SELECT key, value, tick FROM memory"))
+    found.memory = [memory_entry(*row) for row in connection.execute("SELECT key, value, tick FROM memory")]
     for lane in shape.lanes:
         found.present[lane] = list(_present(connection, lane, found.epochs))
         found.mean_bytes[lane] = connection.execute(LANE_SQL[lane].sizes).fetchone()[0] or 0.0
         if shape.has_memo:
-            found.memos.extend(_memos(connection, lane, found.meta.get(f"folded/{lane.word}", 0)))
+            found.memos.extend(memos(connection, lane, found.meta.get(f"folded/{lane.word}", 0)))
     return found
 
 
-def _epoch(number: int, epoch: bytes, header: bytes, ended: str | None) -> EpochRow:
-    last = None if ended is None else {Lane(int(lane)): seq for lane, seq in json.loads(ended).items()}
+def meta_entry(key: Any, value: Any) -> tuple[str, Any]:
+    """An entry of `meta`. Like the three below it raises ValueError or TypeError for what nobody has written so."""
+    if not isinstance(key, str) or not isinstance(value, bytes if key in {"hub", "lineage"} else int):
+        raise TypeError("meta")
+    return key, value
+
+
+def epoch_entry(number: Any, epoch: Any, header: Any, ended: Any) -> EpochRow:
+    """A run of the daemon."""
+    last = None if ended is None else {Lane(int(lane)): int(seq) for lane, seq in json.loads(ended).items()}
+    if not isinstance(epoch, bytes) or len(epoch) != ID_LENGTH or not isinstance(header, bytes):
+        raise TypeError("epoch")
+    if not 0 < number <= MAX_EPOCH_NUMBER:
+        raise ValueError("epoch number")
     return EpochRow(number=number, epoch=epoch, header=header, ended=last)
+
+
+def memory_entry(key: Any, value: Any, tick: Any) -> MemoryRow:
+    """What somebody wants remembered."""
+    if not isinstance(key, str) or not isinstance(value, (int, str)) or not isinstance(tick, int):
+        raise TypeError("memory")
+    return key, value, tick
 
 
 def _present(connection: sqlite3.Connection, lane: Lane, epochs: list[EpochRow]) -> Iterator[Range]:
@@ -269,41 +304,8 @@ def _present(connection: sqlite3.Connection, lane: Lane, epochs: list[EpochRow])
             yield first, connection.execute(LANE_SQL[lane].last, span).fetchone()[0]
 
 
-def _memos(connection: sqlite3.Connection, lane: Lane, folded: int) -> Iterator[MemoryRow]:
+def memos(connection: sqlite3.Connection, lane: Lane, folded: int) -> Iterator[MemoryRow]:
+    """What lies in the rows of a lane after the row `folded`."""
     for (memo,) in connection.execute(LANE_SQL[lane].memos, (folded,)):
         tick, memory = json.loads(memo)
-        yield from ((key, value, tick) for key, value in memory.items())
-
-
-def rescue(path: Path, shape: Shape) -> Found:
-    """What can still be read of a damaged file besides its records; raises nothing for what cannot."""
-    found = Found()
-    try:
-        connection = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=BUSY_S, isolation_level=None)
-    except sqlite3.Error:
-        return found
-    try:
-        found.meta = dict(_readable(connection.execute, "SELECT key, value FROM meta"))
-        found.hub = found.meta.pop("hub", None)
-        for row in _readable(connection.execute, "SELECT no, epoch, header, ended FROM epoch ORDER BY no"):
-            if isinstance(row[1], bytes) and isinstance(row[2], bytes) and len(row[1]) == ID_LENGTH:
-                found.epochs.append(_epoch(*row))
-        for row in _readable(connection.execute, "SELECT lane, first, last FROM gap"):
-            found.gaps.append((Lane(row[0]), int(row[1]), int(row[2])))
-        found.memory = _readable(connection.execute, "SELECT key, value, tick FROM memory")
-        if shape.has_memo:
-            for lane in shape.lanes:
-                found.memos.extend(_readable(_memos, connection, lane, found.meta.get(f"folded/{lane.word}", 0)))
-    except (ValueError, TypeError, LookupError):  # readable, but no longer what was written
-        pass
-    finally:
-        connection.close()
-    return found
-
-
-def _readable(query: Callable[..., Iterable[Any]], *args: Any) -> list[Any]:
-    """What comes before the first damaged page."""
-    rows: list[Any] = []
-    with contextlib.suppress(sqlite3.Error):
-        rows.extend(query(*args))
-    return rows
+        yield from (memory_entry(key, value, tick) for key, value in memory.items())

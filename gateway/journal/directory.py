@@ -122,6 +122,9 @@ class Reserve:
         try:
             os.posix_fallocate(number, 0, self.size_bytes)
             os.fsync(number)
+        except OSError:
+            path.unlink(missing_ok=True)
+            raise
         finally:
             os.close(number)
         return True

@@ -13,7 +13,6 @@ from cloud_sync.identity import Lane
 from cloud_sync.ranges import SeqRanges
 from cloud_sync.record import parse_record
 from gateway.errors import JournalError
-from gateway.journal.caretaking import day_of
 from gateway.journal.core import Core, epoch_row
 from gateway.journal.directory import probe
 from gateway.journal.numbering import MAX_SEQ, Range, epoch_number, epoch_range, row_id, seq_of
@@ -103,7 +102,7 @@ class Journal:
             return 0
         store = core.by_lane[lane]
         ledger = store.ledgers[lane]
-        day = day_of(core.wall_ms())
+        day = core.today()
         count = ledger.settle(_ids(number, unopened), day, is_kept=True)
         count += ledger.settle(_ids(number, stored), day, is_kept=lane.is_urgent)
         if store.waiting.has_lazy:

@@ -13,9 +13,10 @@ import structlog
 from gateway.errors import JournalError
 from gateway.journal import database, directory
 from gateway.journal.batch import Batch, Outcome, write
-from gateway.journal.database import Fault, ForeignError, Found, Shape, fault_of
+from gateway.journal.database import DamagedError, Fault, ForeignError, Found, Shape, fault_of
 from gateway.journal.link import Link
 from gateway.journal.reports import Trouble
+from gateway.journal.salvage import rescue
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -50,6 +51,8 @@ class JournalFile:
             return await self._connect()
         except ForeignError as error:
             return await self.begin_anew(str(error), "foreign")
+        except DamagedError as error:
+            return await self.begin_anew(str(error), "damaged")
         except sqlite3.Error as error:
             if fault_of(error) is not Fault.DAMAGED:
                 raise
@@ -81,16 +84,17 @@ class JournalFile:
     async def begin_anew(self, why: str, what: str) -> Found:
         """Set it aside and open an empty one. What was read of the old one is in nothing but the answer."""
         await self.close()
+        if not self.path.exists():  # set aside before, and then the new one could not be made
+            await self._connect()
+            return Found(is_fresh=True)
         aside = await asyncio.to_thread(directory.set_aside, self.path)
         _log.error("journal_set_aside", file=self.path.name, what=what, why=why, set_aside=aside.name)
-        found = Found() if what == "foreign" else await asyncio.to_thread(database.rescue, aside, self.shape)
+        self._on_set_aside(Trouble(file=self.path.name, what=what, detail=why, set_aside=aside.name), aside)
+        found = Found() if what == "foreign" else await asyncio.to_thread(rescue, aside, self.shape)
         if found.hub not in {None, self._hub}:
             found = Found()
-        await self._connect()
         found.is_fresh = True
-        found.present.clear()
-        trouble = Trouble(file=self.path.name, what=what, detail=why, set_aside=aside.name)
-        self._on_set_aside(trouble, aside)
+        await self._connect()
         return found
 
     async def give_up(self) -> None:

@@ -64,14 +64,14 @@ class Ledger:
                 self.arrivals += 1
             self.present.add(first, last)
             self.high = max(self.high, last)
-            for part in self.settled.within(first, last):
-                self._doom(*part)
+            self.doom(first, last)
         if ids:
             mean = size_bytes / len(ids)
             self.mean_bytes = mean if not self.mean_bytes else self.mean_bytes + (mean - self.mean_bytes) / 8
 
-    def _doom(self, first: int, last: int) -> None:
-        ranges = [(first, last)]
+    def doom(self, first: int, last: int) -> None:
+        """Delete what of these is settled (still: central may have been restored meanwhile) and not to be kept."""
+        ranges = list(self.settled.within(first, last))
         for kept in self.kept.values():
             ranges = [part for low, high in ranges for part in kept.outside(low, high)]
         for part in ranges:
@@ -112,7 +112,7 @@ class Ledger:
         """What was settled on that day or before need not be kept."""
         for old in [old for old in self.kept if old <= day]:
             for first, last in self.kept.pop(old):
-                self.doomed.add(first, last)
+                self.doom(first, last)
             self.changed_days.add(old)
 
     def lose(self, ranges: Iterable[Range]) -> None:

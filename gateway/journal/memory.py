@@ -33,6 +33,12 @@ class MemoryBook:
                 self._rows[key] = row
                 self._show(key, value)
 
+    def overrule(self, rows: Iterable[MemoryRow]) -> list[MemoryRow]:
+        """Take what a file holds that came late: this run knows better. Returns what is to be written again for it."""
+        own = list(self._rows.values())
+        self.merge(rows)
+        return self.take({key: value for key, value, _ in own}) if own else []
+
     def take(self, memory: Memory) -> list[MemoryRow]:
         """New entries, as rows to be committed. Raises ValueError for what cannot be stored."""
         given: Mapping[str, Any] = memory  # drivers of others come without a type checker

@@ -1,12 +1,19 @@
-"""Getting records back from what was set aside, by looking for them in the raw bytes."""
+"""Getting back what was set aside: records from the raw bytes, the rest as far as SQLite can still read it."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+import sqlite3
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any, TypeVar
 
+from cloud_sync.identity import Lane
 from cloud_sync.record import MAX_RECORD, Record, carve
+from gateway.journal.database import BUSY_S, Found, Shape, epoch_entry, memory_entry, memos, meta_entry
+
+T = TypeVar("T")
 
 _PIECE = 128 * 1024
 _BREATH_S = 0.01
@@ -43,3 +50,37 @@ async def salvage(path: Path, adopt: Callable[[list[Record]], Awaitable[None]]) 
         if records:
             await adopt(records)
         await asyncio.sleep(_BREATH_S)
+
+
+def rescue(path: Path, shape: Shape) -> Found:
+    """What can still be read of a damaged file besides its records; raises nothing for what cannot."""
+    found = Found()
+    with (
+        suppress(sqlite3.Error),
+        closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=BUSY_S, isolation_level=None)) as source,
+    ):
+        found.meta = dict(_readable(source.execute, "SELECT key, value FROM meta", meta_entry))
+        found.hub = found.meta.pop("hub", None)
+        found.epochs = _readable(source.execute, "SELECT no, epoch, header, ended FROM epoch ORDER BY no", epoch_entry)
+        found.gaps = _readable(source.execute, "SELECT lane, first, last FROM gap", _gap)
+        found.memory = _readable(source.execute, "SELECT key, value, tick FROM memory", memory_entry)
+        for lane in shape.lanes if shape.has_memo else ():
+            with suppress(sqlite3.Error, ValueError, TypeError, LookupError):
+                found.memos.extend(memos(source, lane, found.meta.get(f"folded/{lane.word}", 0)))
+    return found
+
+
+def _gap(lane: Any, first: Any, last: Any) -> tuple[Lane, int, int]:
+    if not 0 < int(first) <= int(last):
+        raise ValueError("gap")
+    return Lane(lane), int(first), int(last)
+
+
+def _readable(query: Callable[[str], Iterable[Any]], text: str, entry: Callable[..., T]) -> list[T]:
+    """What makes sense and comes before the first damaged page."""
+    rows = []
+    with suppress(sqlite3.Error):
+        for row in query(text):
+            with suppress(ValueError, TypeError, LookupError):
+                rows.append(entry(*row))
+    return rows

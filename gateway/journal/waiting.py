@@ -167,8 +167,8 @@ class Waiting:
         for lane, first, last in batch.deletes:
             self._ledgers[lane].deleted(first, last)
         for lane, first, last in outcome.undone:
-            self._ledgers[lane].doomed.add(first, last)
             self._ledgers[lane].present.add(first, last)
+            self._ledgers[lane].doom(first, last)
         for lane, rows in batch.rows.items():
             self._ledgers[lane].stored(sorted(row[0] for row in rows), sum(len(row[1]) for row in rows))
         for lane, ranges in outcome.thinned.items():
@@ -185,7 +185,7 @@ class Waiting:
         for lane in batch.gaps:
             self._ledgers[lane].has_changed_gaps = True
         for lane, first, last in batch.deletes:
-            self._ledgers[lane].doomed.add(first, last)
+            self._ledgers[lane].doom(first, last)
 
     def fail_all(self, error: JournalError) -> None:
         """Nobody who waits now gets what he waits for."""
