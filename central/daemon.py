@@ -192,6 +192,7 @@ async def running(settings: CentralSettings, clock: Clock | None = None) -> Asyn
             finally:
                 central.services.links.is_closing = True
                 central.services.links.close_all()
+                central.services.feed.close()
                 stop.set()
                 works.cancel()
 

@@ -90,6 +90,12 @@ class Feed:
         self._beat: Beat | None = None
         self._beats = 0
         self._told = Wakeup()
+        self._is_closed = False
+
+    def close(self) -> None:
+        """Central stops: every follower ends, so that no open stream holds the stop up."""
+        self._is_closed = True
+        self._told.wake()
 
     async def now(self) -> int:
         """The newest number: read it before reading what is shown, then follow from it."""
@@ -97,11 +103,11 @@ class Feed:
             return int(await _NOW.value(connection))
 
     async def follow(self, after: int) -> AsyncGenerator[FeedItem, None]:
-        """Changes with a number above `after`, and beats, until closed by the caller (`aclosing`)."""
+        """Changes with a number above `after`, and beats, until central stops or the caller closes it (`aclosing`)."""
         seen, beats = after, self._beats
         if self._beat is not None:
             yield self._beat
-        while True:
+        while not self._is_closed:
             told = self._told.count
             for item in await self._since(seen):
                 yield item
