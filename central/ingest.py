@@ -294,6 +294,11 @@ class Ingest:
             await raise_technical(connection, CENTRAL_KINDS["records_dropped"], source, now)
         for record in fresh:
             await _apply(connection, record, now, is_late=record.seq < newest)
+        if lane.is_urgent and len(fresh) < len(batch):
+            known = {record.seq for record in batch} - {record.seq for record in fresh}
+            for seq in known:
+                key = {"hub": hub, "epoch": name, "lane": int(lane), "seq": seq}
+                await raising.tell_home_again(connection, key, now)
         return marks
 
     async def _set_aside(self, envelope: Envelope, path: str, raw: bytes) -> None:

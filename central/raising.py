@@ -61,6 +61,10 @@ _JOIN = Sql(
     VALUES (:hub, :epoch, :lane, :seq, :alarm, :role, :happened_ms) ON CONFLICT DO NOTHING"""
 )
 _OUTBOX = Sql("INSERT INTO outbox (kind, hub, ref, created_ms) VALUES ('reply', :hub, :alarm, :now)")
+_OUTBOX_AGAIN = Sql(
+    """INSERT INTO outbox (kind, hub, ref, created_ms) SELECT 'reply', hub, alarm, :now FROM alarm_event
+    WHERE hub = :hub AND epoch = :epoch AND lane = :lane AND seq = :seq"""
+)
 _OVER = Sql(
     """UPDATE alarm SET condition = 'cleared', version = version + 1,
        closed_ms = CASE handling WHEN 'waiting' THEN :now ELSE closed_ms END,
@@ -307,3 +311,8 @@ async def _settle(
 async def tell_home(connection: AsyncConnection, alarm: str, hub: str, now: int) -> None:
     """The resident is to be told what this alarm is now: `central.replies` does, after the commit."""
     await _OUTBOX.rows(connection, hub=hub, alarm=alarm, now=now)
+
+
+async def tell_home_again(connection: AsyncConnection, key: Mapping[str, Any], now: int) -> None:
+    """A hub offers an event that is stored: it does not know what became of it, perhaps since before it was killed."""
+    await _OUTBOX_AGAIN.rows(connection, **key, now=now)

@@ -2,8 +2,8 @@
 
 A change leaves a row in the outbox, in its own transaction. `run` sends the full state of those alarms down every open
 link of the hub and takes the rows away a little later, so that a crash in between repeats a reply (the version makes
-that harmless) and never loses one. A hub that connects gets a snapshot of all that is open; while alarms are open their
-replies are refreshed well before they expire. A hub without a link gets the snapshot when it comes back.
+that harmless) and never loses one. A hub that connects gets a snapshot of all that is open, and again well before
+replies expire: whatever a home shows wrongly is put right by then. A hub without a link gets it when it comes back.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ VALID_MS = 90_000
 REFRESH_S = 30.0
 POLL_S = 1.0
 SETTLE_S = 0.5
+MAX_NAMED = 8 * MAX_EVENTS
+"""So many presses of one alarm are named, the newest; each by MAX_EVENTS of them goes as an entry of its own."""
 _PAGE = 200
 
 _COLUMNS = "id, version, handling, dispatch FROM alarm"
@@ -63,33 +65,42 @@ class Replies:
 
     async def snapshot(self, link: Link) -> None:
         """Everything that is open at this hub, to a link that has just opened. An empty one says: nothing is."""
-        async with self._store.read() as connection:
-            states = await self._open_at(connection, link.hub)
-        self._send(link, states, is_snapshot=True)
+        await self._send_snapshot(link.hub, [link])
 
-    def _send(self, link: Link, states: Sequence[AlarmReply], *, is_snapshot: bool) -> None:
-        to = Address(hub=link.hub, hub_epoch=link.epoch, central_ms=self._clock.now_ms())
+    async def _send_snapshot(self, hub: bytes, links: Sequence[Link]) -> None:
+        # As of before it was read: what is told of meanwhile is newer, and not closed by this.
+        as_of_ms = self._clock.now_ms() - 1
+        async with self._store.read() as connection:
+            rows = await _OPEN.rows(connection, hub=hub.hex())
+            states = [state for row in rows for state in await self._states(connection, hub, row)]
+        for link in links:
+            self._send(link, states, as_of_ms, is_snapshot=True)
+
+    def _send(self, link: Link, states: Sequence[AlarmReply], as_of_ms: int, *, is_snapshot: bool) -> None:
+        to = Address(hub=link.hub, hub_epoch=link.epoch, central_ms=as_of_ms)
         # More than fit one message cannot be a snapshot: what it did not name would be taken for closed.
         is_whole = is_snapshot and len(states) <= MAX_REPLIES
         for at in range(0, max(1, len(states)), MAX_REPLIES):
             reply = Reply(to=to, alarms=tuple(states[at : at + MAX_REPLIES]), is_snapshot=is_whole)
             link.put(reply.pack(self._keys.sign_id, self._keys.sign))
 
-    async def _open_at(self, connection: AsyncConnection, hub: bytes) -> list[AlarmReply]:
-        rows = await _OPEN.rows(connection, hub=hub.hex())
-        return [await self._state(connection, hub, row) for row in rows]
-
-    async def _state(self, connection: AsyncConnection, hub: bytes, row: Row) -> AlarmReply:
+    async def _states(self, connection: AsyncConnection, hub: bytes, row: Row) -> list[AlarmReply]:
+        """The state of one alarm, in as many entries as its events need."""
         alarm, version, handling, dispatch = row
-        events = await _EVENTS.rows(connection, alarm=alarm, limit=MAX_EVENTS)
+        rows = await _EVENTS.rows(connection, alarm=alarm, limit=MAX_NAMED)
+        events = [EventId(hub, bytes.fromhex(epoch), Lane(lane), seq) for epoch, lane, seq in rows]
         stage = STAGES[dispatch if handling == "claimed" and dispatch != "none" else handling]
-        return AlarmReply(
-            alarm=bytes.fromhex(alarm),
-            version=version,
-            state=stage.reply,
-            events=tuple(EventId(hub, bytes.fromhex(epoch), Lane(lane), seq) for epoch, lane, seq in events),
-            valid_until_ms=self._clock.now_ms() + VALID_MS,
-        )
+        valid_until_ms = self._clock.now_ms() + VALID_MS
+        return [
+            AlarmReply(
+                alarm=bytes.fromhex(alarm),
+                version=version,
+                state=stage.reply,
+                events=tuple(events[at : at + MAX_EVENTS]),
+                valid_until_ms=valid_until_ms,
+            )
+            for at in range(0, max(1, len(events)), MAX_EVENTS)
+        ]
 
     async def send_due(self) -> int:
         """Send what the outbox holds and was not sent yet. Returns how many rows there were."""
@@ -131,18 +142,14 @@ class Replies:
             row = await _ONE.one(connection, id=alarm)
             if row is None:
                 continue
-            state = await self._state(connection, hub, row)
+            states = await self._states(connection, hub, row)
             for link in links:
-                self._send(link, [state], is_snapshot=False)
+                self._send(link, states, self._clock.now_ms(), is_snapshot=False)
 
     async def refresh(self) -> None:
-        """Tell every reachable home again before what it was told expires."""
+        """Tell every reachable home again before what it was told expires, also that nothing is open."""
         for hub in self._links.hubs():
-            async with self._store.read() as connection:
-                states = await self._open_at(connection, hub)
-            if states:
-                for link in self._links.of(hub):
-                    self._send(link, states, is_snapshot=False)
+            await self._send_snapshot(hub, self._links.of(hub))
 
     async def run(self) -> None:
         """Sends and refreshes, until cancelled."""

@@ -179,9 +179,12 @@ class Replies:
             for event in one.events:
                 self._tests[event] = one
             return
-        if self._closed.get(one.alarm, -1) >= one.version:
-            return
         known = self._alarms.get(one.alarm)
+        if self._closed.get(one.alarm, -1) >= one.version:
+            if known is None:
+                for event in one.events:  # of a closed alarm with more events than one entry names, or offered again
+                    self._raised.pop(event, None)
+            return
         if known is not None:
             known.heard_ms = max(known.heard_ms, said_ms)
             if (one.version, one.valid_until_ms) < (known.reply.version, known.reply.valid_until_ms):

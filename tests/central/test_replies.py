@@ -134,15 +134,33 @@ async def test_more_alarms_than_a_message_holds_are_never_called_a_snapshot(
     assert len({state.alarm for reply in heard for state in reply.alarms}) == 70
 
 
-async def test_many_presses_of_one_alarm_name_the_newest(
+async def test_many_presses_of_one_alarm_are_named_in_several_entries(
     bench: Bench, hub: FrameHub, link: Link, replies: Replies
 ) -> None:
     presses = [hub.seal("pendant_pressed") for _ in range(40)]
     await bench.tell(hub, *presses)
     await replies.send_due()
     reply = (await told(hub, link))[-1]
-    assert len(reply.alarms[0].events) == 32
-    assert presses[-1].id in reply.alarms[0].events
+    assert [len(state.events) for state in reply.alarms] == [32, 8]
+    assert len({(state.alarm, state.version, state.state) for state in reply.alarms}) == 1
+    assert {event for state in reply.alarms for event in state.events} == {press.id for press in presses}
+
+
+async def test_an_event_that_is_offered_again_is_answered_with_what_became_of_its_alarm(
+    bench: Bench, hub: FrameHub, link: Link, replies: Replies
+) -> None:
+    sealed = hub.seal("pendant_pressed")
+    await bench.tell(hub, sealed)
+    alarm = await bench.alarm_of(sealed)
+    await bench.alarms.claim(alarm.id, KARI)
+    await bench.alarms.close(alarm.id, KARI, "cleared_by_phone", "other")
+    await replies.send_due()
+    await told(hub, link)
+    await bench.tell(hub, sealed)
+    await replies.send_due()
+    (reply,) = await told(hub, link)
+    assert [(state.state, state.events) for state in reply.alarms] == [(ReplyState.CLOSED, (sealed.id,))]
+    assert (await bench.alarm_of(sealed)).repeats == 0
 
 
 async def test_open_alarms_are_told_again_before_they_expire(
@@ -154,8 +172,26 @@ async def test_open_alarms_are_told_again_before_they_expire(
     bench.clock.advance(30)
     await replies.refresh()
     (reply,) = await told(hub, link)
-    assert not reply.is_snapshot
+    assert reply.is_snapshot
     assert reply.alarms[0].valid_until_ms == bench.clock.now_ms() + VALID_MS
+
+
+async def test_a_home_with_nothing_open_is_told_so_again_and_again(
+    bench: Bench, hub: FrameHub, link: Link, replies: Replies
+) -> None:
+    await replies.refresh()
+    (reply,) = await told(hub, link)
+    assert (reply.is_snapshot, reply.alarms) == (True, ())
+
+
+async def test_a_snapshot_says_of_when_it_is_so_that_what_is_told_meanwhile_is_newer(
+    bench: Bench, hub: FrameHub, link: Link, replies: Replies
+) -> None:
+    await bench.press(hub)
+    await replies.send_due()
+    await replies.snapshot(link)
+    change, snapshot = await told(hub, link)
+    assert snapshot.to.central_ms < change.to.central_ms
 
 
 async def test_every_open_way_is_told_and_the_run_it_leads_to_is_named(

@@ -70,6 +70,24 @@ def test_an_older_reply_changes_nothing_also_after_closing() -> None:
     assert replies.view(NOW).lamp is Lamp.OFF
 
 
+def test_a_closed_alarm_with_more_events_than_one_entry_names_leaves_none_behind() -> None:
+    replies = raised(1, 2, 3)
+    replies.heard(
+        reply(alarm(ReplyState.CLOSED, event(1), event(2), version=4), alarm(ReplyState.CLOSED, event(3), version=4))
+    )
+    assert replies.view(NOW).lamp is Lamp.OFF
+
+
+def test_an_event_offered_again_after_its_alarm_was_closed_is_over_too() -> None:
+    replies = raised(1)
+    replies.heard(reply(alarm(ReplyState.CLOSED, version=4)))
+    replies.raised(event(1), LocalAction.LAMP)
+    replies.receipted([event(1)], NOW)
+    assert replies.view(NOW).lamp is Lamp.WAITING
+    replies.heard(reply(alarm(ReplyState.CLOSED, version=4)))
+    assert replies.view(NOW).lamp is Lamp.OFF
+
+
 def test_a_reply_that_expires_falls_back_to_waiting_and_a_refresh_keeps_it() -> None:
     replies = raised(1)
     replies.heard(reply(alarm(ReplyState.TAKEN, version=2, until=NOW + 1000)))
