@@ -22,6 +22,7 @@ from sqlalchemy.util import await_only
 from central.errors import CentralError
 
 READERS = 6
+LOCK_TIMEOUT_MS = 5000
 _RETRIED_STATES = {"40001", "40P01"}  # serialization failure, deadlock
 
 
@@ -76,7 +77,9 @@ class Dialect:
     def writer(self) -> AsyncEngine:
         """The engine that writes."""
         if not self.is_sqlite:
-            return create_async_engine(self.url, pool_size=self.writers, max_overflow=0)
+            engine = create_async_engine(self.url, pool_size=self.writers, max_overflow=0, pool_pre_ping=True)
+            _on_begin(engine, f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_MS}ms'")
+            return engine
         engine = create_async_engine(self.url, pool_size=1, max_overflow=0, pool_reset_on_return=None)
         _on_connect(engine, "journal_mode=WAL", "synchronous=FULL", "wal_autocheckpoint=0", "cache_size=-32768")
         _on_begin(engine, "BEGIN IMMEDIATE")
@@ -85,9 +88,9 @@ class Dialect:
     def reader(self) -> AsyncEngine:
         """The engine that only reads."""
         if not self.is_sqlite:
-            return create_async_engine(
-                self.url, pool_size=READERS, max_overflow=0, execution_options={"postgresql_readonly": True}
-            )
+            engine = create_async_engine(self.url, pool_size=READERS, max_overflow=0, pool_pre_ping=True)
+            _on_begin(engine, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            return engine
         engine = create_async_engine(self.url, pool_size=READERS, max_overflow=0)
         _on_connect(engine, "query_only=ON")
         _on_begin(engine, "BEGIN")
@@ -129,7 +132,7 @@ def _on_connect(engine: AsyncEngine, *pragmas: str) -> None:
     def set_up(connection: Any, _: Any) -> None:
         connection.isolation_level = None  # we begin ourselves
         cursor = connection.cursor()
-        for pragma in ("busy_timeout=5000", *pragmas):
+        for pragma in (f"busy_timeout={LOCK_TIMEOUT_MS}", *pragmas):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
@@ -137,4 +140,8 @@ def _on_connect(engine: AsyncEngine, *pragmas: str) -> None:
 def _on_begin(engine: AsyncEngine, statement: str) -> None:
     @event.listens_for(engine.sync_engine, "begin")
     def begin(connection: sqlalchemy.Connection) -> None:
+        if connection.dialect.name != "sqlite":
+            # asyncpg's adapter sends BEGIN with the first statement that passes through it; ours go past it.
+            connection.exec_driver_sql(statement)
+            return
         await_only(connection.connection.driver_connection.execute_fetchall(statement))  # type: ignore[union-attr]

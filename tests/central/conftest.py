@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import secrets
 import shutil
 import time
 from collections.abc import AsyncIterator, Callable
@@ -11,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from central.clock import SystemClock
 from central.daemon import Central, open_central
 from central.founding import Plan, found
 from central.lifecycle import Queue
-from central.settings import CentralSettings, load
+from central.settings import CentralSettings, DatabaseSettings, load
 from central.sql import Sql
 from central.store import open_store
 from central.views import Actor, AlarmView
@@ -61,9 +64,25 @@ async def _with_schema(settings: CentralSettings) -> None:
 
 @pytest.fixture
 def settings(founded: Path, tmp_path: Path) -> CentralSettings:
-    """Settings of a central of this test's own."""
+    """Settings of a central of this test's own.
+
+    With VAKTPOST_TEST_POSTGRESQL=postgresql+asyncpg://USER@HOST:PORT its database is a new one there.
+    """
     shutil.copytree(founded, tmp_path / "central")
-    return load(tmp_path / "central" / "central.toml")
+    settings = load(tmp_path / "central" / "central.toml")
+    server = os.environ.get("VAKTPOST_TEST_POSTGRESQL")
+    if server is None:
+        return settings
+    name = f"test_{secrets.token_hex(8)}"
+    asyncio.run(_create_database(server, name))
+    return settings.model_copy(update={"database": DatabaseSettings(url=f"{server}/{name}")})
+
+
+async def _create_database(server: str, name: str) -> None:
+    engine = create_async_engine(f"{server}/postgres", isolation_level="AUTOCOMMIT")
+    async with engine.connect() as connection:
+        await connection.exec_driver_sql(f'CREATE DATABASE "{name}"')
+    await engine.dispose()
 
 
 @pytest.fixture
