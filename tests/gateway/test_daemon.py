@@ -10,7 +10,7 @@ from cloud_sync.central_messages import ReplyState
 from cloud_sync.identity import Lane
 from drivers.contract import Fact
 from drivers.errors import PermanentDriverError, TransientDriverError
-from gateway import control
+from gateway import control, housekeeping
 from gateway.annunciator import LOCAL_ALARM
 
 if TYPE_CHECKING:
@@ -182,6 +182,21 @@ async def test_a_press_is_confirmed_by_central_when_the_card_takes_nothing(
         assert hub.pipeline.unstored == 1
 
 
+async def test_an_alarm_does_not_wait_for_a_card_that_hangs(
+    home: HubUnderTest, central: Central, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with home.running() as hub:
+        await central.until(lambda: central.of_kind("hub_started"))
+        never: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        with monkeypatch.context() as hanging:
+            hanging.setattr(hub.journal, "append_nowait", lambda *_, **__: never)
+            confirmation = home.button.press()
+            await central.event("pendant_pressed", timeout_s=2)
+            async with asyncio.timeout(2):
+                assert await confirmation is True
+        never.cancel()
+
+
 async def test_a_driver_that_fails_is_started_again_and_the_others_do_not_notice(
     home: HubUnderTest, central: Central
 ) -> None:
@@ -301,8 +316,9 @@ async def test_a_central_that_was_restored_is_offered_what_it_may_have_lost(
 
 
 async def test_the_relay_is_held_while_the_hub_runs_and_let_go_when_it_ends(
-    home: HubUnderTest, central: Central
+    home: HubUnderTest, central: Central, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(housekeeping, "TICK_S", 0.005)
     async with home.running():
         await central.event("hub_started")
         async with asyncio.timeout(3):
