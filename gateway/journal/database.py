@@ -6,8 +6,10 @@ import json
 import sqlite3
 import struct
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +94,8 @@ class Fault(Enum):
 def fault_of(error: sqlite3.Error) -> Fault:
     """Sort an error."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if code in _DAMAGE:
+    is_no_text = not code and isinstance(error, sqlite3.OperationalError)  # Python's own, of bytes it cannot decode
+    if code in _DAMAGE or is_no_text:
         return Fault.DAMAGED
     return Fault.FULL if code == sqlite3.SQLITE_FULL else Fault.OTHER
 
@@ -101,8 +104,11 @@ class ForeignError(Exception):
     """The file belongs to another hub or another program."""
 
 
-class DamagedError(Exception):
-    """The file can be read, but what stands in it cannot be meant."""
+def damage(what: str) -> sqlite3.DatabaseError:
+    """An error as SQLite raises it, for what it takes no notice of: what stands in the file cannot be meant."""
+    error = sqlite3.DatabaseError(what)
+    error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    return error
 
 
 def stored_version(path: Path) -> int | None:
@@ -170,8 +176,11 @@ def open_database(path: Path, shape: Shape) -> sqlite3.Connection:
         if is_new or connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
             connection.execute("PRAGMA journal_mode = WAL")
         _migrate(connection, shape)
-        _demand(connection)
+        _demand(connection, shape)
         directory.sync_directory(path.parent)  # the names of a new file and of its log
+    except UnicodeDecodeError as error:  # what SQLite says of a damaged schema quotes it
+        connection.close()
+        raise damage("its schema is damaged") from error
     except BaseException:
         connection.close()
         raise
@@ -209,12 +218,14 @@ def durability(connection: sqlite3.Connection) -> dict[str, int | str]:
     return values | {"synchronous": _SYNCHRONOUS.get(values["synchronous"], str(values["synchronous"]))}
 
 
-def _demand(connection: sqlite3.Connection) -> None:
+def _demand(connection: sqlite3.Connection, shape: Shape) -> None:
     actual = durability(connection)
     wanted = {"journal_mode": "wal", "synchronous": "full", "page_size": PAGE_SIZE}
     wrong = {name: actual[name] for name in wanted if actual[name] != wanted[name]}
     if wrong:
-        raise sqlite3.OperationalError(f"the database cannot be made durable: {wrong} instead of {wanted}")
+        raise sqlite3.NotSupportedError(f"the database cannot be made durable: {wrong} instead of {wanted}")
+    if _schema(connection) != _intended_schema(shape):
+        raise damage("the tables are not as they were made")
 
 
 def _migrate(connection: sqlite3.Connection, shape: Shape) -> None:
@@ -234,6 +245,17 @@ def _migrate(connection: sqlite3.Connection, shape: Shape) -> None:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # so that older programs see the version, too
 
 
+def _schema(connection: sqlite3.Connection) -> list[Any]:
+    return connection.execute("SELECT type, name, sql FROM sqlite_schema ORDER BY name").fetchall()
+
+
+@cache
+def _intended_schema(shape: Shape) -> list[Any]:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        _migrate(connection, shape)
+        return _schema(connection)
+
+
 def _statements(script: str) -> Iterator[str]:
     text = ""
     for line in script.splitlines(keepends=True):
@@ -244,15 +266,11 @@ def _statements(script: str) -> Iterator[str]:
 
 
 def load(connection: sqlite3.Connection, shape: Shape) -> Found:
-    """What a sound file holds. Raises DamagedError, sqlite3.Error."""
+    """What a sound file holds. Raises sqlite3.Error."""
     try:
         return _load(connection, shape)
     except (ValueError, TypeError, LookupError, OverflowError) as error:
-        raise DamagedError(f"{type(error).__name__}: {error}") from error
-    except sqlite3.Error as error:
-        if not hasattr(error, "sqlite_errorcode"):  # Python's own: bytes that are no text
-            raise DamagedError(str(error)) from error
-        raise
+        raise damage(f"{type(error).__name__}: {error}") from error
 
 
 def _load(connection: sqlite3.Connection, shape: Shape) -> Found:

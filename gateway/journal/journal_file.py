@@ -13,7 +13,7 @@ import structlog
 from gateway.errors import JournalError
 from gateway.journal import database, directory
 from gateway.journal.batch import Batch, Outcome, write
-from gateway.journal.database import DamagedError, Fault, ForeignError, Found, Shape, fault_of
+from gateway.journal.database import Fault, ForeignError, Found, Shape, fault_of
 from gateway.journal.link import Link
 from gateway.journal.reports import Trouble
 from gateway.journal.salvage import rescue
@@ -51,8 +51,6 @@ class JournalFile:
             return await self._connect()
         except ForeignError as error:
             return await self.begin_anew(str(error), "foreign")
-        except DamagedError as error:
-            return await self.begin_anew(str(error), "damaged")
         except sqlite3.Error as error:
             if fault_of(error) is not Fault.DAMAGED:
                 raise

@@ -8,6 +8,8 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import aiosqlite
 
+from gateway.journal.database import damage
+
 T = TypeVar("T")
 P = ParamSpec("P")
 
@@ -33,6 +35,8 @@ class Link:
         hop: Any = inner._execute  # noqa: SLF001  # see above
         try:
             result: T = await hop(work, inner._conn, *args, **kwargs)  # noqa: SLF001  # see above
+        except UnicodeDecodeError as error:  # what SQLite says of a damaged schema quotes it
+            raise damage("its schema is damaged") from error
         except ValueError as error:  # how aiosqlite says that it is closed
             raise sqlite3.ProgrammingError(str(error)) from None
         return result

@@ -56,7 +56,7 @@ def rescue(path: Path, shape: Shape) -> Found:
     """What can still be read of a damaged file besides its records; raises nothing for what cannot."""
     found = Found()
     with (
-        suppress(sqlite3.Error),
+        suppress(sqlite3.Error, ValueError),  # also what is said of a damaged schema may be no text
         closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=BUSY_S, isolation_level=None)) as source,
     ):
         found.meta = dict(_readable(source.execute, "SELECT key, value FROM meta", meta_entry))
