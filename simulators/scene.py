@@ -272,6 +272,10 @@ class Scene:
         await self.settled("alarm", "care")
         while alarms := await self.open_alarms():
             for alarm in alarms:
+                if alarm["stage"] == "waiting":
+                    await self.claim(alarm["id"])
+            await self.lamp("taken", "on_the_way")  # green that goes out is read as darkness sooner than yellow
+            for alarm in alarms:
                 await self.close(alarm["id"])
         await self.lamp("off")
 

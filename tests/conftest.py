@@ -21,7 +21,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
     """A test of real processes that fails shows the ends of their logs."""
     report = yield
     if report.failed:
-        for name, value in getattr(item, "funcargs", {}).items():
+        speakers = {id(value): value for value in getattr(item, "funcargs", {}).values()}
+        for value in speakers.values():
             if callable(last_words := getattr(value, "last_words", None)):
-                report.sections.append((f"logs of {name}", last_words()))
+                report.sections.append(("logs", last_words()))
     return report
