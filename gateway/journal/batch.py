@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from cloud_sync.identity import Lane
 from gateway.errors import JournalError
@@ -15,7 +17,20 @@ from gateway.journal.ledger import runs
 from gateway.journal.numbering import Range
 from gateway.journal.statements import LANE_SQL
 
+_PAGES_TO_SPARE = 256
+"""So many free pages inside the file hold any one transaction."""
+
 Row = tuple[int, bytes] | tuple[int, bytes, str | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thinning:
+    """When the oldest rows of `lanes` give way to new ones: beyond a size, or when the card has too little left."""
+
+    lanes: tuple[Lane, ...]
+    limit_bytes: int
+    card: Path
+    headroom_bytes: int
 
 
 @dataclass(slots=True, kw_only=True)
@@ -35,9 +50,7 @@ class Batch:
     deletes: list[tuple[Lane, int, int]] = field(default_factory=list)
     delete_rows: int = 0
     """At most so many rows are deleted; the rest is told back."""
-    limit_bytes: int | None = None
-    """Beyond this size the oldest rows of `thinned_lanes` give way."""
-    thinned_lanes: tuple[Lane, ...] = ()
+    thinning: Thinning | None = None
     waiting: list[asyncio.Future[None]] = field(default_factory=list)
     is_lazy: bool = False
     """Whether what waited for company is in it."""
@@ -141,17 +154,24 @@ def _delete(connection: sqlite3.Connection, batch: Batch) -> list[tuple[Lane, in
     return undone
 
 
+def _is_too_big(connection: sqlite3.Connection, thinning: Thinning) -> bool:
+    pages = connection.execute("PRAGMA page_count").fetchone()[0]
+    used = pages - connection.execute("PRAGMA freelist_count").fetchone()[0]
+    if used * PAGE_SIZE > thinning.limit_bytes:
+        return True
+    space = os.statvfs(thinning.card)
+    headroom = min(thinning.headroom_bytes, space.f_blocks * space.f_frsize // 8)
+    return space.f_bavail * space.f_frsize < headroom and used > pages - _PAGES_TO_SPARE
+
+
 def _thin(connection: sqlite3.Connection, batch: Batch) -> dict[Lane, list[Range]]:
     """Make room: the oldest go, and a gap says so in the same transaction."""
     thinned: dict[Lane, list[Range]] = {}
-    if batch.limit_bytes is None or not batch.rows:
-        return thinned
-    pages = connection.execute("PRAGMA page_count").fetchone()[0]
-    free = connection.execute("PRAGMA freelist_count").fetchone()[0]
-    if (pages - free) * PAGE_SIZE <= batch.limit_bytes:
+    thinning = batch.thinning
+    if thinning is None or not batch.rows or not _is_too_big(connection, thinning):
         return thinned
     left = batch.delete_rows
-    for lane in batch.thinned_lanes:
+    for lane in thinning.lanes:
         ids = [row for (row,) in connection.execute(LANE_SQL[lane].head, (left,))]
         if not ids:
             continue

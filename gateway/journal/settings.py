@@ -21,6 +21,8 @@ class JournalSettings:
     """How long settled alarm and care records stay, to be offered again to a restored central."""
     bulk_limit_bytes: int = 1024 * MIB
     """Beyond this the oldest telemetry goes, then the oldest technical events; a gap record tells."""
+    headroom_bytes: int = 32 * MIB
+    """With less than this, or an eighth of the card, free, bulk does not grow any more: the oldest makes room."""
     reserve_bytes: int = 4 * MIB
     """Space that is given to alarms when the card is full: about 2,000 of them."""
     alarm_waiting_bytes: int = 8 * MIB

@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
@@ -29,6 +30,7 @@ _RETRY_S = 5.0
 _NEXT_DELETES_S = 0.05
 _CLOSING_S = 1.0
 _LOG_PAGES = 400
+_TELL_S = 60.0
 _log = structlog.get_logger()
 
 
@@ -63,7 +65,7 @@ class Store:
         self.ledgers = {lane: Ledger(lane) for lane in shape.lanes}
         self.is_loaded = False
         """Whether the ledgers know what is in the file."""
-        self.waiting = Waiting(shape, settings, self.ledgers)
+        self.waiting = Waiting(shape, settings, self.ledgers, path.parent)
         self._file = JournalFile(shape, path, hub, lambda trouble, aside: host.set_aside(shape, trouble, aside))
         self._settings = settings
         self._host = host
@@ -77,6 +79,8 @@ class Store:
         self._is_closing = False
         self._trouble: str | None = None
         self._log_pages = 0
+        self._thinned = 0
+        self._thinned_told = -_TELL_S
         self._commit_ms: float | None = None
 
     # What comes in, all of it at once.
@@ -287,7 +291,8 @@ class Store:
     async def _make_room(self, batch: Batch, attempt: int) -> bool:
         if self.shape.has_memo:
             return await self._host.make_room()
-        batch.limit_bytes = 0  # thin, in the space that the log has already
+        if batch.thinning is not None:
+            batch.thinning = replace(batch.thinning, limit_bytes=0)
         return attempt == 0
 
     def _written(self, batch: Batch, outcome: Outcome) -> None:
@@ -304,8 +309,10 @@ class Store:
         if self.waiting.is_roomy:
             self._roomy.set()
         if outcome.thinned:
-            records = sum(last - first + 1 for ranges in outcome.thinned.values() for first, last in ranges)
-            _log.warning("journal_thinned", file=self.path.name, records=records)
+            self._thinned += sum(last - first + 1 for ranges in outcome.thinned.values() for first, last in ranges)
+            if loop.time() >= self._thinned_told + _TELL_S:
+                _log.warning("journal_thinned", file=self.path.name, records=self._thinned)
+                self._thinned, self._thinned_told = 0, loop.time()
         if self._trouble is not None:
             self._trouble = None
             self._host.tell(Trouble(file=self.path.name, what="recovered"))

@@ -6,10 +6,11 @@ import asyncio
 import json
 from dataclasses import dataclass
 from operator import itemgetter
+from pathlib import Path
 
 from cloud_sync.identity import Lane
 from gateway.errors import JournalError, JournalFullError
-from gateway.journal.batch import Batch, Outcome
+from gateway.journal.batch import Batch, Outcome, Thinning
 from gateway.journal.database import EpochRow, Found, MemoryRow, Shape
 from gateway.journal.ledger import Ledgers
 from gateway.journal.numbering import row_id
@@ -36,7 +37,7 @@ class Entry:
 class Waiting:
     """The memory of alarm and care records rides in the record's own row and is folded into the table later."""
 
-    def __init__(self, shape: Shape, settings: JournalSettings, ledgers: Ledgers) -> None:
+    def __init__(self, shape: Shape, settings: JournalSettings, ledgers: Ledgers, card: Path) -> None:
         self.entries: list[Entry] = []
         self._others: list[tuple[int, asyncio.Future[None]]] = []
         self._added = self._taken = 0
@@ -51,6 +52,16 @@ class Waiting:
         self._shape = shape
         self._settings = settings
         self._ledgers = ledgers
+        self._thinning = (
+            None
+            if shape.has_memo
+            else Thinning(
+                lanes=(Lane.TELEMETRY, Lane.TECHNICAL),
+                limit_bytes=settings.bulk_limit_bytes,
+                card=card,
+                headroom_bytes=settings.headroom_bytes,
+            )
+        )
         self._bytes = 0
         self._bytes_limit = settings.alarm_waiting_bytes if shape.has_memo else settings.bulk_waiting_bytes
         self._rows_limit = _ALARM_ROWS if shape.has_memo else 2 * settings.bulk_commit_rows
@@ -99,8 +110,7 @@ class Waiting:
             forgotten_memory=self.forgotten_memory,
             memory=self.memory,
             delete_rows=settings.delete_rows,
-            limit_bytes=None if shape.has_memo else settings.bulk_limit_bytes,
-            thinned_lanes=() if shape.has_memo else (Lane.TELEMETRY, Lane.TECHNICAL),
+            thinning=self._thinning,
         )
         self.epochs, self.forgotten_epochs, self.forgotten_memory = [], [], []
         self.memory = []

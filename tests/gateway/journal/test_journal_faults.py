@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import shutil
 import sqlite3
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -286,6 +287,40 @@ async def test_bulk_thins_itself_when_the_card_is_full(journal_at: Any, run: Any
         assert first == 1
         assert await all_seqs(journal, Lane.TELEMETRY, run.epoch) == set(range(last + 1, 2001))
         assert troubles == []
+
+
+async def test_bulk_does_not_grow_any_more_when_little_is_left_on_the_card(
+    journal_at: Any, run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def add(first: int, last: int) -> None:
+        for start in range(first, last, 1000):
+            await asyncio.gather(
+                *(
+                    journal.append_nowait(Lane.TELEMETRY, seq, run.record(Lane.TELEMETRY, seq))
+                    for seq in range(start, start + 1000)
+                )
+            )
+
+    async with journal_at() as journal:
+        await journal.start_epoch(run.epoch, run.header)
+        await add(1, 20_000)
+        assert journal.gaps(Lane.TELEMETRY, run.epoch) == ()
+        size = (tmp_path / "journal/bulk.db").stat().st_size
+        real = os.statvfs(tmp_path)
+        monkeypatch.setattr(os, "statvfs", lambda _path: Nearly(real.f_blocks, real.f_frsize, 100))
+        await add(20_001, 40_000)
+        ((first, last),) = journal.gaps(Lane.TELEMETRY, run.epoch)
+        assert first == 1
+        assert 20_000 < last < 35_000  # it keeps what it has room for
+        assert (tmp_path / "journal/bulk.db").stat().st_size < size * 1.1
+
+
+class Nearly(NamedTuple):
+    """A card that is nearly full."""
+
+    f_blocks: int
+    f_frsize: int
+    f_bavail: int
 
 
 async def test_bulk_gives_way_to_alarms_that_have_no_room(
