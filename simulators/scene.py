@@ -195,6 +195,14 @@ class Scene:
         finally:
             connection.close()
 
+    async def found(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
+        """Wait until central's database has such rows."""
+
+        async def look() -> list[tuple[Any, ...]] | None:
+            return self.rows(sql, *values) or None
+
+        return await self.until(look, f"central has no {values} by {sql}")
+
     def stored(self) -> set[Place]:
         """Every event that central has."""
         return {(epoch, lane, seq) for epoch, lane, seq in self.rows("SELECT epoch, lane, seq FROM event")}

@@ -71,19 +71,12 @@ async def test_smoke_comes_before_a_press_and_airing_out_does_not_close_it(flat_
     smoke = await flat_scene.new_alarm("smoke")
     assert [alarm["id"] for alarm in await flat_scene.open_alarms()] == [smoke["id"], press["id"]]
     await flat_scene.act(do="clear", device="smoke-1")
-    sql = "SELECT condition, handling FROM alarm WHERE id = ?"
-    await flat_scene.until(
-        lambda: found(flat_scene.rows(sql, smoke["id"]) == [("cleared", "waiting")]), "central was not told of the air"
-    )
+    sql = "SELECT 1 FROM alarm WHERE id = ? AND condition = 'cleared' AND handling = 'waiting'"
+    await flat_scene.found(sql, smoke["id"])
     await flat_scene.claim(smoke["id"])
-    await asyncio.sleep(0)
     await flat_scene.lamp("waiting")  # the press still waits: the least reassuring state is shown
     await flat_scene.claim(press["id"])
     await flat_scene.lamp("taken")
-
-
-async def found(is_so: bool) -> bool:
-    return is_so
 
 
 # the network
@@ -235,9 +228,8 @@ async def test_a_hub_asked_to_stop_ends_within_five_seconds_and_says_so_to_the_n
     await scene.stage.hub.start()
     await scene.stage.hub_is_up()
     await scene.lamp("waiting")  # the press is still open, and the next run knows
-    await scene.settled()
     started = BY_WORD["hub_started"].code
-    ((details,),) = scene.rows(
+    ((details,),) = await scene.found(
         "SELECT details FROM event WHERE kind = ? AND epoch = ?", started, scene.epochs()[-1]["epoch"]
     )
     assert json.loads(details)["after_clean_end"] is True

@@ -268,8 +268,7 @@ async def test_a_cord_pulled_while_the_hub_is_dead_is_told_by_the_next_run(ward_
         ended = scene.epochs()[-2]
         assert not ended["is_clean"]
         started = BY_WORD["hub_started"].code
-        await scene.settled()
-        ((details,),) = scene.rows(
+        ((details,),) = await scene.found(
             "SELECT details FROM event WHERE kind = ? AND lane = ? AND epoch = ?",
             started,
             int(Lane.TECHNICAL),
