@@ -1,0 +1,350 @@
+"""The console as people use it: two at a time, by keyboard, on a phone, with the server gone."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from playwright.async_api import Page, expect
+
+from central.console.accounts import Accounts
+from central.console.roles import Role
+from cloud_sync.health import HealthResult
+from simulators.live_hub import LiveHub
+
+expect.set_options(timeout=8_000)
+LOST_WITHIN_MS = 20_000
+
+
+def row(page: Page, text: str) -> Any:
+    return page.locator("#queue li[data-alarm]", has_text=text)
+
+
+async def test_an_alarm_appears_at_both_one_takes_it_and_the_other_sees_who(people: Any, home: LiveHub) -> None:
+    kari = await (await people("Kari Lunde")).open()
+    mona = await (await people("Mona Strand", Role.LEAD)).open()
+    await expect(kari.page.locator("#calm h1")).to_have_text("Ingen alarmer venter")
+    await home.raise_event("pendant_pressed")
+    for person in (kari, mona):
+        await expect(row(person.page, "Trygghetsalarm")).to_contain_text("Solbakken 214")
+        await expect(person.page).to_have_title("(1) Alarmer · Vaktpost")
+    await kari.page.click("#take-next")
+    await expect(kari.page.locator("#alarm-holder")).to_contain_text("Du har alarmen")
+    await expect(row(kari.page, "Du har den")).to_be_visible()
+    await expect(row(mona.page, "Tatt av Kari Lunde")).to_be_visible()
+    await row(mona.page, "Trygghetsalarm").click()
+    await expect(mona.page.locator("#alarm-holder")).to_contain_text("Kari Lunde har alarmen")
+    await expect(mona.page.locator(".a-acts [data-act=claim]")).to_have_attribute("aria-disabled", "true")
+    await expect(kari.page.locator(".homelamp .when-contact")).to_have_attribute("data-lamp", "taken")
+    await kari.page.click(".a-acts [data-act='on-the-way']")
+    await expect(mona.page.locator(".homelamp .when-contact")).to_have_attribute("data-lamp", "on_the_way")
+
+
+async def test_two_who_press_take_at_once_are_told_who_was_first(people: Any, home: LiveHub) -> None:
+    await home.raise_event("pendant_pressed")
+    kari = await (await people("Kari Lunde")).open()
+    mona = await (await people("Mona Strand", Role.LEAD)).open()
+    for person in (kari, mona):
+        await row(person.page, "Trygghetsalarm").click()
+        await expect(person.page.locator(".a-acts [data-act=claim]")).to_be_enabled()
+    await asyncio.gather(*(person.page.click(".a-acts [data-act=claim]") for person in (kari, mona)))
+    for person in (kari, mona):
+        await expect(person.page.locator(".toast")).to_be_visible()
+    texts = [await person.page.locator(".toast").inner_text() for person in (kari, mona)]
+    assert sum("Du tok alarmen" in text for text in texts) == 1
+    loser, winner = ("Kari", "Mona Strand") if "Du tok" in texts[1] else ("Mona", "Kari Lunde")
+    assert any(f"{winner} har denne alarmen" in text for text in texts), loser
+
+
+async def test_closing_needs_an_outcome_and_can_be_undone(people: Any, home: LiveHub) -> None:
+    await home.raise_event("pendant_pressed")
+    kari = await (await people("Kari Lunde")).open()
+    page = kari.page
+    await page.click("#take-next")
+    await expect(page.locator("#close-hint")).to_contain_text("Velg tiltak og hva det var")
+    await page.click("#close-submit", force=True)
+    await expect(page.locator("#alarm-live")).to_have_attribute("data-open", "yes")
+    await page.click(".choice:has-text('Avklart på telefon')")
+    await expect(page.locator("#close-hint")).to_contain_text("Velg hva det var")
+    await page.fill("#close-note", "Satt på sengekanten")
+    await page.reload()  # what was written is kept
+    await expect(page.locator("#close-note")).to_have_value("Satt på sengekanten")
+    await page.select_option("#close-outcome", "anxiety")
+    await page.click("#close-submit")
+    await expect(page.locator("#alarm-live")).to_have_attribute("data-open", "no")
+    await expect(page.locator("#alarm-facts")).to_contain_text("Uro, angst")
+    await expect(page.locator("#alarm-close")).to_be_hidden()
+    await page.keyboard.press("z")
+    await expect(page.locator("#alarm-holder")).to_contain_text("Du har alarmen")
+    await expect(page.locator("#alarm-close")).to_be_visible()
+
+
+async def test_everything_works_by_keyboard(people: Any, home: LiveHub) -> None:
+    await home.raise_event("pendant_pressed")
+    await home.raise_event("bed_absent", device="bed-1")
+    page = (await (await people("Kari Lunde")).open()).page
+    await page.keyboard.press("?")
+    await expect(page.locator("#help")).to_be_visible()
+    await page.keyboard.press("Escape")
+    await expect(page.locator("#help")).to_be_hidden()
+    await page.keyboard.press("n")
+    await expect(page.locator("#alarm-title")).to_have_text("Trygghetsalarm")
+    await expect(page.locator("#alarm-live")).to_have_attribute("data-stage", "claimed")
+    await page.keyboard.press("d")
+    await expect(page.locator("#alarm-live")).to_have_attribute("data-stage", "on_the_way")
+    await page.keyboard.press("o")
+    await expect(page.locator("input[name=disposition]").first).to_be_focused()
+    await page.keyboard.press("Space")
+    await page.focus("#close-note")
+    await page.keyboard.type("nodz?")  # letters in a field are letters
+    await expect(page.locator("#close-note")).to_have_value("nodz?")
+    await page.keyboard.press("Escape")
+    await page.keyboard.press("Escape")
+    await expect(page.locator("#calm")).to_be_visible()
+    await page.keyboard.press("ArrowDown")
+    await page.keyboard.press("ArrowDown")
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#alarm-title")).to_have_text("Ute av seng")
+    await page.keyboard.press("t")
+    await expect(page.locator("#alarm-live")).to_have_attribute("data-mine", "yes")
+    await page.keyboard.press("z")
+    await expect(page.locator("#alarm-live")).to_have_attribute("data-stage", "waiting")
+
+
+async def test_single_keys_can_be_switched_off(people: Any, home: LiveHub) -> None:
+    await home.raise_event("pendant_pressed")
+    kari = await people("Kari Lunde")
+    await kari.open("/me")
+    await kari.page.click("fieldset:has-text('Hurtigtaster') .choice:has-text('Av')")
+    await kari.page.click("main button[type=submit]")
+    await kari.open()
+    await kari.page.keyboard.press("n")
+    await kari.page.keyboard.press("?")
+    await home.raise_event("smoke", device="smoke-1")
+    await expect(row(kari.page, "Røykvarsler")).to_be_visible()
+    await expect(row(kari.page, "Du har den")).to_have_count(0)
+    await expect(kari.page.locator("#help")).to_be_hidden()
+
+
+async def test_a_row_never_moves_under_the_pointer(people: Any, home: LiveHub) -> None:
+    await home.raise_event("bed_absent", device="bed-1")
+    page = (await (await people("Kari Lunde")).open()).page
+    bed = row(page, "Ute av seng")
+    await bed.hover()
+    before = await bed.bounding_box()
+    await home.raise_event("smoke", device="smoke-1")
+    await expect(page.locator("#held")).to_contain_text("1 ny over")
+    assert await bed.bounding_box() == before
+    assert await page.evaluate("document.querySelector('#queue li[data-alarm]').dataset.title") == "Ute av seng"
+    await page.mouse.move(900, 500)
+    await expect(page.locator("#held")).to_be_hidden()
+    await expect(page.locator("#queue li[data-alarm]").first).to_contain_text("Røykvarsler")
+
+
+async def test_an_alarm_sounds_although_its_row_waits_above_the_pointer(people: Any, home: LiveHub) -> None:
+    await home.raise_event("bed_absent", device="bed-1")
+    page = (await (await people("Kari Lunde")).open()).page
+    await page.click("#duty")
+    await page.click("#gate-play")
+    await page.click("#gate-yes")
+    await expect(page.locator("body")).to_have_attribute("data-sounding", "2")
+    await row(page, "Ute av seng").hover()
+    await home.raise_event("smoke", device="smoke-1")
+    await expect(page.locator("#held")).to_contain_text("1 ny over")
+    await expect(page.locator("body")).to_have_attribute("data-sounding", "0")
+    await expect(page.locator("#announce")).to_contain_text("Røykvarsler")
+
+
+async def test_focus_stays_on_its_row_while_others_come(people: Any, home: LiveHub) -> None:
+    await home.raise_event("bed_absent", device="bed-1")
+    page = (await (await people("Kari Lunde")).open()).page
+    await page.keyboard.press("ArrowDown")
+    await home.raise_event("smoke", device="smoke-1")
+    await expect(page.locator("#held")).to_contain_text("1 ny over")
+    assert "Ute av seng" in await page.evaluate("document.activeElement.textContent")
+    await page.click("#held-show")
+    await expect(page.locator("#queue li[data-alarm]").first).to_contain_text("Røykvarsler")
+
+
+async def test_a_dead_server_is_seen_within_seconds_and_its_return_too(people: Any, server: Any) -> None:
+    async with LiveHub(server.running.central, "Solbakken 214") as home:
+        await home.raise_event("pendant_pressed")
+        page = (await (await people("Kari Lunde")).open()).page
+        await page.click("#take-next")
+        await expect(page.locator(".homelamp .when-contact")).to_have_attribute("data-lamp", "taken")
+        await page.fill("#close-note", "halvferdig")
+    await server.stop()
+    banner = page.locator("#lost[role=alert] .banner")
+    await expect(page.locator("#beat")).to_contain_text("Ingen kontakt på 1", timeout=LOST_WITHIN_MS)
+    await expect(banner).to_contain_text("Mistet kontakt med mottakssystemet", timeout=LOST_WITHIN_MS)
+    assert (await banner.bounding_box())["width"] == 1440
+    await expect(page.locator("#beat")).to_contain_text("Ingen kontakt")
+    await expect(page.locator(".homelamp .when-lost")).to_contain_text("ukjent")
+    await expect(page.locator(".homelamp .when-contact")).to_be_hidden()
+    await expect(page.locator("#take-next")).to_have_attribute("aria-disabled", "true")
+    await page.keyboard.press("Escape")
+    await page.keyboard.press("d")
+    await expect(page.locator("#alarm-live")).to_have_attribute("data-stage", "claimed")
+    await server.start()
+    await expect(banner).to_be_hidden(timeout=LOST_WITHIN_MS)
+    async with LiveHub(server.running.central, "Kvernvegen 3") as home:
+        await home.raise_event("smoke", device="smoke-1")
+        await expect(row(page, "Røykvarsler")).to_be_visible()
+    await expect(page.locator("#close-note")).to_have_value("halvferdig")
+
+
+async def test_a_hidden_window_goes_on_receiving(people: Any, home: LiveHub) -> None:
+    kari = await (await people("Kari Lunde")).open()
+    session = await kari.context.new_cdp_session(kari.page)
+    other = await kari.context.new_page()
+    await other.goto(kari.server.url + "/me")
+    await other.bring_to_front()
+    await session.send("Emulation.setFocusEmulationEnabled", {"enabled": False})
+    hidden = await kari.page.evaluate("document.visibilityState")
+    await home.raise_event("pendant_pressed")
+    await expect(row(kari.page, "Trygghetsalarm")).to_have_count(1)
+    shown = (await kari.server.services.alarms.queue())[0].shown_ms
+    if hidden == "hidden":
+        assert shown is None  # nobody has it before them
+        await kari.page.bring_to_front()
+    async with asyncio.timeout(5):
+        while (await kari.server.services.alarms.queue())[0].shown_ms is None:
+            await asyncio.sleep(0.05)
+
+
+async def test_going_on_duty_asks_whether_the_tone_was_heard_and_then_alarms_sound(people: Any, home: LiveHub) -> None:
+    kari = await (await people("Kari Lunde")).open()
+    page = kari.page
+    await page.click("#duty")
+    await page.click("#gate-play")
+    await page.click("#gate-no")
+    await expect(page.locator("#gate-hint")).to_contain_text("høyttaler")
+    await expect(page.locator("#duty")).to_contain_text("Gå på vakt")
+    await page.click("#gate-yes")
+    await expect(page.locator("#duty")).to_contain_text("På vakt, lyd på")
+    await expect(page.locator(".empty-hint")).to_contain_text("lyden er på")
+    await home.raise_event("pendant_pressed")
+    await expect(page.locator("body")).to_have_attribute("data-sounding", "1")
+    await home.raise_event("smoke", device="smoke-1")
+    await expect(page.locator("body")).to_have_attribute("data-sounding", "0")
+    await row(page, "Røykvarsler").click()
+    await expect(page.locator("body")).to_have_attribute("data-sounding", "1")
+    await row(page, "Trygghetsalarm").click()
+    await expect(page.locator("body")).to_have_attribute("data-sounding", "")
+    await page.click("#alarm-holder")
+    await page.keyboard.press("Escape")
+    await home.raise_event("pendant_pressed")  # pressed again: it sounds again
+    await expect(page.locator("body")).to_have_attribute("data-sounding", "1")
+    await page.reload()
+    await expect(page.locator("#gate")).to_be_visible()  # a reload is silent until somebody clicks
+
+
+async def test_the_console_speaks_english_and_norwegian(people: Any, home: LiveHub) -> None:
+    await home.raise_event("pendant_pressed")
+    kari = await (await people("Kari Lunde")).open()
+    assert await kari.page.evaluate("document.documentElement.lang") == "nb"
+    await expect(kari.page.locator("#take-next")).to_contain_text("Ta neste")
+    john = await (await people("John Smith", locale="en-GB")).open()
+    assert await john.page.evaluate("document.documentElement.lang") == "en"
+    await expect(john.page.locator("#take-next")).to_contain_text("Take next")
+    await expect(row(john.page, "Pendant alarm")).to_contain_text("Urgent")
+    await john.page.click("#take-next")
+    await expect(john.page.locator(".toast")).to_contain_text("You took the alarm: Pendant alarm")
+    await john.open("/me")
+    await john.page.click(".choice:has-text('Norsk bokmål')")
+    await john.page.click("main button[type=submit]")
+    await expect(john.page.locator("main h1")).to_have_text("Dine innstillinger")
+
+
+async def test_four_buttons_on_a_phone(people: Any, home: LiveHub) -> None:
+    await home.raise_event("pendant_pressed")
+    page = (await (await people("Kari Lunde", size={"width": 390, "height": 844})).open()).page
+    await row(page, "Trygghetsalarm").click()
+    buttons = page.locator("#alarm-big4 .btn")
+    await expect(buttons).to_have_count(4)
+    for button in await buttons.all():
+        box = await button.bounding_box()
+        assert box["height"] >= 72
+        assert box["y"] + box["height"] <= 844
+    await page.click("#alarm-big4 [data-act=claim]")
+    await expect(page.locator("#alarm-big4 .did")).to_contain_text("du,")
+    await page.click("#alarm-big4 [data-act='on-the-way']")
+    await expect(page.locator("#alarm-live")).to_have_attribute("data-stage", "on_the_way")
+    await page.click("#alarm-big4 [data-act=outcome]")
+    await page.click(".choice:has-text('Utrykning nå')")
+    await page.select_option("#close-outcome", "fall")
+    await page.click("#close-submit")
+    await expect(page.locator("#alarm-live")).to_have_attribute("data-open", "no")
+    await page.click("#alarm-back")
+    await expect(page.locator("#queue")).to_be_visible()
+    await expect(page.locator("#calm")).to_be_hidden()
+
+
+@pytest.fixture
+async def frame() -> AsyncIterator[Any]:
+    """A page of another origin on this machine, with room for a frame of 430 px."""
+    target = ""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        body = f'<!doctype html><title>beside</title><iframe src="{target}" width="430" height="760"></iframe>'
+        writer.write(f"HTTP/1.0 200 OK\r\nContent-Type: text/html\r\n\r\n{body}".encode())
+        with contextlib.suppress(ConnectionError):
+            await writer.drain()
+        writer.close()
+
+    listener = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = listener.sockets[0].getsockname()[1]
+
+    def show(url: str) -> str:
+        nonlocal target
+        target = url
+        return f"http://127.0.0.1:{port}/"
+
+    yield show
+    listener.close()
+    await listener.wait_closed()
+
+
+async def test_the_compact_queue_works_inside_a_frame_of_another_page(people: Any, home: LiveHub, frame: Any) -> None:
+    kari = await people("Kari Lunde")
+    await kari.page.goto(frame(f"{kari.server.url}/?compact=1"))
+    inner = kari.page.frame_locator("iframe")
+    await expect(inner.locator("#calm")).to_be_visible()
+    await home.raise_event("pendant_pressed")
+    await expect(inner.locator("#queue li[data-alarm]")).to_contain_text("Trygghetsalarm")
+    await inner.locator(".a-acts [data-act=claim]").click()
+    await expect(inner.locator(".homelamp .when-contact")).to_have_attribute("data-lamp", "taken")
+    await inner.locator(".a-acts [data-act='on-the-way']").click()
+    await inner.locator(".a-acts [data-act=outcome]").click()
+    await inner.locator(".choice", has_text="Utrykning nå").click()
+    await inner.locator("#close-outcome").select_option("fall")
+    await inner.locator("#close-submit").click()
+    await expect(inner.locator("#calm")).to_be_visible()
+    box = kari.page.frames[1]
+    assert await box.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+async def test_a_session_that_ends_elsewhere_is_not_left_looking_alive(people: Any, server: Any) -> None:
+    kari = await (await people("Kari Lunde")).open()
+    accounts = Accounts(server.services.store, server.services.clock)
+    await accounts.set_active(await accounts.id_of("Kari Lunde"), is_active=False)
+    await expect(kari.page.locator("#lost")).to_contain_text("Du er logget av", timeout=LOST_WITHIN_MS)
+
+
+async def test_a_technician_runs_a_check_from_the_page(people: Any, server: Any, health: HealthResult) -> None:
+    async with LiveHub(server.running.central, "Solbakken 214", health=health) as home:
+        tore = await people("Tore Berg", Role.TECHNICIAN)
+        await tore.open("/hubs")
+        await tore.page.click("text=Solbakken 214")
+        await expect(tore.page.locator("#check-table")).to_contain_text("Aldri sjekket")
+        await tore.page.click("#run")
+        await expect(tore.page.locator("#check-table .tally")).to_contain_text("avvik")
+        await expect(tore.page.locator("#check-sub")).to_contain_text("Svarte på")
+        await home.hang_up()
+        await tore.page.click("#run")
+        await expect(tore.page.locator("#check-table")).to_contain_text("Ikke svar")
+        await expect(tore.page.locator("#check-table .r-ok")).to_have_count(0)

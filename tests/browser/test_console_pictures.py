@@ -1,0 +1,152 @@
+"""Pictures for people to look at, and what can be measured of them: nothing sticks out, at a desk and on a phone."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.async_api import Page, expect
+
+from central.console.roles import Role
+from central.views import Actor
+from cloud_sync.health import HealthResult
+from simulators.live_hub import LiveHub
+
+DESK = {"width": 1440, "height": 900}
+NARROW = {"width": 1100, "height": 800}
+PHONE = {"width": 390, "height": 844}
+MONA = Actor(id="mona", name="Mona Strand", role="lead")
+
+_SMALL_TEXT = """() => [...document.querySelectorAll('body *')]
+  .filter(node => [...node.childNodes].some(child => child.nodeType === 3 && child.textContent.trim()))
+  .filter(node => node.checkVisibility({opacityProperty: true, visibilityProperty: true}))
+  .filter(node => !node.closest('svg, .who.sm') && parseFloat(getComputedStyle(node).fontSize) < 12.9)
+  .map(node => node.outerHTML.slice(0, 80))"""
+_STICKS_OUT = """() => {
+  const width = document.documentElement.clientWidth;
+  return [...document.querySelectorAll('button, a, h1, h2, input, .badge, td, .lamp')]
+    .filter(node => node.checkVisibility() && !node.closest('.skip, .vh, .card.flow, .choice input'))
+    .map(node => [node, node.getBoundingClientRect()])
+    .filter(([, box]) => box.width && (box.right > width + 1 || box.left < -1))
+    .map(([node]) => node.outerHTML.slice(0, 90));
+}"""
+
+
+@pytest.fixture
+async def night(server: Any, health: HealthResult) -> AsyncIterator[dict[str, LiveHub]]:
+    """A night with something of everything."""
+    alarms = server.services.alarms
+    async with AsyncExitStack() as stack:
+        hubs = {
+            name: await stack.enter_async_context(LiveHub(server.running.central, name, health=health))
+            for name in ("Solbakken 214", "Strandvegen 8 B", "Skogdal bo- og aktivitetssenter, bad 3", "Kvernvegen 3")
+        }
+        await hubs["Solbakken 214"].raise_event("door_opened", device="door-1", ago_ms=5 * 3_600_000)
+        await alarms.take_next(MONA)
+        await alarms.close((await alarms.queue())[0].id, MONA, "false_alarm", "door_alarm")
+        await hubs["Skogdal bo- og aktivitetssenter, bad 3"].raise_event("cord_pulled", device="bath-1", ago_ms=151_000)
+        await alarms.take_next(MONA)
+        await alarms.on_the_way((await alarms.queue())[0].id, MONA)
+        await hubs["Strandvegen 8 B"].raise_event("smoke", device="smoke-1", ago_ms=9_000)
+        await hubs["Kvernvegen 3"].raise_event("medication_missed", device="medicine-1", ago_ms=380_000)
+        await hubs["Solbakken 214"].raise_event("bed_absent", device="bed-1", value=25, ago_ms=41_000)
+        for _ in range(3):
+            await hubs["Solbakken 214"].raise_event("pendant_pressed", ago_ms=72_000)
+        await hubs["Kvernvegen 3"].raise_event("battery_low", device="pendant-3", value=12)
+        yield hubs
+
+
+async def look(page: Page, shots: Path, name: str) -> None:
+    """Take the picture and measure."""
+    await page.evaluate("document.fonts.ready")
+    await page.screenshot(path=shots / f"{name}.png")
+    assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
+    assert await page.evaluate(_STICKS_OUT) == [], name
+    assert await page.evaluate(_SMALL_TEXT) == [], name
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+@pytest.mark.parametrize(("size", "word"), [(DESK, "desk"), (NARROW, "narrow"), (PHONE, "phone")])
+async def test_the_queue_and_an_alarm(
+    people: Any, night: Any, shots: Path, theme: str, size: dict[str, int], word: str
+) -> None:
+    kari = await (await people("Kari Lunde", size=size, theme=theme)).open()
+    page = kari.page
+    await expect(page.locator("#queue li[data-alarm]")).to_have_count(6)
+    await look(page, shots, f"queue-{word}-{theme}")
+    await page.locator("#queue li[data-alarm]", has_text="Trygghetsalarm").click()
+    take = "#alarm-big4 [data-act=claim]" if word == "phone" else ".a-acts [data-act=claim]"
+    await page.click(take)
+    await expect(page.locator("#alarm-live")).to_have_attribute("data-mine", "yes")
+    await expect(page.locator(".homelamp .when-contact")).to_have_attribute("data-lamp", "taken")
+    await look(page, shots, f"alarm-{word}-{theme}")
+
+
+@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
+async def test_the_pages_of_everybody_else(people: Any, night: Any, shots: Path, size: dict[str, int]) -> None:
+    word = "desk" if size is DESK else "phone"
+    tore = await people("Tore Berg", Role.TECHNICIAN, size=size)
+    for name in ("Solbakken 214", "Kvernvegen 3"):
+        await tore.open("/hubs")
+        await tore.page.click(f"text={name}")
+        await tore.page.click("#run")
+        await expect(tore.page.locator("#check-table .tally")).to_be_visible()
+    await look(tore.page, shots, f"hub-{word}")
+    await tore.open("/hubs")
+    await look(tore.page, shots, f"hubs-{word}")
+    mona = await people("Mona Strand", Role.LEAD, size=size, theme="light")
+    await mona.open("/log")
+    await mona.page.click("text=Kontroller loggen")
+    await expect(mona.page.locator("#verdict")).to_contain_text("Loggen er hel")
+    await look(mona.page, shots, f"log-{word}")
+    ada = await people("Ada Nes", Role.ADMINISTRATOR, size=size)
+    await ada.open("/users")
+    await look(ada.page, shots, f"users-{word}")
+    await ada.open("/codes")
+    await ada.page.fill("#label", "Solbakken 301")
+    await ada.page.click("main button[type=submit]")
+    await expect(ada.page.locator("#once")).to_be_visible()
+    await look(ada.page, shots, f"codes-{word}")
+    await ada.open("/me")
+    await look(ada.page, shots, f"me-{word}")
+    await ada.page.goto(ada.server.url + "/nowhere")
+    await look(ada.page, shots, f"error-{word}")
+    await ada.open("/password")
+    await look(ada.page, shots, f"password-{word}")
+    await ada.context.clear_cookies()
+    await ada.page.goto(ada.server.url + "/sign-in")
+    await look(ada.page, shots, f"sign-in-{word}")
+
+
+async def test_an_empty_queue_and_the_gate(people: Any, home: LiveHub, shots: Path) -> None:
+    kari = await (await people("Kari Lunde")).open()
+    await look(kari.page, shots, "empty-desk")
+    await kari.page.keyboard.press("?")
+    await look(kari.page, shots, "help-desk")
+    await kari.page.keyboard.press("Escape")
+    await kari.page.click("#duty")
+    await kari.page.click("#gate-play")
+    await look(kari.page, shots, "gate-desk")
+
+
+async def test_the_compact_queue(people: Any, night: Any, shots: Path) -> None:
+    kari = await people("Kari Lunde", size={"width": 430, "height": 760})
+    await kari.open("/?compact=1")
+    await look(kari.page, shots, "compact")
+    await kari.page.click(".a-acts [data-act=claim]")
+    await expect(kari.page.locator("#alarm-live")).to_have_attribute("data-mine", "yes")
+    await look(kari.page, shots, "compact-mine")
+
+
+async def test_paper_shows_the_alarm_without_buttons(people: Any, night: Any, shots: Path) -> None:
+    kari = await (await people("Kari Lunde")).open()
+    await kari.page.click("#take-next")
+    await expect(kari.page.locator("#alarm-title")).to_have_text("Røykvarsler")
+    await kari.page.emulate_media(media="print")
+    await expect(kari.page.locator("#take-next")).to_be_hidden()
+    await expect(kari.page.locator("#alarm-close")).to_be_hidden()
+    await expect(kari.page.locator("#alarm-history")).to_be_visible()
+    await kari.page.screenshot(path=shots / "print.png")
