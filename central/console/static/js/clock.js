@@ -49,7 +49,8 @@ export function tick(root = document) {
   }
 }
 
-tick();
+// After all modules have looked at the page as it came.
+queueMicrotask(() => tick());
 setTimeout(function aligned() {
   tick();
   setTimeout(aligned, 1000 - ((now() % 1000) || 0));

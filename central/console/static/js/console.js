@@ -41,7 +41,7 @@ function chooseSound() {
   }
   if (!duty.isOn()) return sound.keepPlaying(null);
   if (live.isLost()) return sound.keepPlaying('lost');
-  const ranks = queue.openRows()
+  const ranks = queue.knownRows()
     .filter((row) => row.dataset.waiting || row.dataset.mine)
     .filter((row) => Number(row.dataset.sound) > (heardOf.get(row.dataset.alarm) ?? (row.dataset.mine ? Number(row.dataset.sound) : 0)))
     .map((row) => Number(row.dataset.rank));
@@ -49,7 +49,7 @@ function chooseSound() {
 }
 
 function announce() {
-  for (const row of queue.openRows()) {
+  for (const row of queue.knownRows()) {
     const { alarm, rank, title, place } = row.dataset;
     if (announced.has(alarm)) continue;
     announced.add(alarm);
@@ -61,7 +61,7 @@ function announce() {
 /** Beside something else there is room for one alarm: one's own, or the first that waits. */
 function chooseCompact() {
   if (!isCompact) return;
-  const open = queue.openRows();
+  const open = queue.knownRows();
   const first = open.find((row) => row.dataset.mine) ?? open.find((row) => row.dataset.waiting);
   const shown = pane.current()?.dataset.alarm;
   if (first && shown !== first.dataset.alarm && pane.live()?.dataset.mine !== 'yes') {

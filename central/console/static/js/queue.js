@@ -17,6 +17,8 @@ let held = null;
 export const list = () => box.querySelector('ul.queue');
 export const rows = () => [...box.querySelectorAll('li[data-alarm]')];
 export const openRows = () => rows().filter((row) => row.dataset.stage !== 'closed');
+/** Also those of a list that waits to be put in place: an alarm sounds although nobody may see it move. */
+export const knownRows = () => [...(held ?? list()).querySelectorAll('li[data-alarm]:not([data-stage="closed"])')];
 export const row = (id) => box.querySelector(`li[data-alarm="${CSS.escape(id)}"]`);
 export const onChange = (listener) => listeners.push(listener);
 export const digest = () => list().dataset.digest;
@@ -67,28 +69,35 @@ function anchor() {
   return focused ?? box.querySelector('li[data-alarm]:hover');
 }
 
-function place(fresh) {
-  const stale = list();
-  const known = new Map([...stale.children].map((node) => [node.dataset.key, node]));
-  const next = [...fresh.children].map((node) => {
+/** The nodes of a fresh list, with those kept that say the same: focus and pointer stay on them. */
+function merge(fresh) {
+  const known = new Map([...list().children].map((node) => [node.dataset.key, node]));
+  return [...fresh.children].map((node) => {
     const kept = known.get(node.dataset.key);
     const html = node.outerHTML;
     if (kept && source(kept) === html) return kept;
     sourceOf.set(node, html);
     return node;
   });
+}
+
+function place(fresh) {
+  const spare = fresh.cloneNode(true); // trying the new order takes the nodes out of `fresh`
+  const known = new Set([...list().children].map((node) => node.dataset.key));
+  const next = merge(fresh);
   const aimed = anchor();
-  if (aimed && wouldMove(stale, next, aimed)) {
-    held = fresh.cloneNode(true);
+  if (aimed && wouldMove(list(), next, aimed)) {
+    held = spare;
     const added = next.filter((node) => node.dataset.waiting && !known.has(node.dataset.key)).length;
     heldBar.hidden = false;
     heldBar.querySelector('span').textContent = added ? count('queue.new_above', added) : t('queue.changed');
   } else {
-    put(stale, fresh, next);
-    release();
+    held = null;
+    heldBar.hidden = true;
+    put(fresh, next);
   }
   totals(fresh);
-  for (const listener of listeners) listener(fresh, new Set(known.keys()));
+  for (const listener of listeners) listener();
 }
 
 /** Tries the new order, looks where the row went, and puts the old one back if it moved. */
@@ -105,7 +114,8 @@ function wouldMove(stale, next, aimed) {
   return moved;
 }
 
-function put(stale, fresh, next) {
+function put(fresh, next) {
+  const stale = list();
   const focused = document.activeElement?.closest?.('#queue li')?.dataset.key;
   const wanted = new Set(next);
   for (const node of [...stale.children]) if (!wanted.has(node)) node.remove();
@@ -132,16 +142,8 @@ export function release() {
   if (!held) return;
   const fresh = held;
   held = null;
-  const stale = list();
-  const known = new Map([...stale.children].map((node) => [node.dataset.key, node]));
-  const next = [...fresh.children].map((node) => {
-    const kept = known.get(node.dataset.key);
-    const html = node.outerHTML;
-    if (kept && source(kept) === html) return kept;
-    sourceOf.set(node, html);
-    return node;
-  });
-  put(stale, fresh, next);
+  put(fresh, merge(fresh));
+  for (const listener of listeners) listener();
 }
 
 function totals(fresh) {
