@@ -115,7 +115,7 @@ class GpioEnd:
     alarm_device = "cord-bath"
     library = "gpiozero"
     junk: tuple[bytes, ...] = (b"\x55" * 8,)
-    settle_s = 0.05
+    settle_s = 0.3  # many times the debounce: on a busy machine both processes must have had their turn
 
     def __init__(self, base: Path) -> None:
         self.base = base
