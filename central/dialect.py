@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,14 @@ from sqlalchemy import event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
 from sqlalchemy.util import await_only
 
 from central.errors import CentralError
+from central.one_hop import HereConnection, OneHop
 
 READERS = 6
+SHORT_READERS = 3
 LOCK_TIMEOUT_MS = 5000
 _RETRIED_STATES = {"40001", "40P01"}  # serialization failure, deadlock
 
@@ -81,9 +85,7 @@ class Dialect:
             _on_begin(engine, f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_MS}ms'")
             return engine
         engine = create_async_engine(self.url, pool_size=1, max_overflow=0, pool_reset_on_return=None)
-        _on_connect(engine, "journal_mode=WAL", "synchronous=FULL", "wal_autocheckpoint=0", "cache_size=-32768")
-        _on_begin(engine, "BEGIN IMMEDIATE")
-        return engine
+        return _writing(engine)
 
     def reader(self) -> AsyncEngine:
         """The engine that only reads."""
@@ -91,10 +93,15 @@ class Dialect:
             engine = create_async_engine(self.url, pool_size=READERS, max_overflow=0, pool_pre_ping=True)
             _on_begin(engine, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             return engine
-        engine = create_async_engine(self.url, pool_size=READERS, max_overflow=0)
-        _on_connect(engine, "query_only=ON")
-        _on_begin(engine, "BEGIN")
-        return engine
+        return _reading(create_async_engine(self.url, pool_size=READERS, max_overflow=0))
+
+    def one_hop(self) -> tuple[OneHop, OneHop] | None:
+        """For transactions in one piece: who writes, and who reads. None where the driver needs no threads."""
+        if self.file is None:
+            return None
+        creator = partial(HereConnection, self.file)
+        writer, reader = (create_async_engine(self.url, poolclass=NullPool, async_creator=creator) for _ in range(2))
+        return OneHop(_writing(writer), 1, "writer"), OneHop(_reading(reader), SHORT_READERS, "reader")
 
     async def assert_durable(self, connection: AsyncConnection) -> None:
         """A commit that is not on the disk is none. Raises CentralError when the database is set up otherwise."""
@@ -127,10 +134,23 @@ class Dialect:
         return Fault.TRANSIENT if state in _RETRIED_STATES else Fault.REFUSED
 
 
+def _writing(engine: AsyncEngine) -> AsyncEngine:
+    _on_connect(engine, "journal_mode=WAL", "synchronous=FULL", "wal_autocheckpoint=0", "cache_size=-32768")
+    _on_begin(engine, "BEGIN IMMEDIATE")
+    return engine
+
+
+def _reading(engine: AsyncEngine) -> AsyncEngine:
+    _on_connect(engine, "query_only=ON")
+    _on_begin(engine, "BEGIN")
+    return engine
+
+
 def _on_connect(engine: AsyncEngine, *pragmas: str) -> None:
     @event.listens_for(engine.sync_engine, "connect")
     def set_up(connection: Any, _: Any) -> None:
-        connection.isolation_level = None  # we begin ourselves
+        if connection.isolation_level is not None:
+            connection.isolation_level = None  # we begin ourselves
         cursor = connection.cursor()
         for pragma in (f"busy_timeout={LOCK_TIMEOUT_MS}", *pragmas):
             cursor.execute(f"PRAGMA {pragma}")

@@ -81,8 +81,10 @@ class OneHop:
         It runs to its end in the thread, also when the caller has left.
         """
         loop = asyncio.get_running_loop()
-        step = partial(copy_context().run, run_here, self._transaction(work))
-        return await loop.run_in_executor(self._threads, step)
+        return await loop.run_in_executor(self._threads, partial(copy_context().run, self._run, work))
+
+    def _run(self, work: Work[T]) -> T:
+        return run_here(self._transaction(work))
 
     async def _transaction(self, work: Work[T]) -> T:
         connection: AsyncConnection | None = getattr(self._own, "connection", None)

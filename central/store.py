@@ -89,6 +89,7 @@ class Store:
         self._turnstile = Turnstile(dialect.writers)
         self._running: set[asyncio.Task[object]] = set()
         self._proven_s = float("-inf")
+        self._one_hop = dialect.one_hop()
 
     @asynccontextmanager
     async def write(self, priority: Priority = Priority.PEOPLE) -> AsyncIterator[AsyncConnection]:
@@ -96,10 +97,14 @@ class Store:
 
         A commit that was started is not cancelled. Raises NotStoredError when the database does not take it.
         """
+        async with self._turn(priority), _transaction(self._writer) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def _turn(self, priority: Priority) -> AsyncIterator[None]:
         async with self._turnstile.turn(priority):
             try:
-                async with _transaction(self._writer) as connection:
-                    yield connection
+                yield
             except Exception as error:
                 fault = self.dialect.fault_of(error)
                 if fault is None or fault is Fault.CONFLICT:
@@ -115,7 +120,11 @@ class Store:
             yield
 
     async def transact(self, priority: Priority, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-        """`work` in one transaction, again after a serialization failure. It runs to its end if the caller leaves."""
+        """`work` in one transaction, again after a serialization failure. It runs to its end if the caller leaves.
+
+        On SQLite `work` runs in another thread, all in one go: it awaits its connection and nothing else, and what it
+        shares with others must bear that. It is much quicker than `write`, which is for work that has to wait.
+        """
         task = asyncio.create_task(self._attempt(priority, work))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
@@ -124,8 +133,7 @@ class Store:
     async def _attempt(self, priority: Priority, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         for left in reversed(range(ATTEMPTS)):
             try:
-                async with self.write(priority) as connection:
-                    return await work(connection)
+                return await self._commit(priority, work)
             except NotStoredError as error:
                 cause = error.__cause__
                 if not left or cause is None or self.dialect.fault_of(cause) is not Fault.TRANSIENT:
@@ -133,12 +141,31 @@ class Store:
                 log.info("transaction_repeated", attempts_left=left)
         raise AssertionError("unreachable")
 
+    async def _commit(self, priority: Priority, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        async with self._turn(priority):
+            if self._one_hop is not None:
+                return await self._one_hop[0].run(work)
+            async with _transaction(self._writer) as connection:
+                return await work(connection)
+
+    async def fetch(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        """What `work` reads; one snapshot for all of it. Short work only, under the same rule as for `transact`."""
+        if self._one_hop is None:
+            async with self.read() as connection:
+                return await work(connection)
+        async with self._asking():
+            return await self._one_hop[1].run(work)
+
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """A connection to read with; one snapshot for the whole block."""
+        async with self._asking(), _transaction(self._reader) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def _asking(self) -> AsyncIterator[None]:
         try:
-            async with _transaction(self._reader) as connection:
-                yield connection
+            yield
         except Exception as error:
             if self.dialect.fault_of(error) is None:
                 raise
@@ -151,13 +178,15 @@ class Store:
 
     async def probe(self) -> None:
         """Commit something small with the priority of an alarm. Raises NotStoredError."""
-        async with self.write(Priority.ALARM) as connection:
-            await _PROBE.rows(connection, now=str(self._clock.now_ms()))
+        now = str(self._clock.now_ms())
+        await self.transact(Priority.ALARM, lambda connection: _PROBE.rows(connection, now=now))
 
     async def drain(self) -> None:
-        """Wait for transactions whose callers have left."""
+        """Wait for transactions whose callers have left, and close."""
         if self._running:
             await asyncio.wait(self._running)
+        for hop in self._one_hop or ():
+            await hop.close()
 
 
 @asynccontextmanager
@@ -191,6 +220,7 @@ async def open_store(url: str, clock: Clock) -> AsyncIterator[Store]:
         stack.push_async_callback(reader.dispose)
         store = Store(dialect, writer, reader, clock)
         stack.push_async_callback(store.drain)
+        await store.transact(Priority.ALARM, dialect.assert_durable)
         async with store.write(Priority.ALARM) as connection:
             await dialect.assert_durable(connection)
         await store.probe()

@@ -6,6 +6,7 @@ of central the last of them could be played again, and would say no more than th
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -33,6 +34,8 @@ class Windows:
         self._clock = clock
         self._cache: OrderedDict[Key, ReplayWindow] = OrderedDict()
         self._dirty: set[Key] = set()
+        self._lock = threading.Lock()
+        """A transaction runs in another thread: it must not meet a window that is half moved."""
 
     async def accept(self, hub: str, epoch: str, number: int) -> bool:
         """Whether this message is new; remembers it."""
@@ -44,7 +47,8 @@ class Windows:
             window = self._cache.setdefault(key, ReplayWindow.from_bytes(stored) if stored else ReplayWindow())
             await self._evict()
         self._cache.move_to_end(key)
-        is_new = window.accept(number)
+        with self._lock:
+            is_new = window.accept(number)
         if is_new:
             self._dirty.add(key)
         return is_new
@@ -53,7 +57,9 @@ class Windows:
         """Write one window in the caller's transaction."""
         window = self._cache.get((hub, epoch))
         if window is not None:
-            await _SAVE.rows(connection, hub=hub, epoch=epoch, bits=window.to_bytes(), now=self._clock.now_ms())
+            with self._lock:
+                bits = window.to_bytes()
+            await _SAVE.rows(connection, hub=hub, epoch=epoch, bits=bits, now=self._clock.now_ms())
 
     async def flush(self) -> None:
         """Write all windows that changed, a few hundred per transaction."""

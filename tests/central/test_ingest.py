@@ -9,6 +9,7 @@ import pytest
 
 from central.errors import NotStoredError
 from central.lifecycle import Queue
+from central.store import Priority
 from cloud_sync import canonical
 from cloud_sync.errors import ForgedError, ReplayedError
 from cloud_sync.identity import EventId, Lane
@@ -403,14 +404,12 @@ async def test_a_record_that_trips_a_fault_of_ours_is_stored_as_unreadable_and_t
 
 async def test_a_database_that_is_full_refuses_and_takes_alarms_again_afterwards(bench: Bench, hub: FrameHub) -> None:
     pages = await bench.value("PRAGMA page_count")
-    async with bench.store.pause(), bench.store._writer.connect() as connection:
-        await connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+    await bench.store.transact(Priority.UPKEEP, lambda c: c.exec_driver_sql(f"PRAGMA max_page_count = {pages}"))
     sealed = [hub.seal("temperature", device="t", value=n, details={"x": "y" * 200}) for n in range(300)]
     with pytest.raises(NotStoredError):
         for record in sealed:
             await bench.tell(hub, record, has_header=True)
-    async with bench.store.pause(), bench.store._writer.connect() as connection:
-        await connection.exec_driver_sql("PRAGMA max_page_count = 1000000")
+    await bench.store.transact(Priority.UPKEEP, lambda c: c.exec_driver_sql("PRAGMA max_page_count = 1000000"))
     assert (await bench.tell(hub, *sealed, has_header=True)).high == 300
 
 

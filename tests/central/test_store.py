@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import sqlite3
+import threading
 from contextlib import closing
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from central.clock import SystemClock
 from central.daemon import open_central
@@ -251,3 +253,53 @@ async def test_many_readers_at_once_do_not_wait_for_the_writer(url: str) -> None
             await PUT.rows(connection, name="a", value="1")
             counts = await asyncio.gather(*(count_hops(store) for _ in range(20)))
         assert set(counts) == {2}
+
+
+async def test_a_transaction_in_one_piece_is_committed_whole_or_not_at_all(url: str) -> None:
+    async def put(connection: AsyncConnection) -> None:
+        await PUT.rows(connection, name="a", value="1")
+        await PUT.rows(connection, name="a", value="2")
+
+    async with open_store(url, SystemClock()) as store:
+        with pytest.raises(sqlite3.IntegrityError):
+            await store.transact(Priority.PEOPLE, put)
+        assert await store.fetch(lambda connection: GET.value(connection, name="a")) is None
+        await store.transact(Priority.PEOPLE, lambda connection: PUT.rows(connection, name="a", value="3"))
+        assert await store.fetch(lambda connection: GET.value(connection, name="a")) == "3"
+
+
+async def test_a_transaction_that_waits_for_something_else_is_refused_and_the_next_one_goes_through(url: str) -> None:
+    async def wait(connection: AsyncConnection) -> None:
+        await PUT.rows(connection, name="a", value="1")
+        await asyncio.sleep(0)
+
+    async with open_store(url, SystemClock()) as store:
+        with pytest.raises(RuntimeError, match="for nothing else"):
+            await store.transact(Priority.PEOPLE, wait)
+        await store.transact(Priority.PEOPLE, lambda connection: PUT.rows(connection, name="b", value="2"))
+        assert await store.fetch(lambda connection: GET.value(connection, name="a")) is None
+        assert await store.fetch(lambda connection: GET.value(connection, name="b")) == "2"
+
+
+async def test_what_reads_in_one_piece_cannot_write(url: str) -> None:
+    async with open_store(url, SystemClock()) as store:
+        with pytest.raises(NotStoredError):
+            await store.fetch(lambda connection: PUT.rows(connection, name="a", value="1"))
+
+
+async def test_a_transaction_in_one_piece_runs_to_its_end_when_its_caller_leaves(url: str) -> None:
+    begun, go = threading.Event(), threading.Event()
+
+    async def slow(connection: AsyncConnection) -> None:
+        begun.set()
+        go.wait(10)
+        await PUT.rows(connection, name="a", value="1")
+
+    async with open_store(url, SystemClock()) as store:
+        leaving = asyncio.create_task(store.transact(Priority.PEOPLE, slow))
+        await asyncio.to_thread(begun.wait, 10)
+        leaving.cancel()
+        await asyncio.wait([leaving])
+        go.set()
+        await store.transact(Priority.PEOPLE, lambda connection: PUT.rows(connection, name="b", value="2"))
+        assert await store.fetch(lambda connection: GET.value(connection, name="a")) == "1"
