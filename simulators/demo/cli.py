@@ -108,7 +108,7 @@ def _greet(stage: Stage, operator: Operator, link: str) -> None:
     print("\n  For engineers")
     print(f"    hub      pid {stage.hub.pid}      kill -9 {stage.hub.pid}")
     print(f"    central  pid {stage.central.pid}      kill -9 {stage.central.pid}")
-    print(f"    the card:       vaktpost hub journal --raw --config {stage.hub_config}")
+    print(f"    the card:       vaktpost hub journal --records --config {stage.hub_config}")
     print(f"    the event log:  vaktpost central verify-log --config {stage.central_config}")
     print(f"    the flat:       vaktpost sim --folder {stage.folder / 'home'} press")
     print(f"    logs:           {stage.folder / 'logs'}")

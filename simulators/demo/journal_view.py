@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 import sqlite3
 from pathlib import Path
@@ -10,14 +11,21 @@ from pathlib import Path
 from simulators.demo.program import ProgramError, run, vaktpost
 from simulators.demo.stage import Stage
 
+NEWEST = 8
 WORDS_LOOKED_FOR = (b"pendant_pressed", b"r-7f3a90", b"press")
 
 
 async def card(stage: Stage) -> tuple[str, bool]:
     """The newest records as they lie on the card, and whether no clear word was found in its files."""
-    text = await run("hub journal", vaktpost("hub", "journal", "--config", str(stage.hub_config), "--raw"))
+    words = ("hub", "journal", "--config", str(stage.hub_config), "--records", "--json")
+    rows = [json.loads(line) for line in (await run("hub journal", vaktpost(*words))).splitlines()]
+    rows.sort(key=lambda row: row["wall_ms"] or 0)
     found = await asyncio.to_thread(_clear_words, stage.folder / "home" / "state")
-    head = "\n".join(text.splitlines()[:10])
+    # The middle of a record is what is sealed; its head is the name it lies under.
+    head = "\n".join(
+        f"{row['lane']:<10}{row['seq']:>6}  {row['size_bytes']:>4} B  …{row['hex'][-80:-48]}…"
+        for row in rows[: -NEWEST - 1 : -1]
+    )
     verdict = (
         f"in clear on the card: {', '.join(found)}" if found else "no word of what happened is in clear on the card"
     )

@@ -39,6 +39,7 @@ class Story:
         self._changed = asyncio.Condition()
         self._missing_since: float | None = None
         self._acts = asyncio.Lock()
+        self._sign_in = asyncio.Lock()
         self._consoles = 0
 
     async def run(self) -> None:
@@ -98,7 +99,8 @@ class Story:
 
     async def operator_session(self) -> tuple[str, str]:
         """The cookie that signs a browser in as the demo's responder."""
-        return await self._operator.session_cookie()
+        async with self._sign_in:  # a new link makes the one before it useless: one page at a time
+            return await self._operator.session_cookie()
 
     # What it is made of
 
@@ -149,7 +151,7 @@ class Story:
         return [
             f"hub      pid {hub or '-':<8} {f'kill -9 {hub}' if hub else ''}",
             f"central  pid {central or '-':<8} {f'kill -9 {central}' if central else ''}",
-            f"vaktpost hub journal --raw --config {stage.hub_config}",
+            f"vaktpost hub journal --records --config {stage.hub_config}",
             f"vaktpost central verify-log --config {stage.central_config}",
             f"vaktpost sim --folder {stage.folder / 'home'} press",
         ]
