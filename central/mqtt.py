@@ -26,7 +26,7 @@ from central.security import SecurityLog
 from central.settings import MqttSettings
 from cloud_sync import canonical
 from cloud_sync.errors import WireError
-from cloud_sync.frames import MAX_FRAME, FrameType, split
+from cloud_sync.frames import MAX_FRAME, split
 from cloud_sync.hub_messages import Sender
 from cloud_sync.uplink import mqtt_topic_down
 
@@ -37,7 +37,8 @@ SHARE = "$share/vaktpost/vaktpost/1/up/+/"
 LINK_LIFE_S = 100.0
 """A run of a hub that said nothing over the broker for this long is not sent to any more."""
 MAX_LINKS = 100_000
-BACK_OFF_S = (1.0, 2.0, 5.0, 10.0, 30.0)
+BACK_OFF_S = (0.1, 0.2, 0.5, 1.0, 2.0)
+"""Never long: what hubs give to a broker that is back before central is there, nobody reads."""
 _NODELAY = ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),)
 
 
@@ -191,11 +192,13 @@ class MqttReception:
         down = mqtt_topic_down(sender.hub, sender.sender_epoch)
         for answer in answers:
             await client.publish(down, answer, qos=1)
-        if raw.type is FrameType.HEARTBEAT:
-            await self._link(sender)
+        await self._link(sender)
 
     async def _link(self, sender: Sender) -> None:
-        """This run of the hub listens on the broker: open the way, with a snapshot when it is new."""
+        """This run of the hub is at the broker, and listens: open the way, with a snapshot when it is new.
+
+        Whatever it sent tells so: an alarm that comes by a reserve path is to be answered by it.
+        """
         key, now_s = (sender.hub, sender.sender_epoch), self._clock.mono_s()
         link = self._known.pop(key, None)
         if link is not None and link.is_broken:

@@ -25,6 +25,9 @@ TICK_S = 5.0
 """How often the time to the next sign of life is looked at: a path in reserve may come into use."""
 GREETING_S = 5.0
 """A fresh connection that has not answered for so long is silent."""
+GREET_AGAIN_S = 1.0
+"""A greeting without an answer is repeated after this, then half as often each time: a broker may be back before
+central is, and a path in reserve must not look silent until its next sign of life."""
 BACK_OFF_BASE_S = 0.5
 BACK_OFF_MAX_S = 30.0
 HURRY_MIN_S = 0.1
@@ -75,6 +78,7 @@ class Path:
         self.session_count = 0
         self.opened_s = 0.0
         self.heard_s: float | None = None
+        self.greeted_s: float | None = None
         self.answered_s: float | None = None
         self.round_trip_s: float | None = None
         self.is_lost = False
@@ -97,6 +101,7 @@ class Path:
             session=self.session_count,
             opened_s=self.opened_s,
             heard_s=self.heard_s,
+            greeted_s=self.greeted_s,
         )
 
     @property
@@ -134,6 +139,9 @@ class Path:
         if self.is_lost:
             self.is_lost = False
             self._on_supervision(self, True)
+        if self.greeted_s is None:
+            self.greeted_s = self.heard_s
+            self._on_change()
 
     # the task
 
@@ -169,7 +177,7 @@ class Path:
     def _opened(self, session: UplinkSession) -> None:
         self.session_count += 1
         self.opened_s = self._boot_s()
-        self.heard_s = None
+        self.heard_s = self.greeted_s = None
         self._renewal.clear()
         self._session = session
         _log.info("uplink_opened", uplink=self.name, after_failures=self.failures)
@@ -189,13 +197,16 @@ class Path:
 
     async def _live(self, session: UplinkSession) -> NoReturn:
         sent_s, jitter = self._boot_s(), self._chance.uniform(0.9, 1.1)
+        greet_again_s = GREET_AGAIN_S
         while True:
-            due_s = sent_s + self._heartbeat_s() * jitter
+            wait_s = self._heartbeat_s() if self.greeted_s is not None else min(self._heartbeat_s(), greet_again_s)
+            due_s = sent_s + wait_s * jitter
             now_s = self._boot_s()
             if now_s < due_s:
                 await asyncio.sleep(min(TICK_S, due_s - now_s))
                 continue
             sent_s, jitter = now_s, self._chance.uniform(0.9, 1.1)
+            greet_again_s *= 2
             await session.send(
                 self._beat(self.name), lane=None, deadline_s=min(CONTROL_DEADLINE_S, self._heartbeat_s())
             )

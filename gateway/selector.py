@@ -9,6 +9,8 @@ The rules, for every alarm or care record that central has not receipted:
 - Where it was sent and no receipt came within `resend_s`, it is sent again: over a fresh connection, unless this one
   has carried something from central meanwhile. The wait doubles up to `resend_max_s`, so that a path that is only
   slow gets its chance.
+- Where it was sent before central was first heard on that connection (a broker takes what nobody reads), it is sent
+  again `greeted_s` after that.
 - Where sending failed, it is sent again after `retry_s`, doubling likewise; every other time over a fresh connection.
 - Nothing is ever given up.
 """
@@ -27,6 +29,7 @@ class Timing:
     resend_s: float = 5.0
     resend_max_s: float = 60.0
     retry_s: float = 0.5
+    greeted_s: float = 1.0
 
     def receipt_wait_s(self, count: int) -> float:
         """How long to wait for a receipt after the `count`-th attempt on a path."""
@@ -39,7 +42,10 @@ class Timing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PathView:
-    """A path as it stands. `session` counts its connections; `heard_s` is when central was last heard on this one."""
+    """A path as it stands. `session` counts its connections.
+
+    `greeted_s` and `heard_s` are when central was first and last heard on this one.
+    """
 
     name: str
     is_up: bool
@@ -47,6 +53,7 @@ class PathView:
     session: int = 0
     opened_s: float = 0.0
     heard_s: float | None = None
+    greeted_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +105,8 @@ def choose(
         wait_s = (timing.failure_wait_s if attempt.has_failed else timing.receipt_wait_s)(attempt.count)
         due_s = attempt.sent_s + wait_s
         is_sound = path.heard_s is not None and path.heard_s > attempt.sent_s
+        if path.greeted_s is not None and path.greeted_s > attempt.sent_s and not attempt.has_failed:
+            due_s = min(due_s, path.greeted_s + timing.greeted_s)
         if (attempt.count % 2 == 1) if attempt.has_failed else is_sound:
             if now_s >= due_s:
                 send.append(path.name)

@@ -35,6 +35,8 @@ class LampWatch:
             dark = next((c for c in reversed(self._changes) if c.colour == colour and not c.is_on), None)
             if dark is not None and at_s - dark.at_s <= SHORT_GAP_S:
                 self._gaps[colour] = (dark.at_s, at_s)
+            else:
+                self._gaps.pop(colour, None)  # it was out for longer than any gap of a code: this is another code
             self._lit[colour] = at_s
         else:
             self._lit.pop(colour, None)

@@ -174,3 +174,23 @@ async def test_a_fault_inside_an_uplinks_library_is_a_broken_path_and_nothing_mo
         net.is_reachable = True
         path.hurry(True)
         await net.until(lambda: path.is_up)
+
+
+async def test_a_greeting_that_nobody_heard_is_repeated_long_before_the_next_sign_of_life_is_due(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("gateway.paths.GREET_AGAIN_S", 0.05)
+    net = Net()
+    net.is_answering = False
+    net.path._heartbeat_s = lambda: 3600.0
+    async with net.running() as path:
+        await net.until(lambda: net.sent.count(b"beat") >= 2)
+        assert path.view().greeted_s is None
+        net.is_answering = True
+        net.changed.clear()
+        await net.until(lambda: path.view().greeted_s is not None)
+        assert net.changed.is_set()
+        told = net.sent.count(b"beat")
+        await asyncio.sleep(0.5)
+        assert net.sent.count(b"beat") == told
+    assert len(net.attempts) == 1

@@ -191,3 +191,16 @@ def test_an_alarm_is_always_on_its_way_once_any_path_stays_up(changes: list[tupl
             return
         now_s = max(now_s + 0.01, next_s if next_s is not None else now_s + 1)
     raise AssertionError("the alarm was given up")
+
+
+def test_what_was_sent_before_central_was_heard_on_a_connection_is_sent_again_soon_after() -> None:
+    attempts = {"main": Attempt(session=1, sent_s=100.0)}
+    unheard = [up("main", opened_s=99.9)]
+    assert choose(attempts, 100.0, unheard, 101.5, TIMING).send == ()
+    greeted = [up("main", opened_s=99.9, greeted_s=101.5, heard_s=101.5)]
+    choice = choose(attempts, 100.0, greeted, 101.5, TIMING)
+    assert (choice.send, choice.renew, choice.next_s) == ((), (), 102.5)
+    choice = choose(attempts, 100.0, greeted, 102.5, TIMING)
+    assert (choice.send, choice.renew) == (("main",), ())
+    again = {"main": Attempt(session=1, sent_s=102.5, count=2)}
+    assert choose(again, 100.0, greeted, 105.0, TIMING).send == ()
