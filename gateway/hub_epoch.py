@@ -74,7 +74,9 @@ class HubEpoch:
             alarm_class=event.kind.alarm_class,
             action=action,
         )
-        return event_id, self._sealed(event_id, event, stub.signed(self._key), self.header)
+        # Once central has the header it need not lie in every record: that halves what an alarm writes to the card.
+        header = None if self.is_header_known else self.header
+        return event_id, self._sealed(event_id, event, stub.signed(self._key), header)
 
     def _sealed(self, event_id: EventId, event: Event, stub: bytes | None, header: bytes | None) -> bytes:
         try:
@@ -104,7 +106,7 @@ class HubEpoch:
         gaps: tuple[tuple[int, int], ...] = (),
     ) -> tuple[int, bytes]:
         """A signed envelope and its number. The header of this epoch is added until central has it."""
-        if header is None and epoch == self.id and not (self.is_header_known or lane.is_urgent):
+        if header is None and epoch == self.id and not self.is_header_known:
             header = self.header
         sender = self.sender()
         envelope = Envelope(

@@ -114,6 +114,8 @@ class Urgent:
         self._beginnings = 0
         self._loaded = 0
         self._wanted_headers: set[bytes] = set()
+        self._introduced: set[bytes] | None = None
+        """After central was restored: the epochs whose header it has been sent since. None: it never was."""
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
         self._group: asyncio.TaskGroup | None = None
@@ -260,9 +262,12 @@ class Urgent:
 
     async def _send(self, path: Path, epoch: bytes, lane: Lane, batch: list[Pending], deadline_s: float) -> None:
         header = None
-        if epoch in self._wanted_headers:
+        is_unknown = self._introduced is not None and epoch not in self._introduced
+        if epoch in self._wanted_headers or is_unknown:
             header = self._epoch.header if epoch == self._epoch.id else await self._journal.epoch_header(epoch)
             self._wanted_headers.discard(epoch)
+            if self._introduced is not None:
+                self._introduced.add(epoch)
         marks = [pending.attempts[path.name] for pending in batch]
         number, frame = self._epoch.envelope(epoch, lane, [pending.record for pending in batch], header=header)
         self._on_sent(number)

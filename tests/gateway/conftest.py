@@ -259,9 +259,13 @@ class Central:
         self._learn_header(envelope.epoch_header)
         ranges = self.stored.setdefault((envelope.epoch, envelope.lane), SeqRanges())
         tests: list[EventId] = []
+        unopened = SeqRanges()
         for raw in envelope.records:
             record = parse_record(raw)
             self._learn_header(record.epoch_header)
+            if envelope.epoch not in self.epoch_keys:
+                unopened.add(record.id.seq)
+                continue
             event = record.open(self.epoch_keys[envelope.epoch])
             assert (record.id.epoch, record.id.lane) == (envelope.epoch, envelope.lane)
             self.events.setdefault(record.id, event)
@@ -278,6 +282,8 @@ class Central:
             lineage=self.lineage,
             high=ranges.high,
             beyond=tuple(ranges.beyond()),
+            unopened=tuple(unopened),
+            wants_header=bool(unopened),
         )
         session.down.put_nowait(receipt.pack(self.key_id, self.signing_key))
         if tests and self.answers_tests:
