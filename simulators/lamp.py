@@ -30,7 +30,9 @@ class LampWatch:
         self._gaps: dict[str, tuple[float, float]] = {}
 
     def switch(self, colour: str, *, is_on: bool, at_s: float) -> None:
-        """A colour went on or off."""
+        """A colour went on or off, or was said to be what it was."""
+        if is_on == (colour in self._lit):
+            return
         if is_on:
             dark = next((c for c in reversed(self._changes) if c.colour == colour and not c.is_on), None)
             if dark is not None and at_s - dark.at_s <= SHORT_GAP_S:

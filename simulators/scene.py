@@ -19,11 +19,13 @@ from typing import Any, TypeVar
 
 import aiohttp
 
+from central.admin import ask
 from cloud_sync.identity import Lane
 from gateway.errors import HubError
 from gateway.journal.inspection import RawRow, dump, inspect
 from simulators import control, plans
-from simulators.demo.operator import Operator
+from simulators.demo.operator import Operator, OperatorError
+from simulators.demo.program import ProgramError
 from simulators.demo.stage import Ports, Stage, free_port
 from simulators.home import SOCKET
 
@@ -77,8 +79,12 @@ class Scene:
             ) as http,
         ):
             scene = cls(stage, Operator(stage, http))
-            await stage.central_command("user", "add", LEAD, "--role", "lead")
-            await scene.operator.sign_in(LEAD)
+            try:
+                await stage.central_command("user", "add", LEAD, "--role", "lead")
+                await scene.operator.sign_in(LEAD)
+            except (OperatorError, ProgramError) as error:
+                error.add_note(scene.last_words())
+                raise
             yield scene
 
     def last_words(self) -> str:
@@ -260,6 +266,12 @@ class Scene:
         """Record an outcome; as a lead, also of what somebody else has."""
         body = {"disposition": "cleared_by_phone", "outcome": "other", "override": "the test is over"}
         return await self.operator.call("POST", f"/api/v1/alarms/{alarm_id}/close", body)
+
+    async def check(self) -> dict[str, Any]:
+        """A health check of the hub, asked for where the command line asks."""
+        request = {"do": "check", "hub": HUB_LABEL, "timeout_s": 12}
+        told: dict[str, Any] = await asyncio.to_thread(ask, self.stage.central_config.parent / "admin.sock", request)
+        return told
 
     async def verify_log(self) -> dict[str, Any]:
         """The verdict on the event log."""

@@ -13,6 +13,7 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any, NoReturn
 
 import aiomqtt
 from paho.mqtt.packettypes import PacketTypes
@@ -117,10 +118,36 @@ class MqttSession:
             raise UplinkError(str(error)) from error
 
     async def frames(self) -> AsyncIterator[bytes]:
-        """Frames that central published to this run of the hub."""
+        """Frames that central published to this run of the hub. Ends when either connection is lost."""
+        bulk_lost = asyncio.create_task(_until_lost(self._bulk), name="mqtt-bulk")
         try:
-            async for message in self._urgent.messages:
+            while True:
+                coming = asyncio.create_task(_next(self._urgent), name="mqtt-urgent")
+                try:
+                    await asyncio.wait({coming, bulk_lost}, return_when=asyncio.FIRST_COMPLETED)
+                    message = coming.result() if coming.done() else await bulk_lost
+                finally:
+                    await _end(coming)
                 if len(message.payload) <= MAX_FRAME:
                     yield bytes(message.payload)
         except (aiomqtt.MqttError, OSError) as error:
             raise UplinkError(str(error)) from error
+        finally:
+            await _end(bulk_lost)
+
+
+async def _next(client: aiomqtt.Client) -> aiomqtt.Message:
+    return await anext(client.messages)
+
+
+async def _until_lost(client: aiomqtt.Client) -> NoReturn:
+    """Raises MqttError. Nothing is expected there, and nobody would notice otherwise."""
+    while True:
+        await anext(client.messages)
+
+
+async def _end(task: asyncio.Task[Any]) -> None:
+    task.cancel()
+    await asyncio.wait({task})
+    if not task.cancelled():
+        task.exception()  # taken note of: the first of two losses has been told

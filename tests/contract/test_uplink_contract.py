@@ -6,6 +6,7 @@ import asyncio
 import ssl
 from contextlib import AsyncExitStack
 
+import aiomqtt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -261,3 +262,19 @@ class TestMqtt:
         await path.centre.come_back()
         async with uplink.open(HELLO):
             assert await taken(path.centre) == ("hello", HELLO)
+
+    async def test_the_loss_of_the_bulk_connection_alone_ends_the_path_so_that_it_is_opened_anew(self, path):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_verify_locations(cadata=path.authority.der)
+        async with path.uplink().open(HELLO) as session:
+            await taken(path.centre)
+            waiting = asyncio.create_task(next_frame(session.frames()))
+            async with aiomqtt.Client(
+                "127.0.0.1",
+                path.broker.port,
+                identifier=f"{HUB.hex()}-{EPOCH.hex()}-b",  # the broker lets the newcomer have the name
+                protocol=aiomqtt.ProtocolVersion.V5,
+                tls_context=context,
+            ):
+                with pytest.raises(UplinkError):
+                    await waiting
