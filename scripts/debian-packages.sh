@@ -3,6 +3,7 @@
 #   mosquitto     the MQTT broker of the second uplink
 #   dbus-daemon   a private bus on which the simulated Bluetooth stack lives
 #   chromium      the console is tested in a browser
+#   systemd       systemd-analyze reads and rates the service units
 #   faketime      a hub whose clock is wrong, without touching the machine's
 set -eu
 
@@ -10,6 +11,7 @@ missing=""
 command -v mosquitto >/dev/null 2>&1 || [ -x /usr/sbin/mosquitto ] || missing="$missing mosquitto"
 command -v dbus-daemon >/dev/null 2>&1 || missing="$missing dbus"
 command -v chromium >/dev/null 2>&1 || missing="$missing chromium"
+command -v systemd-analyze >/dev/null 2>&1 || missing="$missing systemd"
 command -v faketime >/dev/null 2>&1 || missing="$missing faketime"
 [ -n "$missing" ] || exit 0
 
