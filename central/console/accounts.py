@@ -58,9 +58,7 @@ class Account:
     @property
     def initials(self) -> str:
         """Two letters for a round badge."""
-        parts = [part for part in re.split(r"[\s._@-]+", self.name) if part]
-        letters = parts[0][:2] if len(parts) == 1 else parts[0][0] + parts[-1][0]
-        return letters.upper()
+        return initials_of(self.name)
 
     @property
     def theme(self) -> str:
@@ -72,6 +70,12 @@ class Account:
     def has_single_keys(self) -> bool:
         """Whether shortcuts without Ctrl work for this person."""
         return self.settings.get("keys", True) is not False
+
+
+def initials_of(name: str) -> str:
+    """Two letters for a round badge."""
+    parts = [part for part in re.split(r"[\s._@-]+", name) if part] or ["?"]
+    return (parts[0][:2] if len(parts) == 1 else parts[0][0] + parts[-1][0]).upper()
 
 
 def token_hash(token: str) -> str:
@@ -104,12 +108,7 @@ class Accounts:
 
     async def one(self, account_id: str) -> Account:
         """By id. Raises NotFoundError."""
-        async with self._store.read() as connection:
-            query = select(user_account).where(user_account.c.id == account_id)
-            row = (await connection.execute(query)).mappings().one_or_none()
-        if row is None:
-            raise NotFoundError("account", account_id)
-        return _account(row)
+        return await self._store.fetch(lambda connection: account_of(connection, account_id))
 
     async def add(self, name: str, role: Role, *, language: str | None = None) -> Account:
         """A new account, without a password: it is given a link. Raises Conflict when the name is taken."""
@@ -251,6 +250,15 @@ class Accounts:
                 )
 
         await self._store.transact(Priority.PEOPLE, work)
+
+
+async def account_of(connection: AsyncConnection, account_id: str) -> Account:
+    """By id, in the caller's transaction. Raises NotFoundError."""
+    query = select(user_account).where(user_account.c.id == account_id)
+    row = (await connection.execute(query)).mappings().one_or_none()
+    if row is None:
+        raise NotFoundError("account", account_id)
+    return _account(row)
 
 
 async def _row_by_name(connection: AsyncConnection, name: str) -> Mapping[str, Any] | None:

@@ -17,7 +17,7 @@ from cloud_sync.vocabulary import AlarmClass
 
 LAMPS = frozenset({"waiting", "taken", "on_the_way", "closed", "unknown"})
 JOURNEY_STEPS = ("judged", "durable", "sent", "receipt", "shown", "taken", "reassured")
-SOON_MS = 10 * 60_000
+SOON_MS = 60_000
 FROM_DEVICE = frozenset({"raised", "repeat", "repeated", "cleared", "presence"})
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from central.console.accounts import initials_of
 from central.console.gate import Visit
 from central.console.roles import Action
 from central.lifecycle import Handling, Queue
@@ -93,12 +94,6 @@ def place_of(visit: Visit, alarm: AlarmView) -> str:
     return f"{hub} · {alarm.device}" if alarm.device and alarm.queue is Queue.TECHNICAL else hub
 
 
-def initials(name: str) -> str:
-    """Two letters for a round badge."""
-    parts = name.replace(".", " ").split() or ["?"]
-    return (parts[0][:2] if len(parts) == 1 else parts[0][0] + parts[-1][0]).upper()
-
-
 def row_of(visit: Visit, alarm: AlarmView) -> Row:
     """One alarm as a row."""
     t = visit.words
@@ -109,7 +104,7 @@ def row_of(visit: Visit, alarm: AlarmView) -> Row:
         chips.append(Chip(text=t("queue.you_have_it"), tone="you"))
     elif is_taken and alarm.owner_name:
         chips.append(
-            Chip(text=t("queue.taken_by", name=alarm.owner_name), initials=initials(alarm.owner_name)),
+            Chip(text=t("queue.taken_by", name=alarm.owner_name), initials=initials_of(alarm.owner_name)),
         )
     if alarm.stage.word == "on_the_way":
         chips.append(Chip(text=t("queue.on_the_way"), icon="car"))
