@@ -74,6 +74,7 @@ class OneHop:
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix=name)
         self._own = threading.local()
         self._connections: list[AsyncConnection] = []
+        self._connecting = threading.Lock()
 
     async def run(self, work: Work[T]) -> T:
         """`work` in a transaction of its own, committed when it ends and rolled back when it raises.
@@ -89,7 +90,10 @@ class OneHop:
     async def _transaction(self, work: Work[T]) -> T:
         connection: AsyncConnection | None = getattr(self._own, "connection", None)
         if connection is None:
-            connection = self._own.connection = await self._engine.connect()
+            with (
+                self._connecting
+            ):  # a pool's first connection is made under a lock that only an event loop could wait for
+                connection = self._own.connection = await self._engine.connect()
             self._connections.append(connection)
         async with connection.begin():
             return await work(connection)
