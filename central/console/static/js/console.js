@@ -89,6 +89,7 @@ queue.onChange(listChanged);
 duty.onChange(() => {
   chooseSound();
   hintWhenEmpty();
+  if (!pane.current()) setTimeout(() => pane.update(), 600); // it counts who listens
 });
 document.addEventListener('visibilitychange', () => {
   markShown();
