@@ -79,6 +79,20 @@ async def test_smoke_comes_before_a_press_and_airing_out_does_not_close_it(flat_
     await flat_scene.lamp("taken")
 
 
+@pytest.mark.soak
+@pytest.mark.timeout(240)
+async def test_a_claim_whose_console_died_runs_out_and_the_home_is_told_that_nobody_has_it(flat_scene: Scene) -> None:
+    scene = flat_scene
+    await scene.act(do="press", device=plans.BLE_PENDANT)
+    alarm = await scene.new_alarm("pendant_pressed")
+    await scene.claim(alarm["id"])
+    taken_s = await scene.lamp("taken")
+    told_s = await scene.lamp("waiting", within_s=120)  # nobody renews: no page is open
+    assert told_s - taken_s > 80
+    returned = await scene.new_alarm("pendant_pressed")
+    assert (returned["id"], returned["returned"]) == (alarm["id"], 1)
+
+
 # the network
 
 
