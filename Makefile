@@ -43,7 +43,7 @@ debian:
 	@scripts/debian-packages.sh
 
 test: $(VENV)/.dev debian
-	$(BIN)/pytest -n $(JOBS) -m "not soak"
+	$(BIN)/pytest -n $(JOBS) --dist loadfile -m "not soak"
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
@@ -59,7 +59,7 @@ bench: $(VENV)/.dev debian
 	$(BIN)/python -m bench
 
 soak: $(VENV)/.dev debian
-	HYPOTHESIS_PROFILE=soak $(BIN)/pytest -n $(JOBS) -m "soak or not soak" --timeout 1800
+	HYPOTHESIS_PROFILE=soak $(BIN)/pytest -n $(JOBS) --dist loadfile -m "soak or not soak" --timeout 1800
 
 lock: $(VENV)/.dev
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip-tools>=7.6'
