@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import structlog
@@ -135,8 +136,8 @@ class Alarms:
 
     async def queue(self, queue: Queue = Queue.PERSONAL, *, limit: int = 500) -> Sequence[AlarmView]:
         """Open alarms, most urgent first: by rank, then lifted, then age. Taken ones are among them."""
-        async with self._store.read() as connection:
-            return [_view(row) for row in await _QUEUE.rows(connection, queue=queue.value, limit=limit)]
+        rows = await self._store.fetch(lambda connection: _QUEUE.rows(connection, queue=queue.value, limit=limit))
+        return [_view(row) for row in rows]
 
     async def recent(self, *, limit: int = 50) -> Sequence[AlarmView]:
         """Closed alarms of all queues, newest first."""
@@ -150,9 +151,12 @@ class Alarms:
 
     async def alarm(self, alarm_id: str) -> AlarmDetail:
         """One alarm with its history. Raises NotFoundError."""
-        async with self._store.read() as connection:
+
+        async def look(connection: AsyncConnection) -> AlarmDetail:
             view = await _load(connection, alarm_id)
             return AlarmDetail(alarm=view, timeline=await event_log.timeline(connection, alarm_id))
+
+        return await self._store.fetch(look)
 
     async def journey(self, alarm_id: str) -> Journey:
         """How long each step took. Raises NotFoundError.
@@ -160,8 +164,7 @@ class Alarms:
         `judged` to `receipt` are the hub's own measurements from the moment it heard the device; `committed` and on
         are central's clock against the time of the press as corrected to it, so a network's delay is in them.
         """
-        async with self._store.read() as connection:
-            row = await _JOURNEY.one(connection, id=alarm_id)
+        row = await self._store.fetch(lambda connection: _JOURNEY.one(connection, id=alarm_id))
         if row is None:
             raise NotFoundError("alarm", alarm_id)
         pressed, committed, shown, taken, reassured, *hub_steps = row
@@ -173,8 +176,7 @@ class Alarms:
 
     async def open_digest(self) -> tuple[int, str]:
         """Count and hash of the open personal alarms, as beats carry them."""
-        async with self._store.read() as connection:
-            rows = await _DIGEST.rows(connection)
+        rows = await self._store.fetch(_DIGEST.rows)
         return len(rows), digest_of((row[0], row[1]) for row in rows)
 
     # ------------------------------------------------------------------------------------------------ handling
@@ -229,9 +231,12 @@ class Alarms:
         On the way, the deadline for being on site stands: presence does not move it.
         """
         until = self._clock.now_ms() + LEASE_MS
-        async with self._store.write(Priority.PEOPLE) as connection:
+
+        async def work(connection: AsyncConnection) -> tuple[Row | None, AlarmView]:
             renewed = await _RENEW.one(connection, id=alarm_id, owner=actor.id, until=until)
-            alarm = await _load(connection, alarm_id)
+            return renewed, await _load(connection, alarm_id)
+
+        renewed, alarm = await self._store.transact(Priority.PEOPLE, work)
         if renewed is None:
             raise _refusal(alarm)
         return alarm
@@ -326,20 +331,22 @@ class Alarms:
 
     async def mark_shown(self, alarm_id: str, console_id: str) -> None:
         """A console with a person before it has this alarm on screen. The first one counts."""
-        async with self._store.write(Priority.PEOPLE) as connection:
+
+        async def work(connection: AsyncConnection) -> None:
             now = self._clock.now_ms()
             row = await _SHOWN.one(connection, id=alarm_id, now=now)
             if row is not None:
                 content = {"console": console_id[:MAX_CONSOLE]}
                 await event_log.append(connection, now, "shown", SYSTEM, alarm=alarm_id, hub=row[0], content=content)
 
+        await self._store.transact(Priority.PEOPLE, work)
+
     async def sweep(self) -> int:
         """Give expired claims back to the queue, ranked up. Returns how many. Raises NotStoredError."""
         count = 0
         while True:
             now = self._clock.now_ms()
-            async with self._store.read() as connection:
-                due = [row[0] for row in await _EXPIRED.rows(connection, now=now, limit=_SWEEP_BATCH)]
+            due = await self._store.fetch(partial(_expired, now=now))
             if not due:
                 return count
 
@@ -393,6 +400,10 @@ class Alarms:
         if tell and alarm.queue is Queue.PERSONAL:
             await tell_home(connection, alarm_id, alarm.hub, now)
         await feed.publish(connection, now, "alarm", alarm_id, what)
+
+
+async def _expired(connection: AsyncConnection, now: int) -> list[str]:
+    return [row[0] for row in await _EXPIRED.rows(connection, now=now, limit=_SWEEP_BATCH)]
 
 
 def digest_of(alarms: Any) -> str:

@@ -64,8 +64,9 @@ class EpochBook:
         if known is not None:
             self._cache.move_to_end(key)
             return known, known.problem
-        async with self._store.read() as connection:
-            stored = await _LOAD.value(connection, hub=hub.id.hex(), epoch=epoch.hex())
+        stored = await self._store.fetch(
+            lambda connection: _LOAD.value(connection, hub=hub.id.hex(), epoch=epoch.hex())
+        )
         reason = "no_header"
         candidates = dict.fromkeys(offered) if stored is None else {stored: None}
         for blob in candidates:

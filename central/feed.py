@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from central.clock import Clock
 from central.errors import NotStoredError
-from central.sql import Sql
+from central.sql import Row, Sql
 from central.store import Priority, Store
 from central.wakeup import Wakeup
 
@@ -99,8 +99,7 @@ class Feed:
 
     async def now(self) -> int:
         """The newest number: read it before reading what is shown, then follow from it."""
-        async with self._store.read() as connection:
-            return int(await _NOW.value(connection))
+        return int(await self._store.fetch(_NOW.value))
 
     async def follow(self, after: int) -> AsyncGenerator[FeedItem, None]:
         """Changes with a number above `after`, and beats, until central stops or the caller closes it (`aclosing`)."""
@@ -151,13 +150,18 @@ class Feed:
             await self._wakeup.wait(seen, max(0.0, min(POLL_S, next_beat_s - self._clock.mono_s())))
 
     async def _read(self) -> bool:
-        async with self._store.read() as connection:
-            rows = await _AFTER.rows(connection, after=self._newest, limit=_PAGE)
+        newest = self._newest
+
+        async def read(connection: AsyncConnection) -> list[Row]:
+            rows = await _AFTER.rows(connection, after=newest, limit=_PAGE)
             while len(rows) % _PAGE == 0 and rows:
                 more = await _AFTER.rows(connection, after=rows[-1][0], limit=_PAGE)
                 if not more:
                     break
                 rows += more
+            return rows
+
+        rows = await self._store.fetch(read)
         self._kept.extend(Change(*row) for row in rows)
         if rows:
             self._newest = rows[-1][0]

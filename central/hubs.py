@@ -126,8 +126,7 @@ class Hubs:
         known = self._enrolled.get(hub)
         if known is not None:
             return known
-        async with self._store.read() as connection:
-            row = await _VERIFY.one(connection, hub=hub.hex())
+        row = await self._store.fetch(lambda connection: _VERIFY.one(connection, hub=hub.hex()))
         if row is None:
             return None
         known = Enrolled(hub, signing.public_from(bytes(row[0])), SealSuite(row[1]), row[2] == "active")

@@ -186,13 +186,8 @@ class Ingest:
         return self._receipt(envelope, await self._marks(envelope), wants_header=False)
 
     async def _marks(self, envelope: Envelope) -> Marks:
-        async with self._store.read() as connection:
-            row = await _MARKS.one(
-                connection,
-                hub=envelope.sender.hub.hex(),
-                epoch=envelope.epoch.hex(),
-                lane=int(envelope.lane),
-            )
+        place = {"hub": envelope.sender.hub.hex(), "epoch": envelope.epoch.hex(), "lane": int(envelope.lane)}
+        row = await self._store.fetch(lambda connection: _MARKS.one(connection, **place))
         return Marks.read(row)
 
     def _times(self, envelope: Envelope, now: int) -> Times:

@@ -73,6 +73,7 @@ class OneHop:
         self._engine = engine
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix=name)
         self._own = threading.local()
+        self._connecting = threading.Lock()
         self._connections: list[AsyncConnection] = []
         self._connecting = threading.Lock()
 
@@ -99,7 +100,7 @@ class OneHop:
             return await work(connection)
 
     async def close(self) -> None:
-        """Wait for what runs, then close all connections."""
+        """Wait for what runs, then close all connections. Closing again does nothing."""
         await asyncio.to_thread(self._threads.shutdown)
-        for connection in self._connections:
-            run_here(connection.close())
+        while self._connections:
+            run_here(self._connections.pop().close())

@@ -9,7 +9,8 @@ replies expire: whatever a home shows wrongly is put right by then. A hub withou
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from functools import partial
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -70,9 +71,12 @@ class Replies:
     async def _send_snapshot(self, hub: bytes, links: Sequence[Link]) -> None:
         # As of before it was read: what is told of meanwhile is newer, and not closed by this.
         as_of_ms = self._clock.now_ms() - 1
-        async with self._store.read() as connection:
+
+        async def read(connection: AsyncConnection) -> list[AlarmReply]:
             rows = await _OPEN.rows(connection, hub=hub.hex())
-            states = [state for row in rows for state in await self._states(connection, hub, row)]
+            return [state for row in rows for state in await self._states(connection, hub, row)]
+
+        states = await self._store.fetch(read)
         for link in links:
             self._send(link, states, as_of_ms, is_snapshot=True)
 
@@ -106,11 +110,12 @@ class Replies:
         """Send what the outbox holds and was not sent yet. Returns how many rows there were."""
         count = 0
         while True:
-            async with self._store.read() as connection:
-                rows = await _OUTBOX.rows(connection, after=self._cursor, limit=_PAGE)
-                await self._tell(connection, rows)
+            rows, told = await self._store.fetch(partial(self._due, after=self._cursor))
             if not rows:
                 return count
+            for hub, states in told:
+                for link in self._links.of(hub):
+                    self._send(link, states, self._clock.now_ms(), is_snapshot=False)
             if not self._sent:
                 self._sent_s = self._clock.mono_s()
             now = self._clock.now_ms()
@@ -125,26 +130,32 @@ class Replies:
         for _, alarm, now in sent:
             committed.setdefault(alarm, now)
         for at in range(0, len(sent), _PAGE):
-            async with self._store.write(Priority.UPKEEP) as connection:
-                for _, alarm, _ in sent[at : at + _PAGE]:
-                    if alarm in committed:
-                        await _COMMITTED.rows(connection, id=alarm, now=committed.pop(alarm))
-                await _SENT.many(connection, [(row[0],) for row in sent[at : at + _PAGE]])
+            page = sent[at : at + _PAGE]
+            moments = [(committed.pop(alarm), alarm) for _, alarm, _ in page if alarm in committed]
+
+            async def work(
+                connection: AsyncConnection,
+                page: Sequence[tuple[int, str, int]] = page,
+                moments: Sequence[tuple[int, str]] = moments,
+            ) -> None:
+                await _COMMITTED.many(connection, moments)
+                await _SENT.many(connection, [(row[0],) for row in page])
+
+            await self._store.transact(Priority.UPKEEP, work)
         self._cursor = 0  # what another process committed meanwhile may have lower numbers
 
-    async def _tell(self, connection: AsyncConnection, rows: Iterable[Row]) -> None:
-        alarms = dict.fromkeys((row[1], row[2]) for row in rows)
-        for hub_text, alarm in alarms:
-            hub = bytes.fromhex(hub_text)
-            links = self._links.of(hub)
-            if not links:
-                continue
+    async def _due(
+        self, connection: AsyncConnection, after: int
+    ) -> tuple[list[Row], list[tuple[bytes, list[AlarmReply]]]]:
+        """A page of the outbox, and what is to be said to which hub."""
+        rows = await _OUTBOX.rows(connection, after=after, limit=_PAGE)
+        told = []
+        for hub, alarm in dict.fromkeys((row[1], row[2]) for row in rows):
             row = await _ONE.one(connection, id=alarm)
-            if row is None:
-                continue
-            states = await self._states(connection, hub, row)
-            for link in links:
-                self._send(link, states, self._clock.now_ms(), is_snapshot=False)
+            if row is not None:
+                name = bytes.fromhex(hub)
+                told.append((name, await self._states(connection, name, row)))
+        return rows, told
 
     async def refresh(self) -> None:
         """Tell every reachable home again before what it was told expires, also that nothing is open."""

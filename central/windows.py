@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -42,8 +43,7 @@ class Windows:
         key = (hub, epoch)
         window = self._cache.get(key)
         if window is None:
-            async with self._store.read() as connection:
-                stored = await _LOAD.value(connection, hub=hub, epoch=epoch)
+            stored = await self._store.fetch(lambda connection: _LOAD.value(connection, hub=hub, epoch=epoch))
             window = self._cache.setdefault(key, ReplayWindow.from_bytes(stored) if stored else ReplayWindow())
             await self._evict()
         self._cache.move_to_end(key)
@@ -68,8 +68,7 @@ class Windows:
             now = self._clock.now_ms()
             rows = [(hub, epoch, self._cache[hub, epoch].to_bytes(), now) for hub, epoch in batch]
             try:
-                async with self._store.write(Priority.UPKEEP) as connection:
-                    await _SAVE.many(connection, rows)
+                await self._store.transact(Priority.UPKEEP, partial(_SAVE.many, parameters=rows))
             except BaseException:
                 self._dirty.update(batch)
                 raise

@@ -39,7 +39,7 @@ def install(app: FastAPI, services: Services) -> None:
     app.state.desk = Desk(
         services=services,
         accounts=accounts,
-        sessions=Sessions(services.store, services.clock, accounts, services.settings.console.session_hours),
+        sessions=Sessions(services.store, services.clock, services.settings.console.session_hours),
         signin=SignIn(services.security, services.clock, accounts),
         onlookers=Onlookers(),
     )

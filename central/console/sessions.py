@@ -10,11 +10,11 @@ import hmac
 import secrets
 from dataclasses import dataclass
 
-from sqlalchemy import Update, insert, select, update
+from sqlalchemy import RowMapping, Update, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from central.clock import Clock
-from central.console.accounts import Account, Accounts, token_hash
+from central.console.accounts import Account, account_of, token_hash
 from central.store import Priority, Store
 from central.tables import session, user_account
 
@@ -41,10 +41,9 @@ class Session:
 class Sessions:
     """The sessions of one central."""
 
-    def __init__(self, store: Store, clock: Clock, accounts: Accounts, hours: float) -> None:
+    def __init__(self, store: Store, clock: Clock, hours: float) -> None:
         self._store = store
         self._clock = clock
-        self._accounts = accounts
         self._life_ms = int(hours * 3_600_000)
 
     async def start(self, account: Account, before: str | None = None) -> str:
@@ -81,19 +80,26 @@ class Sessions:
     async def look(self, hashed: str) -> Session | None:
         """The same by the token's hash, for streams that stay open."""
         now = self._clock.now_ms()
-        async with self._store.read() as connection:
+
+        async def find(connection: AsyncConnection) -> tuple[RowMapping, Account] | None:
             query = (
                 select(session)
                 .join(user_account, user_account.c.id == session.c.account)
                 .where(session.c.token_hash == hashed, session.c.ended_ms.is_(None), user_account.c.state == "active")
             )
             row = (await connection.execute(query)).mappings().one_or_none()
-        if row is None or now >= row["expires_ms"] or now - row["last_used_ms"] > IDLE_MS:
+            return None if row is None else (row, await account_of(connection, row["account"]))
+
+        found = await self._store.fetch(find)
+        if found is None:
+            return None
+        row, account = found
+        if now >= row["expires_ms"] or now - row["last_used_ms"] > IDLE_MS:
             return None
         if now - row["last_used_ms"] > _TOUCH_MS:
             await self._touch(hashed, now)
         return Session(
-            account=await self._accounts.one(row["account"]),
+            account=account,
             token_hash=hashed,
             csrf=row["csrf"],
             expires_ms=row["expires_ms"],

@@ -213,7 +213,7 @@ class Console:
         self.desk = Desk(
             services=bench.services,
             accounts=accounts,
-            sessions=Sessions(bench.store, bench.clock, accounts, hours),
+            sessions=Sessions(bench.store, bench.clock, hours),
             signin=SignIn(bench.services.security, bench.clock, accounts),
             onlookers=self.app.state.desk.onlookers,
         )
