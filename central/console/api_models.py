@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from central.commands import HealthCheck
 from central.hubs import HubView
@@ -37,9 +37,14 @@ _ALARM: dict[str, Any] = {
 
 
 class In(BaseModel):
-    """What somebody sends: nothing but what is named."""
+    """What somebody sends: nothing but what is named, and no NUL, which no database but SQLite would store."""
 
     model_config = ConfigDict(extra="forbid")
+
+    @field_validator("*")
+    @classmethod
+    def _without_nul(cls, value: Any) -> Any:
+        return value.replace("\x00", "") if isinstance(value, str) else value
 
 
 class Out(BaseModel):

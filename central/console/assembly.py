@@ -143,6 +143,9 @@ class Guard:
         if is_from_elsewhere(request.method, request.headers, self._public_url):
             await problem(request, 403, "cross_site")(scope, receive, send_with_headers)
             return
+        if "%00" in request.url.path + request.url.query or "\x00" in request.url.path:
+            await problem(request, 404, "not_found")(scope, receive, send_with_headers)
+            return
         length = request.headers.get("content-length", "0")
         if not length.isdigit() or int(length) > MAX_BODY:
             await problem(request, 413, "too_long")(scope, receive, send_with_headers)

@@ -114,7 +114,7 @@ async def codes(visit: Making) -> Response:
 @router.post("/codes")
 async def make_code(visit: Making, label: Annotated[str, Form(max_length=64)] = "") -> Response:
     """A new code, shown in this answer and never again."""
-    label = " ".join(label.split())
+    label = " ".join(label.replace("\x00", "").split())
     code = await visit.desk.services.hubs.new_code(label, visit.who.account.id)
     return await _codes_page(visit, code, label)
 

@@ -146,7 +146,7 @@ class Person:
         page.on("pageerror", lambda error: self.complaints.append(f"error: {error}"))
 
     def _note(self, kind: str, text: str) -> None:
-        is_network = re.search(r"Failed to load resource|ERR_|status of", text)
+        is_network = re.search(r"Failed to load resource|Failed to fetch|ERR_|status of", text)
         if "Content Security Policy" in text or (kind == "error" and not is_network):
             self.complaints.append(f"{kind}: {text}")
 

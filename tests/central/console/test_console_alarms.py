@@ -79,7 +79,9 @@ async def test_an_alarm_is_closed_with_what_was_done_and_what_it_was(console: An
         answer = await kari.post(f"{path}/close", content=content)
         assert (answer.status, answer.json["field"]) == (422, field)
     assert (await kari.get(path)).json["alarm"]["closed_ms"] is None
-    closed = await kari.post(f"{path}/close", content={"disposition": "visit_now", "outcome": "fall", "note": "Bra nå"})
+    closed = await kari.post(
+        f"{path}/close", content={"disposition": "visit_now", "outcome": "fall", "note": "Bra\x00 nå"}
+    )
     assert (closed.status, closed.json["stage"]) == (200, "closed")
     page = (await kari.get(f"/alarms/{alarm.id}")).text
     for text in ("Utrykning nå", "Fall", "Bra nå", "Du avsluttet alarmen", "Avsluttet"):

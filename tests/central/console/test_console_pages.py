@@ -112,6 +112,11 @@ async def test_a_body_that_is_too_long_is_refused_before_it_is_read(kari: Any) -
     assert (await kari.post("/me", headers={"content-length": "many"})).status == 413
 
 
+@pytest.mark.parametrize("path", ["/alarms/%00", "/hubs/a%00b", "/log?alarm=%00", "/hubs/\x00"])
+async def test_a_nul_in_an_address_reaches_no_database(mona: Any, path: str) -> None:
+    assert (await mona.get(path)).status == 404
+
+
 async def test_a_fault_of_ours_is_a_page_without_its_insides(console: Any, kari: Any, monkeypatch: Any) -> None:
     async def fails(*_: Any, **__: Any) -> None:
         raise ValueError("the secret insides")
