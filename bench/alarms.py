@@ -39,7 +39,7 @@ class Presser:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._events.aclose()  # type: ignore[attr-defined]
+        await self._events.aclose()
 
     async def round(self, found: Latencies) -> None:
         """One press, seen, taken, closed."""

@@ -65,6 +65,8 @@ class Home:
         self.readings_per_s = 0.0
         self.readings_sent = 0
         self.pressed = 0
+        self.calls: dict[str, str] = {}
+        """What the light above each room's door says: the last call that the panel has had an answer for."""
         self.unheard = 0
         """Presses while no hub listened: an advertisement that nobody hears is gone."""
         self.lamp = LampWatch()
@@ -100,7 +102,7 @@ class Home:
                     home._devices[device.alias] = _KINDS[device.kind](
                         device.address, key, repeats=repeats, counter=int(time.time())
                     )
-            if plan.has_panel:
+            if plan.rooms:
                 wire = PtyWire(folder / PANEL_LINK)
                 home._panel = await stack.enter_async_context(EspaPanel(wire))
             tasks = [asyncio.create_task(home._watch_lamp()), asyncio.create_task(home._measure())]
@@ -173,6 +175,8 @@ class Home:
             "hub_connected": self._board.hub_count > 0,
             "levels": dict(self._levels),
             "batteries": {alias: device.battery_pct for alias, device in self._devices.items()},
+            "rooms": list(self.plan.rooms),
+            "calls": dict(self.calls),
             "pressed": self.pressed,
             "unheard": self.unheard,
             "readings_sent": self.readings_sent,
@@ -259,8 +263,14 @@ class Home:
         kind, room = str(request.get("kind", "call")), str(request.get("room", "12"))
         if kind not in KINDS:
             raise RefusedError(f"a room cannot {kind!r}; it knows: {', '.join(KINDS)}")
+        if room not in self.plan.rooms:
+            raise RefusedError(f"there is no room {room!r}; rooms are {self.plan.rooms[0]} to {self.plan.rooms[-1]}")
         self.pressed += kind in {"call", "emergency", "assistance"}
         delivery = await self._panel.press(kind, room=room)
+        if kind == "reset":
+            self.calls.pop(room, None)
+        elif kind != "presence" or room in self.calls:
+            self.calls[room] = kind
         return {"outcome": str(delivery.outcome)}
 
     async def _cut(self, verb: str, alias: str, request: dict[str, Any]) -> None:

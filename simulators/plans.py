@@ -41,7 +41,8 @@ class Plan:
     resident: str
     ble: tuple[BleDevice, ...]
     loops: tuple[Loop, ...]
-    has_panel: bool = False
+    rooms: tuple[str, ...] = ()
+    """Rooms with call buttons, wired to a nurse-call panel."""
     thermometers: int = 0
 
 
@@ -68,7 +69,7 @@ FLAT = Plan(
     loops=_LOOPS,
     thermometers=24,
 )
-WARD = Plan(name="ward", resident="r-2b81c4", ble=(), loops=_LOOPS[:1], has_panel=True)
+WARD = Plan(name="ward", resident="r-2b81c4", ble=(), loops=_LOOPS[:1], rooms=tuple(str(n) for n in range(1, 13)))
 PLANS = {plan.name: plan for plan in (FLAT, WARD)}
 
 RELAY_PENDANT = Loop(alias=BLE_PENDANT, kind="cord", profile="pull-cord", pin=27, at_rest_closed=True)
@@ -129,12 +130,12 @@ def write_settings(
         ]
     lines += ["[drivers.inputs.outputs]", *(f"{colour} = {pin}" for colour, pin in LAMP_PINS.items())]
     lines += [f"buzzer = {BUZZER_PIN}", f"healthy = {HEALTHY_PIN}", ""]
-    if plan.has_panel and panel_port is not None:
+    if plan.rooms and panel_port is not None:
         lines += _panel_lines(panel_port)
     seen: set[str] = set()
     devices = [(d.alias, d.profile) for d in (ble_devices(plan) if has_bluetooth else ())]
     devices += [(loop.alias, loop.profile) for loop in wired]
-    if plan.has_panel:
+    if plan.rooms:
         devices.append(("panel", "nurse-call"))
     for alias, profile in devices:
         if alias not in seen:

@@ -33,12 +33,15 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--once", action="store_true", help="press one pendant, follow it there and back, and end")
     parser.add_argument("--json", action="store_true", help="with --once: print the timeline as JSON")
     parser.add_argument("--port", type=int, default=8090, help="where the page is (default: %(default)s)")
+    parser.add_argument("--home", choices=sorted(plans.PLANS), default="flat", help="a flat, or a nursing-home ward")
     parser.add_argument("--language", choices=["nb", "en"], default="nb", help="of the console and the hub")
     parser.add_argument("--folder", type=Path, help=f"where keys, database and cards lie (default: {FOLDER})")
     parser.add_argument("--fresh", action="store_true", help="forget an earlier demo first")
     words = parser.parse_args(argv)
     if words.json and not words.once:
         parser.error("--json goes with --once")
+    if words.once and words.home != "flat":
+        parser.error("--once presses a pendant, and only the flat has one")
     try:
         return asyncio.run(_once(words) if words.once else _stay(words))
     except (ProgramError, OperatorError) as error:
@@ -76,7 +79,8 @@ def _print_timeline(found: dict[str, Any]) -> None:
 
 
 async def _stay(words: argparse.Namespace) -> int:
-    folder = (words.folder or FOLDER).resolve()
+    plan = plans.PLANS[words.home]
+    folder = (words.folder or (FOLDER if plan is plans.FLAT else Path(f"{FOLDER}-{plan.name}"))).resolve()
     if words.fresh:
         shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
@@ -86,7 +90,7 @@ async def _stay(words: argparse.Namespace) -> int:
     for name in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(name, done.set)
     async with (
-        Stage.open(folder, plans.FLAT, ports, language=words.language, say=_say) as stage,
+        Stage.open(folder, plan, ports, language=words.language, say=_say) as stage,
         _browser() as http,
     ):
         operator = Operator(stage, http)
@@ -110,7 +114,8 @@ def _greet(stage: Stage, operator: Operator, link: str) -> None:
     print(f"    central  pid {stage.central.pid}      kill -9 {stage.central.pid}")
     print(f"    the card:       vaktpost hub journal --records --config {stage.hub_config}")
     print(f"    the event log:  vaktpost central verify-log --config {stage.central_config}")
-    print(f"    the flat:       vaktpost sim --folder {stage.folder / 'home'} press")
+    act = "call 7 emergency" if stage.plan.rooms else "press"
+    print(f"    the {stage.plan.name}:       vaktpost sim --folder {stage.folder / 'home'} {act}")
     print(f"    logs:           {stage.folder / 'logs'}")
     print("\n  Ctrl-C stops everything.\n", flush=True)
 

@@ -8,7 +8,8 @@ import json
 import secrets
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -92,7 +93,7 @@ class Operator:
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             raise OperatorError(f"{method} {path}: {error}") from error
 
-    async def feed(self) -> AsyncIterator[tuple[str, dict[str, Any], float]]:
+    async def feed(self) -> AsyncGenerator[tuple[str, dict[str, Any], float], None]:
         """(event, data, boot-time clock at arrival) of the console's stream, until it breaks (OperatorError)."""
         timeout = aiohttp.ClientTimeout(total=None, sock_read=20)
         name = "message"
@@ -136,12 +137,30 @@ class Operator:
                     await self.sign_in()
                 await self.look()
                 await tell()
-                async for event, _data, _at in self.feed():
-                    if event == "change":
-                        await self.look()
-                        await tell()
+                async with aclosing(self.feed()) as events:
+                    await self._look_at_changes(events, tell)
             except (OperatorError, ProgramError, KeyError):
                 await asyncio.sleep(0.5)
+
+    async def _look_at_changes(
+        self, events: AsyncGenerator[tuple[str, dict[str, Any], float], None], tell: Callable[[], Awaitable[None]]
+    ) -> None:
+        """Look after each change, and a second later: that a console shows an alarm is no change to consoles."""
+        upcoming: asyncio.Future[tuple[str, dict[str, Any], float]] | None = None
+        looks = 0
+        try:
+            while True:
+                upcoming = upcoming or asyncio.ensure_future(anext(events))
+                done, _ = await asyncio.wait({upcoming}, timeout=1.0 if looks else None)
+                looks = 2 if done and upcoming.result()[0] == "change" else max(0, looks - 1)
+                if done:
+                    upcoming = None
+                await self.look()
+                await tell()
+        finally:
+            if upcoming is not None:
+                upcoming.cancel()
+                await asyncio.gather(upcoming, return_exceptions=True)
 
 
 def _read(database: Path) -> tuple[int, str | None]:

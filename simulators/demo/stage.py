@@ -146,7 +146,8 @@ class Stage:
     async def _raise_hub(self) -> None:
         if not (self.folder / "home" / "state" / "identity").exists():
             self._say("hub: enrolling with a one-time code ...")
-            code = await self.central_command("code", "--label", "Solbakken 214")
+            label = "Solbakken 214" if self.plan.ble else "Solbakken, 2. etasje"
+            code = await self.central_command("code", "--label", label)
             words = ("hub", "enrol", "--config", str(self.hub_config), "--central", f"https://{HOST}:{self.cable.port}")
             await run("hub enrol", vaktpost(*words, str(code["code"])))
         self._say("hub: starting ...")

@@ -153,7 +153,7 @@ class Story:
             f"central  pid {central or '-':<8} {f'kill -9 {central}' if central else ''}",
             f"vaktpost hub journal --records --config {stage.hub_config}",
             f"vaktpost central verify-log --config {stage.central_config}",
-            f"vaktpost sim --folder {stage.folder / 'home'} press",
+            f"vaktpost sim --folder {stage.folder / 'home'} {'call 7 emergency' if stage.plan.rooms else 'press'}",
         ]
 
     async def _touch(self) -> None:

@@ -49,6 +49,29 @@ function lamp({home, programs}) {
   all('.dev[data-level]').forEach(d => { if (d.dataset.level in home.levels) d.classList.toggle('active', !!home.levels[d.dataset.level]); });
 }
 
+function ward({home}) {
+  const list = $('.ward'), rooms = home.rooms ?? [];
+  if (!rooms.length) return;
+  if (list.hidden) {
+    list.hidden = false; $('.plan').remove(); $('[data-sab=battery]').remove(); $('#at-home').dataset.t = 'at_ward'; put($('#at-home'), t('at_ward'));
+    list.replaceChildren(...rooms.map(room => {
+      const li = document.createElement('li'), name = document.createElement('b'), light = document.createElement('span');
+      li.dataset.room = room; name.dataset.room = room; light.className = 'door-light';
+      li.append(light, name, ...['call', 'emergency', 'assistance', 'presence', 'reset'].map(kind => {
+        const b = document.createElement('button');
+        b.className = 'btn sm'; b.dataset.t = `room_${kind}`; b.addEventListener('click', () => act({home: {do: 'call', room, kind}}));
+        return b;
+      }));
+      return li;
+    }));
+    words();
+  }
+  for (const li of list.children) {
+    li.dataset.call = home.calls[li.dataset.room] ?? '';
+    put(li.querySelector('b'), t('room', {n: li.dataset.room}));
+  }
+}
+
 function took(ms) {
   if (ms < 1000) return `${ms < 10 ? ms.toLocaleString(lang, {maximumFractionDigits: 1}) : Math.round(ms)} ms`;
   return `${(ms / 1000).toLocaleString(lang, {maximumFractionDigits: 1})} s`;
@@ -81,7 +104,7 @@ function journey({journey: j}) {
 
 function show(s) {
   state = s;
-  lamp(s); journey(s);
+  ward(s); lamp(s); journey(s);
   const c = s.counts;
   for (const name of ['pressed', 'lost', 'doubled', 'unheard']) put($(`#c-${name}`), c[name].toLocaleString(lang));
   put($('#c-way'), c.under_way.toLocaleString(lang));
