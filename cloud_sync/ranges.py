@@ -53,6 +53,10 @@ class SeqRanges:
         skip = 1 if self.high else 0
         return list(zip(self._firsts[skip:], self._lasts[skip:], strict=True))
 
+    def up_to(self, last: int) -> SeqRanges:
+        """Those of the set that are not above `last`."""
+        return SeqRanges((first, min(end, last)) for first, end in self if first <= last)
+
     def missing(self, up_to: int) -> list[tuple[int, int]]:
         """The holes in 1..up_to."""
         holes, expected = [], 1

@@ -203,7 +203,10 @@ class Bulk:
     async def _deliver(self, path: Path, batch: Batch) -> bool:
         header = None
         if batch.epoch not in self._headers_known and batch.epoch != self._epoch.id:
-            header = await self._journal.epoch_header(batch.epoch)
+            try:
+                header = await self._journal.epoch_header(batch.epoch)
+            except JournalError as error:
+                _log.warning("epoch_header_unreadable", error=str(error)[:200])
         items = batch.items
         number, frame = self._epoch.envelope(
             batch.epoch, batch.lane, [record for _, record in items], header=header, gaps=batch.gaps

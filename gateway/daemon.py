@@ -33,7 +33,7 @@ from gateway.commands import Commands
 from gateway.drivers_host import DriversHost
 from gateway.errors import JournalError
 from gateway.health.running import check, examiner_of
-from gateway.home import Home
+from gateway.home import QUIET, Home
 from gateway.housekeeping import Housekeeping
 from gateway.hub_epoch import HubEpoch
 from gateway.identity_store import Identity
@@ -124,6 +124,7 @@ class Hub:
             is_urgent_waiting=lambda: self.urgent.is_waiting,
         )
         self.home = Home(clock=clock, annunciator=self.annunciator, send_report=self._send_report)
+        self.home.recall(journal.memory.get(QUIET))
         self.pipeline = Pipeline(
             epoch=self.epoch, journal=journal, clock=clock, urgent=self.urgent, bulk=self.bulk, home=self.home
         )
@@ -304,6 +305,10 @@ class Hub:
 
     def _receipted(self, receipt: Receipt) -> None:
         stored, unopened = receipt.stored(), SeqRanges(receipt.unopened)
+        if receipt.epoch == self.epoch.id:
+            # Nobody has what was not given out yet: settled in advance, an alarm would be lost at the next restart.
+            last = self.epoch.last[receipt.lane]
+            stored, unopened = stored.up_to(last), unopened.up_to(last)
         both = SeqRanges([*stored, *unopened])
         if receipt.epoch == self.epoch.id:
             self.epoch.is_header_known = not receipt.wants_header

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import NoReturn
 
 import structlog
 
 from cloud_sync.central_messages import Reply
-from cloud_sync.errors import UplinkError
+from cloud_sync.errors import MalformedError, UplinkError
 from cloud_sync.hub_messages import MAX_LAMPS, Trace
-from cloud_sync.identity import EventId
+from cloud_sync.identity import EventId, Lane, id_from_text
 from cloud_sync.stub import LocalAction
 from gateway.annunciator import Annunciator, Chirp
 from gateway.clock import HubClock
@@ -24,6 +24,8 @@ EXPIRY_SLACK_S = 0.05
 DURABLE_WAIT_S = 1.0
 DURABLE_LOOK_S = 0.1
 """A receipt may overtake the card: so long, looked at so often, a report waits to tell when the card had it."""
+QUIET = "home/quiet"
+"""The key in the journal's memory under which the newest silent alarms are kept."""
 
 _log = structlog.get_logger()
 
@@ -53,6 +55,15 @@ class Home:
         return self._view
 
     # what happens
+
+    def recall(self, remembered: int | str | None) -> None:
+        """What earlier runs were to be silent about, from the journal's memory."""
+        if isinstance(remembered, str):
+            self._replies.keep_quiet(found for text in remembered.split() if (found := _event_from(text)) is not None)
+
+    def keep_quiet(self, event: EventId) -> Mapping[str, str]:
+        """A silent alarm is being raised. Returns what is to be committed with it, so that no restart shows it."""
+        return {QUIET: " ".join(map(str, self._replies.keep_quiet([event])))}
 
     def raised(self, pending: Pending) -> None:
         """An alarm was raised here, or an earlier run's was found that never arrived."""
@@ -167,4 +178,13 @@ class Home:
         if self._travelled:
             self._is_report_due = True
             return DURABLE_LOOK_S
+        return None
+
+
+def _event_from(text: str) -> EventId | None:
+    """The name of an event as `str` writes it, or None for anything else."""
+    try:
+        hub, epoch, lane, seq = text.split("/")
+        return EventId(id_from_text(hub), id_from_text(epoch), Lane[lane.upper()], int(seq))
+    except (MalformedError, KeyError, ValueError):
         return None

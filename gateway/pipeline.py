@@ -108,7 +108,10 @@ class Pipeline:
             confirmation=judged.confirmation,
         )
         self._urgent.add(pending)
-        self._store(pending, judged.remember)
+        remember = judged.remember
+        if kind.is_alarm and judged.action is LocalAction.NONE:
+            remember = {**remember, **self._home.keep_quiet(event_id)}
+        self._store(pending, remember)
         self._bulk.urgent_seen()
         if kind.is_alarm:
             self.last_alarm = (kind.word, pending)

@@ -10,6 +10,7 @@ The rules:
   the snapshot was made.
 - Over all open alarms the least reassuring state is shown: unknown, waiting, taken, on the way.
 - A test alarm is answered by machine and never shown.
+- An alarm that the home is to be silent about is never shown, also not by a run that did not raise it.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ MAX_RAISED = 1024
 MAX_CLOSED = 256
 MAX_CLOSED_SHOWN = 4
 MAX_TESTS = 64
+MAX_QUIET = 16
+"""So many of the newest silent alarms are known over a restart."""
 
 LEAST_REASSURING_FIRST = (Lamp.UNKNOWN, Lamp.WAITING, Lamp.TAKEN, Lamp.ON_THE_WAY)
 
@@ -90,8 +93,16 @@ class Replies:
         self._alarms: dict[bytes, _Alarm] = {}
         self._closed: OrderedDict[bytes, int] = OrderedDict()  # alarm → version: an old reply does not reopen it
         self._tests: OrderedDict[EventId, AlarmReply | None] = OrderedDict()
+        self._quiet: OrderedDict[EventId, None] = OrderedDict()
 
     # what happens
+
+    def keep_quiet(self, events: Iterable[EventId]) -> tuple[EventId, ...]:
+        """The home is to be silent about these. Returns all that have to be known over a restart, oldest first."""
+        self._quiet.update(dict.fromkeys(events))
+        while len(self._quiet) > MAX_QUIET:
+            self._quiet.popitem(last=False)
+        return tuple(self._quiet)
 
     def raised(self, event: EventId, action: LocalAction) -> None:
         """An event that a person has to answer was made here."""
@@ -129,6 +140,8 @@ class Replies:
             raised.receipted_ms = None
         for alarm in self._alarms.values():
             alarm.reply = replace(alarm.reply, version=0, valid_until_ms=0)
+            for event in alarm.events:  # also those of earlier runs: they are being offered again
+                self._raised.setdefault(event, _Raised(LocalAction.NONE if event in self._quiet else LocalAction.LAMP))
 
     # what follows from it
 
@@ -148,12 +161,13 @@ class Replies:
             has_expired = central_ms is None or central_ms >= alarm.reply.valid_until_ms
             if has_expired and alarm.reply.state is not ReplyState.CLOSED:
                 state = Lamp.WAITING
-            mine = [self._raised[event] for event in alarm.events if event in self._raised]
-            if mine and all(raised.action is LocalAction.NONE for raised in mine):
+            mine = [self._raised[event].action for event in alarm.events if event in self._raised]
+            mine += [LocalAction.NONE for event in alarm.events if event in self._quiet]
+            if mine and all(action is LocalAction.NONE for action in mine):
                 continue  # an alarm of which the home shows nothing
             if state in {Lamp.TAKEN, Lamp.ON_THE_WAY}:
                 expiries.append(alarm.reply.valid_until_ms)
-            sounds = sounds or any(raised.action is LocalAction.LAMP_AND_BUZZER for raised in mine)
+            sounds = sounds or LocalAction.LAMP_AND_BUZZER in mine
             shown.append(ShownAlarm(alarm=key, version=alarm.reply.version, state=state))
         unnamed: list[tuple[EventId, Lamp]] = []
         for event, raised in self._raised.items():
@@ -202,13 +216,20 @@ class Replies:
 
     def _close_all_but(self, named: set[bytes], said_ms: int) -> None:
         for key in [key for key, alarm in self._alarms.items() if key not in named and alarm.heard_ms <= said_ms]:
-            self._close(key)
+            if any(self._is_unreceipted(event) for event in self._alarms[key].events):
+                del self._alarms[key]  # central was replaced and does not know of it: that closes nothing
+            else:
+                self._close(key)
         spoken_of = frozenset[EventId]().union(*(alarm.events for alarm in self._alarms.values()))
         for event, raised in list(self._raised.items()):
             if event in spoken_of or raised.receipted_ms is None:
                 continue
             if raised.receipted_ms + SNAPSHOT_MARGIN_MS < said_ms:
                 del self._raised[event]
+
+    def _is_unreceipted(self, event: EventId) -> bool:
+        raised = self._raised.get(event)
+        return raised is not None and raised.receipted_ms is None
 
     def _close(self, key: bytes) -> None:
         alarm = self._alarms.pop(key)

@@ -26,7 +26,7 @@ from gateway.errors import JournalError
 from gateway.hub_epoch import HubEpoch
 from gateway.journal import Journal, StoredRecord
 from gateway.paths import Path
-from gateway.selector import Attempt, Timing, choose
+from gateway.selector import Attempt, Timing, choose, ranked
 
 MAX_BATCH = 50
 MAX_LOADED = 100
@@ -114,8 +114,10 @@ class Urgent:
         self._beginnings = 0
         self._loaded = 0
         self._wanted_headers: set[bytes] = set()
+        self._brought: set[bytes] = set()
+        """Epochs whose header was sent for its own sake."""
         self._introduced: set[bytes] | None = None
-        """After central was restored: the epochs whose header it has been sent since. None: it never was."""
+        """After central was restored: the epochs whose header it has had since. None: it never was restored."""
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
         self._group: asyncio.TaskGroup | None = None
@@ -147,6 +149,8 @@ class Urgent:
 
     def receipted(self, epoch: bytes, lane: Lane, stored: SeqRanges) -> list[Pending]:
         """Central has these. Returns those that were waiting for it, with their times."""
+        if self._introduced is not None and epoch not in self._wanted_headers:
+            self._introduced.add(epoch)
         done = self._done.setdefault((epoch, lane), SeqRanges())
         for first, last in stored:
             done.add(first, last)
@@ -164,11 +168,25 @@ class Urgent:
         return found
 
     def header_wanted(self, epoch: bytes) -> None:
-        """Central has not got this epoch's header: the next envelope carries it beside the records."""
+        """Central has not got this epoch's header: the next envelope carries it, if need be one without records.
+
+        What central could not open it has all the same, so of an earlier run there may be no other envelope.
+        """
         self._wanted_headers.add(epoch)
+        up = ranked([path.view() for path in self._paths.values()])
+        if self._group is None or not up or epoch in self._brought:
+            return
+        self._brought.add(epoch)  # once: a header that does not help is not sent for ever
+        sending = self._send(self._paths[up[0].name], epoch, Lane.ALARM, [], self._timing.resend_s)
+        self._group.create_task(sending, name="urgent-header")
 
     def offer_again(self) -> None:
-        """Central's database is another one: read everything that the journal still has."""
+        """Central's database is another one: read everything that the journal still has.
+
+        Nor has it the headers of earlier runs, which not every record carries.
+        """
+        self._introduced = set()
+        self._brought.clear()
         self._done.clear()
         for lane in LANES:
             self._read_again(lane)
@@ -264,10 +282,7 @@ class Urgent:
         header = None
         is_unknown = self._introduced is not None and epoch not in self._introduced
         if epoch in self._wanted_headers or is_unknown:
-            header = self._epoch.header if epoch == self._epoch.id else await self._journal.epoch_header(epoch)
-            self._wanted_headers.discard(epoch)
-            if self._introduced is not None:
-                self._introduced.add(epoch)
+            header = await self._header(epoch)
         marks = [pending.attempts[path.name] for pending in batch]
         number, frame = self._epoch.envelope(epoch, lane, [pending.record for pending in batch], header=header)
         self._on_sent(number)
@@ -279,6 +294,19 @@ class Urgent:
         except Exception as error:  # noqa: BLE001  # whatever an uplink's library does, the alarm goes on by others
             _log.warning("uplink_fault", uplink=path.name, error=error)
             self._failed(path, batch, marks, is_refused=False)
+
+    async def _header(self, epoch: bytes) -> bytes | None:
+        """What central needs to open records of this run. They leave without it when the card does not give it."""
+        if epoch == self._epoch.id:
+            header: bytes | None = self._epoch.header
+        else:
+            try:
+                header = await self._journal.epoch_header(epoch)
+            except JournalError as error:
+                _log.warning("epoch_header_unreadable", error=str(error)[:200])
+                return None
+        self._wanted_headers.discard(epoch)
+        return header
 
     def _failed(self, path: Path, batch: list[Pending], marks: list[Attempt], *, is_refused: bool) -> None:
         for pending, mark in zip(batch, marks, strict=True):

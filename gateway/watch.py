@@ -40,6 +40,8 @@ PLAINEST: Mapping[Fact, str] = {
     Fact.WATER: "water",
 }
 """What a fact is when nothing more can be said about it."""
+ALARMING_WHEN_FALSE = frozenset({Fact.PRESENCE, Fact.LINK, Fact.MAINS})
+"""Where False is the news: an empty bed, a dead line."""
 
 _log = structlog.get_logger()
 
@@ -141,7 +143,11 @@ class Watch:
         self.faults += 1
         _log.error("rule_failed", error=error, fact=None if observation is None else observation.fact)
         _log.debug("rule_fault", exc_info=error)
-        if observation is None or not observation.may_alarm or observation.value is False:
+        if observation is None:
+            return
+        if not observation.may_alarm or (observation.value is False and observation.fact not in ALARMING_WHEN_FALSE):
+            if observation.confirmation is not None and not observation.confirmation.done():
+                observation.confirmation.set_result(False)  # whoever waits may tell it again
             return
         kind = BY_WORD[PLAINEST.get(observation.fact, "detector_fault")]
         event = Event(

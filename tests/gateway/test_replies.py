@@ -180,6 +180,40 @@ def test_when_central_was_restored_nothing_it_said_before_counts() -> None:
     assert replies.view(NOW).lamp is Lamp.TAKEN
 
 
+def test_a_restored_central_that_knows_nothing_of_an_alarm_does_not_put_the_lamp_out() -> None:
+    replies = raised(1)
+    replies.heard(reply(alarm(ReplyState.TAKEN, version=9)))
+    replies.central_replaced()
+    replies.heard(reply(at=NOW + 60_000, is_snapshot=True))
+    assert replies.view(NOW + 60_000).lamp is Lamp.UNKNOWN
+    replies.receipted([event(1)], NOW + 61_000)
+    assert replies.view(NOW + 61_000).lamp is Lamp.WAITING
+    replies.heard(reply(at=NOW + 90_000, is_snapshot=True))
+    assert replies.view(NOW + 90_000).lamp is Lamp.OFF
+
+
+def test_nor_does_it_for_an_alarm_of_an_earlier_run() -> None:
+    replies = Replies()
+    replies.heard(reply(alarm(ReplyState.TAKEN, version=9)))
+    replies.central_replaced()
+    replies.heard(reply(at=NOW + 60_000, is_snapshot=True))
+    assert replies.view(NOW + 60_000).lamp is Lamp.UNKNOWN
+
+
+def test_a_silent_alarm_of_an_earlier_run_stays_silent() -> None:
+    before = Replies()
+    remembered = before.keep_quiet([event(5)])
+    after = Replies()
+    after.keep_quiet(remembered)
+    after.heard(reply(alarm(ReplyState.TAKEN, event(5)), is_snapshot=True))
+    assert after.view(NOW).lamp is Lamp.OFF
+    after.central_replaced()
+    assert after.view(NOW).lamp is Lamp.OFF
+    for seq in range(100):
+        remembered = after.keep_quiet([event(seq + 10)])
+    assert len(remembered) == 16
+
+
 def test_what_was_closed_is_forgotten_in_the_end() -> None:
     replies = Replies()
     for number in range(1, 3000):
