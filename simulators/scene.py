@@ -29,7 +29,6 @@ from simulators.demo.program import ProgramError
 from simulators.demo.stage import Ports, Stage, free_port
 from simulators.home import SOCKET
 
-HUB_LABEL = "Solbakken 214"
 LEAD = "Nina Berg"
 LOAD_SOCKET = "load.sock"
 LOAD_SETTINGS = f"""
@@ -269,7 +268,7 @@ class Scene:
 
     async def check(self) -> dict[str, Any]:
         """A health check of the hub, asked for where the command line asks."""
-        request = {"do": "check", "hub": HUB_LABEL, "timeout_s": 12}
+        request = {"do": "check", "hub": (await self.stage.hub_status())["hub"], "timeout_s": 12}
         told: dict[str, Any] = await asyncio.to_thread(ask, self.stage.central_config.parent / "admin.sock", request)
         return told
 

@@ -25,7 +25,7 @@ from simulators.demo.stage import Ports, Stage, free_port
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-LABEL = "Solbakken 214"
+LABEL, WARD_LABEL = "Solbakken 214", "Solbakken, 2. etasje"
 WITHIN_S = 30.0
 """For what is broken or mended to show: a poll that is missed, an input that is read, a card that was slow for once."""
 
@@ -52,7 +52,8 @@ async def ward(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]
 async def check(stage: Stage, *, within_s: float = 12.0) -> Mapping[str, Any]:
     """What `vaktpost central check --json` prints, asked for where the command line asks."""
     socket = stage.central_config.parent / "admin.sock"
-    told: Mapping[str, Any] = await asyncio.to_thread(ask, socket, {"do": "check", "hub": LABEL, "timeout_s": within_s})
+    hub = LABEL if stage.plan.ble else WARD_LABEL
+    told: Mapping[str, Any] = await asyncio.to_thread(ask, socket, {"do": "check", "hub": hub, "timeout_s": within_s})
     return told
 
 

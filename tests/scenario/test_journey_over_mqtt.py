@@ -85,12 +85,17 @@ class Wired:
         self._only = only
 
     async def use(self, *, only_broker: bool) -> None:
-        """Let the hub have both paths, or only the broker."""
+        """Let the hub have both paths, or only the broker; return when all it has are up."""
         stage, wanted = self.scene.stage, self._only if only_broker else self._both
         if stage.hub_config.read_text() != wanted:
             await stage.hub.stop()
             stage.hub_config.write_text(wanted)
         await self.scene.calm()
+
+        async def are_up() -> bool:
+            return all(path["state"] == "up" for path in (await stage.hub_status())["paths"])
+
+        await self.scene.until(are_up, "not every path is up")
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
