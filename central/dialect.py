@@ -81,26 +81,30 @@ class Dialect:
     def writer(self) -> AsyncEngine:
         """The engine that writes."""
         if not self.is_sqlite:
-            engine = create_async_engine(self.url, pool_size=self.writers, max_overflow=0, pool_pre_ping=True)
+            engine = self._engine(pool_size=self.writers, max_overflow=0, pool_pre_ping=True)
             _on_begin(engine, f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_MS}ms'")
             return engine
-        engine = create_async_engine(self.url, pool_size=1, max_overflow=0, pool_reset_on_return=None)
+        engine = self._engine(pool_size=1, max_overflow=0, pool_reset_on_return=None)
         return _writing(engine)
 
     def reader(self) -> AsyncEngine:
         """The engine that only reads."""
         if not self.is_sqlite:
-            engine = create_async_engine(self.url, pool_size=READERS, max_overflow=0, pool_pre_ping=True)
+            engine = self._engine(pool_size=READERS, max_overflow=0, pool_pre_ping=True)
             _on_begin(engine, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             return engine
-        return _reading(create_async_engine(self.url, pool_size=READERS, max_overflow=0))
+        return _reading(self._engine(pool_size=READERS, max_overflow=0))
+
+    def _engine(self, **options: Any) -> AsyncEngine:
+        # The text of a failure goes into the log: names, notes and what devices told must not be in it.
+        return create_async_engine(self.url, hide_parameters=True, **options)
 
     def one_hop(self) -> tuple[OneHop, OneHop] | None:
         """For transactions in one piece: who writes, and who reads. None where the driver needs no threads."""
         if self.file is None:
             return None
         creator = partial(HereConnection, self.file)
-        writer, reader = (create_async_engine(self.url, poolclass=NullPool, async_creator=creator) for _ in range(2))
+        writer, reader = (self._engine(poolclass=NullPool, async_creator=creator) for _ in range(2))
         return OneHop(_writing(writer), 1, "writer"), OneHop(_reading(reader), SHORT_READERS, "reader")
 
     async def assert_durable(self, connection: AsyncConnection) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -14,6 +15,7 @@ from central.store import Priority, Store
 from central.wakeup import Wakeup
 from cloud_sync.hub_messages import LampReport
 
+MAX_REMEMBERED = 100_000
 _SHOWN = Sql(
     """UPDATE alarm SET lamp_state = :state, lamp_version = :version, lamp_ms = :now
     WHERE id = :id AND hub = :hub AND (lamp_state IS NULL OR lamp_state <> :state OR lamp_version <> :version)
@@ -38,11 +40,18 @@ class HomeReports:
         self._store = store
         self._clock = clock
         self._wakeup = wakeup
+        self._newest: OrderedDict[tuple[bytes, bytes], int] = OrderedDict()
 
     async def report(self, report: LampReport) -> None:
-        """Keep what is new in it."""
+        """Keep what is new in it. A report that a newer one of the same run has overtaken tells only its times."""
         now = self._clock.now_ms()
-        hub = report.sender.hub.hex()
+        sender = report.sender
+        hub = sender.hub.hex()
+        newest = self._newest.pop((sender.hub, sender.sender_epoch), 0)
+        is_newest = sender.number > newest
+        self._newest[sender.hub, sender.sender_epoch] = max(newest, sender.number)
+        if len(self._newest) > MAX_REMEMBERED:
+            self._newest.popitem(last=False)
         traces = [
             (
                 hub, trace.event.epoch.hex(), int(trace.event.lane), min(trace.event.seq, 2**62),
@@ -54,7 +63,7 @@ class HomeReports:
 
         async def work(connection: AsyncConnection) -> None:
             await _TRACE.many(connection, traces)
-            for alarm_id, version, state in report.alarms:
+            for alarm_id, version, state in report.alarms if is_newest else ():
                 await self._shown(connection, hub, alarm_id.hex(), version, state.replace("\x00", ""), now)
 
         await self._store.transact(Priority.PEOPLE, work)

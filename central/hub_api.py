@@ -93,8 +93,9 @@ class HubApi:
         """A hello in; then everything that central has for this run of the hub, for as long as it listens."""
         hello, answer = await self._reception.hello(await _body(request, MAX_HELLO), PATH)
         sender = hello.sender
-        if len(self._links.of(sender.hub)) >= MAX_STREAMS_PER_HUB:
-            raise BusyError(30)
+        held = [link for link in self._links.of(sender.hub) if link.path == PATH]
+        if len(held) >= MAX_STREAMS_PER_HUB:
+            held[0].close()  # a network that comes and goes leaves dead ones behind: the newest is the one that lives
         link = Link(sender.hub, sender.sender_epoch, PATH)
         return StreamingResponse(self._serve(link, answer), media_type=MEDIA_TYPE)
 

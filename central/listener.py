@@ -16,6 +16,7 @@ from central.errors import CentralError
 
 KEEP_ALIVE_S = 75
 """Longer than the 30 s between two signs of life: a hub's next alarm finds a connection that is open."""
+UNANSWERED_MS = 60_000
 GRACE_S = 5
 _BACKLOG = 1024
 
@@ -48,6 +49,8 @@ def bind(host: str, port: int, key: str) -> socket.socket:
         ) from None
     # asyncio does this for sockets it makes itself; without it an answer waits 40 ms for the other side's ACK.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    # A peer that went away without a word: found out while something is still to be sent, not a quarter of an hour on.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNANSWERED_MS)
     listener.setblocking(False)
     return listener
 

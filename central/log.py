@@ -35,6 +35,22 @@ def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mutab
     return event
 
 
+class _Unbreakable:
+    """Standard error, whose reader may go away or whose disk may be full: a log that nobody takes stops no alarm."""
+
+    def write(self, text: str) -> int:
+        try:
+            return sys.stderr.write(text)
+        except (OSError, ValueError):
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            sys.stderr.flush()
+        except (OSError, ValueError):
+            return
+
+
 def configure(level: str, *, as_json: bool | None = None) -> None:
     """Log from `level` up: JSON, or text when standard error is a terminal."""
     wants_json = not sys.stderr.isatty() if as_json is None else as_json
@@ -42,6 +58,7 @@ def configure(level: str, *, as_json: bool | None = None) -> None:
     logging.basicConfig(
         level=max(number, logging.WARNING), stream=sys.stderr, format="%(levelname)s %(name)s %(message)s"
     )
+    unbreakable: Any = _Unbreakable()
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -51,5 +68,5 @@ def configure(level: str, *, as_json: bool | None = None) -> None:
             structlog.processors.JSONRenderer() if wants_json else structlog.dev.ConsoleRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(file=unbreakable),
     )

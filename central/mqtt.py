@@ -189,6 +189,10 @@ class MqttReception:
         except (WireError, BusyError, NotStoredError) as error:
             log.info("frame_refused", path=PATH, reason=getattr(error, "reason", type(error).__name__))
             return
+        except Exception:  # a fault of ours in one message must not take those of all other hubs along
+            self._metrics.count("refused.fault")
+            log.exception("frame_failed", path=PATH)
+            return
         down = mqtt_topic_down(sender.hub, sender.sender_epoch)
         for answer in answers:
             await client.publish(down, answer, qos=1)

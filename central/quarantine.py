@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 
 from central.clock import Clock
 from central.lifecycle import CENTRAL_KINDS, AlarmKind
@@ -14,6 +15,10 @@ from central.wakeup import Wakeup
 
 MAX_BYTES = 256 * 1024
 MAX_ROWS = 1000
+MAX_ROWS_OF_STRANGERS = 900
+"""The rest is kept for hubs that we know: strangers must not be able to fill it."""
+MAX_SENDERS = 200
+"""So many unknown hubs get a technical alarm each; all others share one."""
 MAX_PER_SENDER = 20
 PER_SECOND = 5.0
 BURST = 50.0
@@ -29,6 +34,12 @@ _INSERT = Sql(
 )
 
 
+_SENDERS = Sql(
+    "SELECT count(*), coalesce(sum(CASE WHEN hub = :sender THEN 1 ELSE 0 END), 0) FROM alarm"
+    " WHERE queue = 'technical' AND kind = 'unknown_hub' AND closed_ms IS NULL"
+)
+
+
 class Quarantine:
     """Frames signed by nobody we know, and bytes in authentic envelopes that are no record."""
 
@@ -39,12 +50,12 @@ class Quarantine:
         self._tokens = BURST
         self._at_s = clock.mono_s()
 
-    async def keep(self, sender: str, lane: int | None, path: str, content: bytes) -> bool:
+    async def keep(self, sender: str, lane: int | None, path: str, content: bytes, *, max_rows: int = MAX_ROWS) -> bool:
         """Set aside. Returns False when it is there already or there is no room: then nothing needs to be raised."""
         digest = hashlib.sha256(content).hexdigest()
         async with self._store.write(Priority.UPKEEP) as connection:
             total, mine, same = await _COUNT.one(connection, sender=sender, digest=digest) or (0, 0, 0)
-            if same or total >= MAX_ROWS or mine >= MAX_PER_SENDER:
+            if same or total >= max_rows or mine >= MAX_PER_SENDER:
                 return False
             await _INSERT.rows(
                 connection,
@@ -57,10 +68,11 @@ class Quarantine:
             )
         return True
 
-    async def unknown_hub(self, sender: str, lane: int | None, path: str, frame: bytes) -> None:
+    async def unknown_hub(self, sender: str, claimed_lane: Callable[[], int | None], path: str, frame: bytes) -> None:
         """An envelope from nobody we know: perhaps a real alarm of a hub that was lost from the database.
 
-        The technical alarm comes at once and is folded per sender; a flood of made-up senders is slowed down.
+        The technical alarm comes at once and is folded per sender; a flood of made-up senders is slowed down, not
+        looked into any further, and shares one alarm in the end.
         """
         now_s = self._clock.mono_s()
         self._tokens = min(BURST, self._tokens + (now_s - self._at_s) * PER_SECOND)
@@ -68,11 +80,14 @@ class Quarantine:
         if self._tokens < 1:
             return
         self._tokens -= 1
-        kept = await self.keep(sender, lane, path, frame)
+        lane = claimed_lane()
+        kept = await self.keep(sender, lane, path, frame, max_rows=MAX_ROWS_OF_STRANGERS)
         is_urgent = lane in {1, 2}
         kind = _UNKNOWN if is_urgent else AlarmKind(_UNKNOWN.word, _UNKNOWN.alarm_class, 5)
         details = json.dumps({"lane": lane, "path": path, "kept": kept})
         async with self._store.write(Priority.UPKEEP) as connection:
             now = self._clock.now_ms()
-            await raise_technical(connection, kind, Source(hub=sender, happened_ms=now, details=details), now)
+            total, is_there = await _SENDERS.one(connection, sender=sender) or (0, 0)
+            source = Source(hub=sender if is_there or total < MAX_SENDERS else "", happened_ms=now, details=details)
+            await raise_technical(connection, kind, source, now)
         self._wakeup.wake()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from enum import Enum
 
 from central.clock import Clock
 from central.commands import Commands
@@ -28,10 +29,8 @@ from cloud_sync import canonical
 from cloud_sync.central_messages import Address, HeartbeatAnswer
 from cloud_sync.errors import ForgedError, MalformedError, ReplayedError, WireError
 from cloud_sync.frames import FrameType, RawFrame, split
-from cloud_sync.hub_messages import CommandResult, Envelope, Heartbeat, LampReport, Sender
+from cloud_sync.hub_messages import CommandResult, Envelope, Heartbeat, LampReport
 
-URGENT_PER_S, URGENT_BURST = 100.0, 1000.0
-BULK_PER_S, BULK_BURST = 400.0, 2000.0
 MAX_BUCKETS = 50_000
 
 Message = Envelope | Heartbeat | LampReport | CommandResult
@@ -51,20 +50,28 @@ class BusyError(Exception):
         self.wait_s = wait_s
 
 
+class Sort(Enum):
+    """What is counted apart: messages per second, and how many at once."""
+
+    URGENT = (100.0, 1000.0)
+    BULK = (400.0, 2000.0)
+    REPEATED = (20.0, 200.0)  # seen before: anybody may have recorded and replayed it
+
+
 class Allowance:
-    """A token bucket per hub and urgency."""
+    """A token bucket per hub and sort."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._buckets: OrderedDict[tuple[bytes, bool], tuple[float, float]] = OrderedDict()
+        self._buckets: OrderedDict[tuple[bytes, Sort], tuple[float, float]] = OrderedDict()
 
-    def take(self, hub: bytes, *, is_urgent: bool) -> None:
+    def take(self, hub: bytes, sort: Sort) -> None:
         """Raises BusyError."""
-        per_s, burst = (URGENT_PER_S, URGENT_BURST) if is_urgent else (BULK_PER_S, BULK_BURST)
+        per_s, burst = sort.value
         now_s = self._clock.mono_s()
-        tokens, at_s = self._buckets.pop((hub, is_urgent), (burst, now_s))
+        tokens, at_s = self._buckets.pop((hub, sort), (burst, now_s))
         tokens = min(burst, tokens + (now_s - at_s) * per_s)
-        self._buckets[hub, is_urgent] = (max(0.0, tokens - 1), now_s)
+        self._buckets[hub, sort] = (max(0.0, tokens - 1), now_s)
         if len(self._buckets) > MAX_BUCKETS:
             self._buckets.popitem(last=False)
         if tokens < 1:
@@ -113,7 +120,7 @@ class Reception:
         Raises WireError, BusyError or NotStoredError.
         """
         hub, message = await self.verify(frame, path)
-        if not await self.is_new(hub, message.sender, path):
+        if not await self.is_new(hub, message, path):
             if may_be_doubled and isinstance(message, Envelope):
                 return [await self._ingest.receipt_again(message)]
             raise ReplayedError("replayed", "this message was seen before")
@@ -124,12 +131,12 @@ class Reception:
         hub, message = await self.verify(frame, path)
         if not isinstance(message, Heartbeat):
             raise MalformedError("hello", "a stream begins with a sign of life")
-        if not await self.is_new(hub, message.sender, path):
+        if not await self.is_new(hub, message, path):
             raise ReplayedError("replayed", "this message was seen before")
         return message, await self._beat(hub, message)
 
     async def verify(self, frame: bytes, path: str) -> tuple[Enrolled, Message]:
-        """Who speaks, and what; authentic, but perhaps not new. Raises WireError or BusyError."""
+        """Who speaks, and what; authentic, but perhaps not new. Raises WireError."""
         sender = None
         try:
             raw = split(frame)
@@ -142,12 +149,6 @@ class Reception:
         except WireError as error:
             self._security.note(error.reason, hub=sender, path=path, detail=error.detail)
             raise
-        is_urgent = isinstance(message, Heartbeat) or (isinstance(message, Envelope) and message.lane.is_urgent)
-        try:
-            self._allowance.take(hub.id, is_urgent=is_urgent)
-        except BusyError:
-            self._security.note("busy", hub=hub.text, path=path)
-            raise
         return hub, message
 
     async def _known(self, raw: RawFrame, frame: bytes, path: str) -> Enrolled:
@@ -155,17 +156,29 @@ class Reception:
         if hub is not None and hub.is_active:
             return hub
         if raw.type is FrameType.ENVELOPE:
-            await self._quarantine.unknown_hub(raw.sender.hex(), _claimed_lane(raw), path, frame)
+            await self._quarantine.unknown_hub(raw.sender.hex(), lambda: _claimed_lane(raw), path, frame)
         raise ForgedError("unknown_hub", "this central has not enrolled such a hub")
 
-    async def is_new(self, hub: Enrolled, sender: Sender, path: str) -> bool:
-        """Whether the message was not seen before; remembers it."""
-        if await self._windows.accept(hub.text, sender.sender_epoch.hex(), sender.number):
+    async def is_new(self, hub: Enrolled, message: Message, path: str) -> bool:
+        """Whether the message was not seen before; remembers it. Raises BusyError.
+
+        What is seen again counts by itself, so that a replayed message never uses up what an alarm needs.
+        """
+        sender = message.sender
+        is_new = await self._windows.accept(hub.text, sender.sender_epoch.hex(), sender.number)
+        if not is_new:
+            self._security.note("replayed", hub=hub.text, path=path, detail=str(sender.number))
+        is_urgent = isinstance(message, Heartbeat) or (isinstance(message, Envelope) and message.lane.is_urgent)
+        sort = Sort.REPEATED if not is_new else Sort.URGENT if is_urgent else Sort.BULK
+        try:
+            self._allowance.take(hub.id, sort)
+        except BusyError:
+            self._security.note("busy", hub=hub.text, path=path)
+            raise
+        if is_new:
             self._presence.hear(hub.text, sender.sender_epoch.hex())
             self._ingest.offsets.hear(sender, self._clock.now_ms())
-            return True
-        self._security.note("replayed", hub=hub.text, path=path, detail=str(sender.number))
-        return False
+        return is_new
 
     async def _act(self, hub: Enrolled, message: Message, path: str) -> list[bytes]:
         match message:

@@ -142,6 +142,28 @@ async def test_a_hub_that_publishes_in_anothers_name_is_not_heard(where: Running
     assert where.central.services.metrics.counts["refused.topic"] == 1
 
 
+async def test_a_fault_over_one_message_does_not_cost_another_hub_its_alarm(
+    where: Running, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub, other = await enrolled(where), await enrolled(where)
+    poison = hub.envelope(hub.seal("pendant_pressed"))
+    real = where.central.reception.receive
+
+    async def receive(frame: bytes, path: str, *, may_be_doubled: bool = False) -> list[bytes]:
+        if frame == poison:
+            raise ArithmeticError("nobody thought of this")
+        return await real(frame, path, may_be_doubled=may_be_doubled)
+
+    monkeypatch.setattr(where.central.reception, "receive", receive)
+    async with at_broker(hub, broker) as bad, at_broker(other, broker) as good:
+        await good.hello()
+        await bad.say(poison, Lane.ALARM)
+        await good.say(other.envelope(other.seal("pendant_pressed")), Lane.ALARM)
+        async with asyncio.timeout(5):
+            assert (await good.hear(Receipt)).high == 1
+    assert where.central.services.metrics.counts["refused.fault"] == 1
+
+
 async def test_central_finds_a_broker_again_that_was_killed(where: Running, broker: Broker) -> None:
     hub = await enrolled(where)
     async with at_broker(hub, broker) as speaker:

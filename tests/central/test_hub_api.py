@@ -7,12 +7,13 @@ import contextlib
 import json
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import aiohttp
 import pytest
 
 from central.daemon import Running, running
+from central.hub_api import MAX_STREAMS_PER_HUB
 from central.settings import CentralSettings
 from cloud_sync.central_messages import HeartbeatAnswer, Receipt, Reply, ReplyState
 from cloud_sync.enrolment import CLAIM_PATH, TRUST_PATH
@@ -210,6 +211,21 @@ async def test_several_held_connections_of_one_run_all_hear(client: Client) -> N
         await client.post(FRAMES_PATH, hub.envelope(hub.seal("pendant_pressed")))
         for heard in (one, two):
             assert isinstance(await soon(heard), Reply)
+
+
+async def test_a_new_held_connection_is_taken_however_many_dead_ones_a_hub_has_left(
+    client: Client, stack: AsyncExitStack
+) -> None:
+    hub = await client.enrolled()
+    heard = [await stack.enter_async_context(client.stream(hub)) for _ in range(MAX_STREAMS_PER_HUB + 3)]
+    for one in heard:
+        assert isinstance(await soon(one), HeartbeatAnswer)
+    assert len(client.services.links.of(hub.id)) <= MAX_STREAMS_PER_HUB
+    assert isinstance(await soon(heard[-1]), Reply)
+    await client.post(FRAMES_PATH, hub.envelope(hub.seal("pendant_pressed")))
+    assert isinstance(await soon(heard[-1]), Reply)
+    assert isinstance(await soon(heard[0]), Reply)
+    assert await soon(heard[0]) is None
 
 
 async def test_a_held_connection_begins_with_a_hello_and_nothing_else(client: Client) -> None:
