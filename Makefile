@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= auto
 
-.PHONY: help setup run demo-once test check format bench soak faults lock debian clean
+.PHONY: help setup run demo-once test check format bench soak faults pictures lock debian clean
 
 help:
 	@echo "make run     hub, central and a simulated flat on this machine, with a page to play with"
@@ -12,6 +12,7 @@ help:
 	@echo "make check   format, lint, types, import rules"
 	@echo "make bench   the budgets, measured; writes bench/results.json"
 	@echo "make soak    the long rounds"
+	@echo "make pictures  take docs/pictures anew, of the running product"
 	@echo "make setup   only the environment, with everything a developer needs"
 	@echo "make lock    write requirements/*.txt anew from pyproject.toml"
 
@@ -60,6 +61,9 @@ bench: $(VENV)/.dev debian
 
 soak: $(VENV)/.dev debian
 	HYPOTHESIS_PROFILE=soak $(BIN)/pytest -n $(JOBS) --dist loadfile -m "soak or not soak" --timeout 1800
+
+pictures: $(VENV)/.dev debian
+	$(BIN)/python scripts/pictures.py
 
 lock: $(VENV)/.dev
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip-tools>=7.6'
