@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, Form, Query, Request, Response
 from sqlalchemy import select
 
 from central import event_log
+from central.admin import CONSOLE as COMMAND_LINE
 from central.console.door import log_act
 from central.console.gate import Needs, Visit
 from central.console.pages import is_part
@@ -46,20 +47,21 @@ _UNTOLD = frozenset({"kind", "happened_ms", "note_digest"})
 
 def _told(visit: Visit, key: str, value: object) -> str:
     known = f"{key}.{value}"
-    return visit.words(known) if visit.words.has(known) else f"{key} {value}"
+    return visit.words(known) if visit.words.has(known) else f"{visit.words.either(f'detail.{key}', key)} {value}"
 
 
 def _line(visit: Visit, row: Mapping[Any, Any]) -> LogLine:
     t = visit.words
     content = json.loads(row["content"])
     kind = t.either(f"kind.{content.get('kind', '')}", row["what"])
-    said = t.either(f"what.{row['what']}", row["what"], name=row["actor_name"], kind=kind)
+    who = t("log.command_line") if row["actor"] == COMMAND_LINE.id else row["actor_name"]
+    said = t.either(f"what.{row['what']}", row["what"], name=who, kind=kind)
     text = ", ".join(_told(visit, key, value) for key, value in content.items() if key not in _UNTOLD and value)
     return LogLine(
         no=row["no"],
         at=visit.figures.when(row["at_ms"], visit.now_ms()),
         what=said,
-        who=row["actor_name"],
+        who=who,
         alarm=row["alarm"],
         hub=row["hub"],
         content=text[:LOG_WIDTH],

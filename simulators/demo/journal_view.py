@@ -19,13 +19,10 @@ async def card(stage: Stage) -> tuple[str, bool]:
     """The newest records as they lie on the card, and whether no clear word was found in its files."""
     words = ("hub", "journal", "--config", str(stage.hub_config), "--records", "--json")
     rows = [json.loads(line) for line in (await run("hub journal", vaktpost(*words))).splitlines()]
-    rows.sort(key=lambda row: row["wall_ms"] or 0)
+    rows.sort(key=lambda row: (row["lane"] in {"alarm", "care"}, row["wall_ms"] or 0))
     found = await asyncio.to_thread(_clear_words, stage.folder / "home" / "state")
     # The middle of a record is what is sealed; its head is the name it lies under.
-    head = "\n".join(
-        f"{row['lane']:<10}{row['seq']:>6}  {row['size_bytes']:>4} B  …{row['hex'][-80:-48]}…"
-        for row in rows[: -NEWEST - 1 : -1]
-    )
+    head = "\n".join(f"{row['lane']:<10}{row['seq']:>6}  …{row['hex'][-80:-56]}…" for row in rows[: -NEWEST - 1 : -1])
     verdict = (
         f"in clear on the card: {', '.join(found)}" if found else "no word of what happened is in clear on the card"
     )
