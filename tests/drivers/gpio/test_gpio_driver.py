@@ -159,7 +159,7 @@ async def test_a_chattering_contact_holds_up_nobody_and_is_a_fault(
             while True:
                 board.open_contact(24)
                 board.close_contact(24)
-                await asyncio.sleep(0.002)
+                await asyncio.sleep(0.01)
 
         chattering = asyncio.create_task(chatter())
         fault = await told.until(Fact.FAULT, True)
