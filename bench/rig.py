@@ -1,4 +1,7 @@
-"""Hub, central and home as real processes over TLS on loopback, with a driver that makes load on request."""
+"""Hub, central and home as real processes over TLS on loopback, with a driver that makes load on request.
+
+The hub is started as if only the hub were installed.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from typing import Any
 
 import aiohttp
 
+from bench.as_installed import hub_python
 from simulators import control, plans
 from simulators.demo.operator import Operator
 from simulators.demo.stage import Ports, Stage, free_port
@@ -80,14 +84,19 @@ class Rig:
 
 @asynccontextmanager
 async def rig() -> AsyncIterator[Rig]:
-    """A fresh one, in a folder on the same disk as the working directory."""
+    """A fresh one, in a folder on the same disk as the working directory; logs go to memory, as to a journal daemon."""
     here = Path(".run")
     here.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="bench-", dir=here) as name:
+    memory = Path("/dev/shm")  # a folder of our own is made there
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-", dir=here) as name,
+        tempfile.TemporaryDirectory(prefix="bench-logs-", dir=memory if memory.is_dir() else here) as logs,
+    ):
         folder = Path(name).resolve()
         ports = Ports(page=0, console=free_port(), hubs=free_port())
+        opened = Stage.open(folder, plans.FLAT, ports, more_settings=SETTINGS, logs=Path(logs), hub_python=hub_python())
         async with (
-            Stage.open(folder, plans.FLAT, ports, more_settings=SETTINGS) as stage,
+            opened as stage,
             aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as http,
         ):
             operator = Operator(stage, http)

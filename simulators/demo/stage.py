@@ -6,7 +6,7 @@ import asyncio
 import json
 import re
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,7 +48,14 @@ class Stage:
     """What runs. Enter with `Stage.open`."""
 
     def __init__(
-        self, folder: Path, plan: plans.Plan, ports: Ports, language: str, say: Say, more_settings: str = ""
+        self,
+        folder: Path,
+        plan: plans.Plan,
+        ports: Ports,
+        language: str,
+        say: Say,
+        more_settings: str = "",
+        logs: Path | None = None,
     ) -> None:
         self.folder = folder
         self.plan = plan
@@ -59,7 +66,7 @@ class Stage:
         self.hub_config = folder / "home" / "hub.toml"
         self._say = say
         self._more_settings = more_settings
-        logs = folder / "logs"
+        self.logs = logs = logs or folder / "logs"
         self.central = Program(
             "central", vaktpost("central", "run", "--config", str(self.central_config)), logs / "central.log"
         )
@@ -80,14 +87,19 @@ class Stage:
         language: str = "nb",
         say: Say = lambda _: None,
         more_settings: str = "",
+        logs: Path | None = None,
+        hub_python: Sequence[str] = (),
     ) -> AsyncIterator[Stage]:
         """Everything up and the hub enrolled. A folder from an earlier run is used again.
 
-        `more_settings` is added to hub.toml.
+        `more_settings` is added to hub.toml. `logs` is where programs write, if not in the folder. `hub_python` starts
+        the hub in the place of `python -m vaktpost`.
         """
-        stage = cls(folder, plan, ports, language, say, more_settings)
-        for part in ("central", "home", "logs"):
-            (folder / part).mkdir(parents=True, exist_ok=True)
+        stage = cls(folder, plan, ports, language, say, more_settings, logs)
+        if hub_python:
+            stage.hub.command[:3] = hub_python
+        for part in (folder / "central", folder / "home", stage.logs):
+            part.mkdir(parents=True, exist_ok=True)
         async with AsyncExitStack() as stack:
             try:
                 await stage._raise_central()
