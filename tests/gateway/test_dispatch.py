@@ -234,6 +234,12 @@ async def test_a_rule_that_fails_does_not_cost_the_alarm(
         event = await central.event("pendant_pressed")
         assert event.rule == "plainest"
         assert hub.watch.faults == 1
+        home.button.tell(Fact.PRESENCE, False, "mat-1", may_alarm=True)  # an empty bed is news, too
+        assert (await central.event("detector_fault")).device == "mat-1"
+        waiting: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        home.button.tell(Fact.SMOKE, False, "smoke-1", may_alarm=True, confirmation=waiting)
+        async with asyncio.timeout(5):
+            assert await waiting is False  # whoever waits for an answer gets one
 
 
 async def test_a_control_socket_that_cannot_be_made_keeps_nobody_from_pressing(
