@@ -45,10 +45,10 @@ CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 DESK = (1440, 900)
 PHONE = (390, 844)
 STAFF = (
-    ("Kari Lunde", "responder"),
-    ("Ola Moen", "responder"),
+    ("Operator One", "responder"),
+    ("Operator Two", "responder"),
     ("Nina Berg", "lead"),
-    ("Per Vik", "technician"),
+    ("Technician One", "technician"),
 )
 ENDS = {
     "smoke": ("emergency_services", "burn"),
@@ -287,15 +287,15 @@ async def queue(studio: Studio, homes: Sequence[Home]) -> None:
     await studio.act(do="pull", device=plans.CORD)
     await studio.alarm("cord_pulled")
     taken = await studio.alarm("nurse_call")
-    await studio.quietly("Ola Moen", "POST", f"/api/v1/alarms/{taken}/claim", {})
-    await studio.quietly("Ola Moen", "POST", f"/api/v1/alarms/{taken}/on-the-way", {})
-    async with studio.screen("Kari Lunde") as page:
+    await studio.quietly("Operator Two", "POST", f"/api/v1/alarms/{taken}/claim", {})
+    await studio.quietly("Operator Two", "POST", f"/api/v1/alarms/{taken}/on-the-way", {})
+    async with studio.screen("Operator One") as page:
         await page.goto(f"{studio.operator.console}/")
         await studio.on_duty(page)
         await page.locator("#queue li[data-waiting]").nth(3).wait_for()
         await studio.take(page, "queue-dark")
     cord = await studio.alarm("cord_pulled")
-    async with studio.screen("Kari Lunde", scheme="light") as page:
+    async with studio.screen("Operator One", scheme="light") as page:
         await page.goto(f"{studio.operator.console}/alarms/{cord}")
         await studio.on_duty(page)
         await page.click('.a-acts [data-act="claim"]')
@@ -303,13 +303,13 @@ async def queue(studio: Studio, homes: Sequence[Home]) -> None:
         await page.locator(".homelamp .lamp-taken").wait_for()
         await studio.toast_gone(page)
         await studio.take(page, "queue-light")
-    async with studio.screen("Kari Lunde") as page:
+    async with studio.screen("Operator One") as page:
         await page.goto(f"{studio.operator.console}/alarms/{cord}")
         await page.click('.a-acts [data-act="on-the-way"]')
         await page.locator('#alarm-live[data-stage="on_the_way"]').wait_for()
         await studio.toast_gone(page)
         await studio.take(page, "alarm")
-    async with studio.screen("Kari Lunde", size=PHONE, scale=2) as page:
+    async with studio.screen("Operator One", size=PHONE, scale=2) as page:
         await page.goto(f"{studio.operator.console}/alarms/{cord}")
         await page.locator("#alarm-big4").wait_for()
         await studio.take(page, "phone")
@@ -317,9 +317,9 @@ async def queue(studio: Studio, homes: Sequence[Home]) -> None:
 
 async def health(studio: Studio) -> None:
     """A technician asks a hub whose pendant has a battery that runs out and whose mains are gone."""
-    hubs = await studio.quietly("Per Vik", "GET", "/api/v1/hubs")
+    hubs = await studio.quietly("Technician One", "GET", "/api/v1/hubs")
     hub = next(one["id"] for one in hubs if one["label"] == "Solbakken 214")
-    async with studio.screen("Per Vik", scheme="light") as page:
+    async with studio.screen("Technician One", scheme="light") as page:
         await page.goto(f"{studio.operator.console}/hubs/{hub}")
         for _ in range(2):  # the second has one to compare with
             await page.click("#run")
@@ -346,7 +346,7 @@ async def calm(studio: Studio, homes: Sequence[Home]) -> None:
     await asyncio.to_thread(_spread_over_the_night, studio.stage.folder / "central" / "central.db")
     for home in homes:
         await home.live()
-    async with studio.screen("Kari Lunde") as page:
+    async with studio.screen("Operator One") as page:
         await page.goto(f"{studio.operator.console}/")
         await studio.on_duty(page)
         await page.wait_for_timeout(5_500)

@@ -24,7 +24,7 @@ _ALARM: dict[str, Any] = {
     "repeats": 1,
     "returned": 0,
     "sound_no": 2,
-    "owner_name": "Kari Lunde",
+    "owner_name": "Operator One",
     "is_mine": True,
     "claimed_ms": 1795226404100,
     "closed_ms": None,
@@ -56,7 +56,7 @@ class Out(BaseModel):
 class SignInBody(In):
     """By name and password, or by a one-time link's token."""
 
-    name: str = Field("", max_length=128, examples=["Kari Lunde"])
+    name: str = Field("", max_length=128, examples=["Operator One"])
     password: str = Field("", max_length=1024, examples=["et langt passord fra hylla"])
     link: str = Field("", max_length=128)
 
@@ -311,8 +311,8 @@ class Problem(BaseModel):
                     "title": "Conflict",
                     "status": 409,
                     "reason": "taken",
-                    "detail": "Mona Strand has this alarm",
-                    "holder": {"name": "Mona Strand", "since_ms": 1795226404100},
+                    "detail": "Operator Two has this alarm",
+                    "holder": {"name": "Operator Two", "since_ms": 1795226404100},
                 }
             ]
         }

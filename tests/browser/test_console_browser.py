@@ -24,45 +24,45 @@ def row(page: Page, text: str) -> Any:
 
 
 async def test_an_alarm_appears_at_both_one_takes_it_and_the_other_sees_who(people: Any, home: LiveHub) -> None:
-    kari = await (await people("Kari Lunde")).open()
-    mona = await (await people("Mona Strand", Role.LEAD)).open()
-    await expect(kari.page.locator("#calm h1")).to_have_text("Ingen alarmer venter")
+    first = await (await people("Operator One")).open()
+    other = await (await people("Operator Two", Role.LEAD)).open()
+    await expect(first.page.locator("#calm h1")).to_have_text("Ingen alarmer venter")
     await home.raise_event("pendant_pressed")
-    for person in (kari, mona):
+    for person in (first, other):
         await expect(row(person.page, "Trygghetsalarm")).to_contain_text("Solbakken 214")
         await expect(person.page).to_have_title("(1) Alarmer · Vaktpost")
-    await kari.page.click("#take-next")
-    await expect(kari.page.locator("#alarm-holder")).to_contain_text("Du har alarmen")
-    await expect(row(kari.page, "Du har den")).to_be_visible()
-    await expect(row(mona.page, "Tatt av Kari Lunde")).to_be_visible()
-    await row(mona.page, "Trygghetsalarm").click()
-    await expect(mona.page.locator("#alarm-holder")).to_contain_text("Kari Lunde har alarmen")
-    await expect(mona.page.locator(".a-acts [data-act=claim]")).to_have_attribute("aria-disabled", "true")
-    await expect(kari.page.locator(".homelamp .when-contact")).to_have_attribute("data-lamp", "taken")
-    await kari.page.click(".a-acts [data-act='on-the-way']")
-    await expect(mona.page.locator(".homelamp .when-contact")).to_have_attribute("data-lamp", "on_the_way")
+    await first.page.click("#take-next")
+    await expect(first.page.locator("#alarm-holder")).to_contain_text("Du har alarmen")
+    await expect(row(first.page, "Du har den")).to_be_visible()
+    await expect(row(other.page, "Tatt av Operator One")).to_be_visible()
+    await row(other.page, "Trygghetsalarm").click()
+    await expect(other.page.locator("#alarm-holder")).to_contain_text("Operator One har alarmen")
+    await expect(other.page.locator(".a-acts [data-act=claim]")).to_have_attribute("aria-disabled", "true")
+    await expect(first.page.locator(".homelamp .when-contact")).to_have_attribute("data-lamp", "taken")
+    await first.page.click(".a-acts [data-act='on-the-way']")
+    await expect(other.page.locator(".homelamp .when-contact")).to_have_attribute("data-lamp", "on_the_way")
 
 
 async def test_two_who_press_take_at_once_are_told_who_was_first(people: Any, home: LiveHub) -> None:
     await home.raise_event("pendant_pressed")
-    kari = await (await people("Kari Lunde")).open()
-    mona = await (await people("Mona Strand", Role.LEAD)).open()
-    for person in (kari, mona):
+    first = await (await people("Operator One")).open()
+    other = await (await people("Operator Two", Role.LEAD)).open()
+    for person in (first, other):
         await row(person.page, "Trygghetsalarm").click()
         await expect(person.page.locator(".a-acts [data-act=claim]")).to_be_enabled()
-    await asyncio.gather(*(person.page.click(".a-acts [data-act=claim]") for person in (kari, mona)))
-    for person in (kari, mona):
+    await asyncio.gather(*(person.page.click(".a-acts [data-act=claim]") for person in (first, other)))
+    for person in (first, other):
         await expect(person.page.locator(".toast")).to_be_visible()
-    texts = [await person.page.locator(".toast").inner_text() for person in (kari, mona)]
+    texts = [await person.page.locator(".toast").inner_text() for person in (first, other)]
     assert sum("Du tok alarmen" in text for text in texts) == 1
-    loser, winner = ("Kari", "Mona Strand") if "Du tok" in texts[1] else ("Mona", "Kari Lunde")
+    loser, winner = ("Operator One", "Operator Two") if "Du tok" in texts[1] else ("Operator Two", "Operator One")
     assert any(f"{winner} har denne alarmen" in text for text in texts), loser
 
 
 async def test_closing_needs_an_outcome_and_can_be_undone(people: Any, home: LiveHub) -> None:
     await home.raise_event("pendant_pressed")
-    kari = await (await people("Kari Lunde")).open()
-    page = kari.page
+    first = await (await people("Operator One")).open()
+    page = first.page
     await page.click("#take-next")
     await expect(page.locator("#close-hint")).to_contain_text("Velg tiltak og hva det var")
     await page.click("#close-submit", force=True)
@@ -85,7 +85,7 @@ async def test_closing_needs_an_outcome_and_can_be_undone(people: Any, home: Liv
 async def test_everything_works_by_keyboard(people: Any, home: LiveHub) -> None:
     await home.raise_event("pendant_pressed")
     await home.raise_event("bed_absent", device="bed-1")
-    page = (await (await people("Kari Lunde")).open()).page
+    page = (await (await people("Operator One")).open()).page
     await page.keyboard.press("?")
     await expect(page.locator("#help")).to_be_visible()
     await page.keyboard.press("Escape")
@@ -116,22 +116,22 @@ async def test_everything_works_by_keyboard(people: Any, home: LiveHub) -> None:
 
 async def test_single_keys_can_be_switched_off(people: Any, home: LiveHub) -> None:
     await home.raise_event("pendant_pressed")
-    kari = await people("Kari Lunde")
-    await kari.open("/me")
-    await kari.page.click("fieldset:has-text('Hurtigtaster') .choice:has-text('Av')")
-    await kari.page.click("main button[type=submit]")
-    await kari.open()
-    await kari.page.keyboard.press("n")
-    await kari.page.keyboard.press("?")
+    first = await people("Operator One")
+    await first.open("/me")
+    await first.page.click("fieldset:has-text('Hurtigtaster') .choice:has-text('Av')")
+    await first.page.click("main button[type=submit]")
+    await first.open()
+    await first.page.keyboard.press("n")
+    await first.page.keyboard.press("?")
     await home.raise_event("smoke", device="smoke-1")
-    await expect(row(kari.page, "Røykvarsler")).to_be_visible()
-    await expect(row(kari.page, "Du har den")).to_have_count(0)
-    await expect(kari.page.locator("#help")).to_be_hidden()
+    await expect(row(first.page, "Røykvarsler")).to_be_visible()
+    await expect(row(first.page, "Du har den")).to_have_count(0)
+    await expect(first.page.locator("#help")).to_be_hidden()
 
 
 async def test_a_row_never_moves_under_the_pointer(people: Any, home: LiveHub) -> None:
     await home.raise_event("bed_absent", device="bed-1")
-    page = (await (await people("Kari Lunde")).open()).page
+    page = (await (await people("Operator One")).open()).page
     bed = row(page, "Ute av seng")
     await bed.hover()
     before = await bed.bounding_box()
@@ -146,7 +146,7 @@ async def test_a_row_never_moves_under_the_pointer(people: Any, home: LiveHub) -
 
 async def test_an_alarm_sounds_although_its_row_waits_above_the_pointer(people: Any, home: LiveHub) -> None:
     await home.raise_event("bed_absent", device="bed-1")
-    page = (await (await people("Kari Lunde")).open()).page
+    page = (await (await people("Operator One")).open()).page
     await page.click("#duty")
     await page.click("#gate-play")
     await page.click("#gate-yes")
@@ -160,7 +160,7 @@ async def test_an_alarm_sounds_although_its_row_waits_above_the_pointer(people: 
 
 async def test_focus_stays_on_its_row_while_others_come(people: Any, home: LiveHub) -> None:
     await home.raise_event("bed_absent", device="bed-1")
-    page = (await (await people("Kari Lunde")).open()).page
+    page = (await (await people("Operator One")).open()).page
     await page.keyboard.press("ArrowDown")
     await home.raise_event("smoke", device="smoke-1")
     await expect(page.locator("#held")).to_contain_text("1 ny over")
@@ -172,7 +172,7 @@ async def test_focus_stays_on_its_row_while_others_come(people: Any, home: LiveH
 async def test_a_dead_server_is_seen_within_seconds_and_its_return_too(people: Any, server: Any) -> None:
     async with LiveHub(server.running.central, "Solbakken 214") as home:
         await home.raise_event("pendant_pressed")
-        page = (await (await people("Kari Lunde")).open()).page
+        page = (await (await people("Operator One")).open()).page
         await page.click("#take-next")
         await expect(page.locator(".homelamp .when-contact")).to_have_attribute("data-lamp", "taken")
         await page.fill("#close-note", "halvferdig")
@@ -214,9 +214,9 @@ _HIDDEN = """() => {
 async def test_a_hidden_window_goes_on_receiving_and_sounding_and_notices_a_dead_server(
     people: Any, server: Any
 ) -> None:
-    kari = await people("Kari Lunde")
-    await kari.context.add_init_script(f"({_HIDDEN})()")
-    page = (await kari.open()).page
+    first = await people("Operator One")
+    await first.context.add_init_script(f"({_HIDDEN})()")
+    page = (await first.open()).page
     await page.click("#duty")
     await page.click("#gate-play")
     await page.click("#gate-yes")
@@ -238,8 +238,8 @@ async def test_a_hidden_window_goes_on_receiving_and_sounding_and_notices_a_dead
 
 
 async def test_going_on_duty_asks_whether_the_tone_was_heard_and_then_alarms_sound(people: Any, home: LiveHub) -> None:
-    kari = await (await people("Kari Lunde")).open()
-    page = kari.page
+    first = await (await people("Operator One")).open()
+    page = first.page
     await page.click("#duty")
     await page.click("#gate-play")
     await page.click("#gate-no")
@@ -266,9 +266,9 @@ async def test_going_on_duty_asks_whether_the_tone_was_heard_and_then_alarms_sou
 
 async def test_the_console_speaks_english_and_norwegian(people: Any, home: LiveHub) -> None:
     await home.raise_event("pendant_pressed")
-    kari = await (await people("Kari Lunde")).open()
-    assert await kari.page.evaluate("document.documentElement.lang") == "nb"
-    await expect(kari.page.locator("#take-next")).to_contain_text("Ta neste")
+    first = await (await people("Operator One")).open()
+    assert await first.page.evaluate("document.documentElement.lang") == "nb"
+    await expect(first.page.locator("#take-next")).to_contain_text("Ta neste")
     john = await (await people("John Smith", locale="en-GB")).open()
     assert await john.page.evaluate("document.documentElement.lang") == "en"
     await expect(john.page.locator("#take-next")).to_contain_text("Take next")
@@ -283,7 +283,7 @@ async def test_the_console_speaks_english_and_norwegian(people: Any, home: LiveH
 
 async def test_four_buttons_on_a_phone(people: Any, home: LiveHub) -> None:
     await home.raise_event("pendant_pressed")
-    page = (await (await people("Kari Lunde", size={"width": 390, "height": 844})).open()).page
+    page = (await (await people("Operator One", size={"width": 390, "height": 844})).open()).page
     await row(page, "Trygghetsalarm").click()
     buttons = page.locator("#alarm-big4 .btn")
     await expect(buttons).to_have_count(4)
@@ -332,9 +332,9 @@ async def frame() -> AsyncIterator[Any]:
 
 
 async def test_the_compact_queue_works_inside_a_frame_of_another_page(people: Any, home: LiveHub, frame: Any) -> None:
-    kari = await people("Kari Lunde")
-    await kari.page.goto(frame(f"{kari.server.url}/?compact=1"))
-    inner = kari.page.frame_locator("iframe")
+    first = await people("Operator One")
+    await first.page.goto(frame(f"{first.server.url}/?compact=1"))
+    inner = first.page.frame_locator("iframe")
     await expect(inner.locator("#calm")).to_be_visible()
     await home.raise_event("pendant_pressed")
     await expect(inner.locator("#queue li[data-alarm]")).to_contain_text("Trygghetsalarm")
@@ -346,15 +346,15 @@ async def test_the_compact_queue_works_inside_a_frame_of_another_page(people: An
     await inner.locator("#close-outcome").select_option("fall")
     await inner.locator("#close-submit").click()
     await expect(inner.locator("#calm")).to_be_visible()
-    box = kari.page.frames[1]
+    box = first.page.frames[1]
     assert await box.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 async def test_a_session_that_ends_elsewhere_is_not_left_looking_alive(people: Any, server: Any) -> None:
-    kari = await (await people("Kari Lunde")).open()
+    first = await (await people("Operator One")).open()
     accounts = Accounts(server.services.store, server.services.clock)
-    await accounts.set_active(await accounts.id_of("Kari Lunde"), is_active=False)
-    await expect(kari.page.locator("#lost")).to_contain_text("Du er logget av", timeout=LOST_WITHIN_MS)
+    await accounts.set_active(await accounts.id_of("Operator One"), is_active=False)
+    await expect(first.page.locator("#lost")).to_contain_text("Du er logget av", timeout=LOST_WITHIN_MS)
 
 
 async def test_a_technician_runs_a_check_from_the_page(people: Any, server: Any, health: HealthResult) -> None:

@@ -18,7 +18,7 @@ from simulators.live_hub import LiveHub
 DESK = {"width": 1440, "height": 900}
 NARROW = {"width": 1100, "height": 800}
 PHONE = {"width": 390, "height": 844}
-MONA = Actor(id="mona", name="Mona Strand", role="lead")
+OTHER = Actor(id="other", name="Operator Two", role="lead")
 
 _SMALL_TEXT = """() => [...document.querySelectorAll('body *')]
   .filter(node => [...node.childNodes].some(child => child.nodeType === 3 && child.textContent.trim()))
@@ -45,11 +45,11 @@ async def night(server: Any, health: HealthResult) -> AsyncIterator[dict[str, Li
             for name in ("Solbakken 214", "Strandvegen 8 B", "Skogdal bo- og aktivitetssenter, bad 3", "Kvernvegen 3")
         }
         await hubs["Solbakken 214"].raise_event("door_opened", device="door-1", ago_ms=5 * 3_600_000)
-        await alarms.take_next(MONA)
-        await alarms.close((await alarms.queue())[0].id, MONA, "false_alarm", "door_alarm")
+        await alarms.take_next(OTHER)
+        await alarms.close((await alarms.queue())[0].id, OTHER, "false_alarm", "door_alarm")
         await hubs["Skogdal bo- og aktivitetssenter, bad 3"].raise_event("cord_pulled", device="bath-1", ago_ms=151_000)
-        await alarms.take_next(MONA)
-        await alarms.on_the_way((await alarms.queue())[0].id, MONA)
+        await alarms.take_next(OTHER)
+        await alarms.on_the_way((await alarms.queue())[0].id, OTHER)
         await hubs["Strandvegen 8 B"].raise_event("smoke", device="smoke-1", ago_ms=9_000)
         await hubs["Kvernvegen 3"].raise_event("medication_missed", device="medicine-1", ago_ms=380_000)
         await hubs["Solbakken 214"].raise_event("bed_absent", device="bed-1", value=25, ago_ms=41_000)
@@ -73,8 +73,8 @@ async def look(page: Page, shots: Path, name: str) -> None:
 async def test_the_queue_and_an_alarm(
     people: Any, night: Any, shots: Path, theme: str, size: dict[str, int], word: str
 ) -> None:
-    kari = await (await people("Kari Lunde", size=size, theme=theme)).open()
-    page = kari.page
+    first = await (await people("Operator One", size=size, theme=theme)).open()
+    page = first.page
     await expect(page.locator("#queue li[data-alarm]")).to_have_count(6)
     await look(page, shots, f"queue-{word}-{theme}")
     await page.locator("#queue li[data-alarm]", has_text="Trygghetsalarm").click()
@@ -97,11 +97,11 @@ async def test_the_pages_of_everybody_else(people: Any, night: Any, shots: Path,
     await look(tore.page, shots, f"hub-{word}")
     await tore.open("/hubs")
     await look(tore.page, shots, f"hubs-{word}")
-    mona = await people("Mona Strand", Role.LEAD, size=size, theme="light")
-    await mona.open("/log")
-    await mona.page.click("text=Kontroller loggen")
-    await expect(mona.page.locator("#verdict")).to_contain_text("Loggen er hel")
-    await look(mona.page, shots, f"log-{word}")
+    other = await people("Operator Two", Role.LEAD, size=size, theme="light")
+    await other.open("/log")
+    await other.page.click("text=Kontroller loggen")
+    await expect(other.page.locator("#verdict")).to_contain_text("Loggen er hel")
+    await look(other.page, shots, f"log-{word}")
     ada = await people("Ada Nes", Role.ADMINISTRATOR, size=size)
     await ada.open("/users")
     await look(ada.page, shots, f"users-{word}")
@@ -122,31 +122,31 @@ async def test_the_pages_of_everybody_else(people: Any, night: Any, shots: Path,
 
 
 async def test_an_empty_queue_and_the_gate(people: Any, home: LiveHub, shots: Path) -> None:
-    kari = await (await people("Kari Lunde")).open()
-    await look(kari.page, shots, "empty-desk")
-    await kari.page.keyboard.press("?")
-    await look(kari.page, shots, "help-desk")
-    await kari.page.keyboard.press("Escape")
-    await kari.page.click("#duty")
-    await kari.page.click("#gate-play")
-    await look(kari.page, shots, "gate-desk")
+    first = await (await people("Operator One")).open()
+    await look(first.page, shots, "empty-desk")
+    await first.page.keyboard.press("?")
+    await look(first.page, shots, "help-desk")
+    await first.page.keyboard.press("Escape")
+    await first.page.click("#duty")
+    await first.page.click("#gate-play")
+    await look(first.page, shots, "gate-desk")
 
 
 async def test_the_compact_queue(people: Any, night: Any, shots: Path) -> None:
-    kari = await people("Kari Lunde", size={"width": 430, "height": 760})
-    await kari.open("/?compact=1")
-    await look(kari.page, shots, "compact")
-    await kari.page.click(".a-acts [data-act=claim]")
-    await expect(kari.page.locator("#alarm-live")).to_have_attribute("data-mine", "yes")
-    await look(kari.page, shots, "compact-mine")
+    first = await people("Operator One", size={"width": 430, "height": 760})
+    await first.open("/?compact=1")
+    await look(first.page, shots, "compact")
+    await first.page.click(".a-acts [data-act=claim]")
+    await expect(first.page.locator("#alarm-live")).to_have_attribute("data-mine", "yes")
+    await look(first.page, shots, "compact-mine")
 
 
 async def test_paper_shows_the_alarm_without_buttons(people: Any, night: Any, shots: Path) -> None:
-    kari = await (await people("Kari Lunde")).open()
-    await kari.page.click("#take-next")
-    await expect(kari.page.locator("#alarm-title")).to_have_text("Røykvarsler")
-    await kari.page.emulate_media(media="print")
-    await expect(kari.page.locator("#take-next")).to_be_hidden()
-    await expect(kari.page.locator("#alarm-close")).to_be_hidden()
-    await expect(kari.page.locator("#alarm-history")).to_be_visible()
-    await kari.page.screenshot(path=shots / "print.png")
+    first = await (await people("Operator One")).open()
+    await first.page.click("#take-next")
+    await expect(first.page.locator("#alarm-title")).to_have_text("Røykvarsler")
+    await first.page.emulate_media(media="print")
+    await expect(first.page.locator("#take-next")).to_be_hidden()
+    await expect(first.page.locator("#alarm-close")).to_be_hidden()
+    await expect(first.page.locator("#alarm-history")).to_be_visible()
+    await first.page.screenshot(path=shots / "print.png")

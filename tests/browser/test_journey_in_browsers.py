@@ -13,7 +13,7 @@ from simulators import plans
 from simulators.scene import Scene
 
 expect.set_options(timeout=15_000)
-KARI, MONA = "Kari Lunde", "Mona Strand"
+FIRST, OTHER = "Operator One", "Operator Two"
 ROW = '#queue li[data-alarm]:not([data-stage="closed"])'
 TAKE = ".a-acts [data-act=claim]"
 
@@ -39,7 +39,7 @@ async def sat_down(scene: Scene, chromium: Browser, name: str) -> Page:
 async def test_two_people_see_the_press_one_answers_for_it_and_the_home_is_told_each_step(
     scene: Scene, chromium: Browser
 ) -> None:
-    pages = {name: await sat_down(scene, chromium, name) for name in (KARI, MONA)}
+    pages = {name: await sat_down(scene, chromium, name) for name in (FIRST, OTHER)}
     async with scene.lamp_diary() as diary:
         await scene.act(do="press", device=plans.BLE_PENDANT)
         for page in pages.values():
@@ -59,7 +59,7 @@ async def test_two_people_see_the_press_one_answers_for_it_and_the_home_is_told_
         ]
         assert len(mine) == 1, "both have it, or nobody"
         (winner,) = mine
-        (loser,) = {KARI, MONA} - {winner}
+        (loser,) = {FIRST, OTHER} - {winner}
         await expect(pages[loser].locator(".toast")).to_contain_text(winner)
         await expect(pages[loser].locator("#alarm-holder")).to_contain_text(winner)
         await expect(pages[loser].locator(TAKE)).to_have_attribute("aria-disabled", "true")

@@ -26,8 +26,8 @@ from central.views import Actor, AlarmView
 from cloud_sync.central_messages import Receipt
 from simulators.frame_hub import FrameHub, Sealed
 
-KARI = Actor(id="kari", name="Kari Nordmann", role="responder")
-OLA = Actor(id="ola", name="Ola Hansen", role="responder")
+FIRST = Actor(id="first", name="Operator One", role="responder")
+SECOND = Actor(id="second", name="Operator Two", role="responder")
 
 
 class ManualClock:

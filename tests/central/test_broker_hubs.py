@@ -19,7 +19,7 @@ from cloud_sync.identity import Lane
 from cloud_sync.uplink import mqtt_topic_down, mqtt_topic_up
 from simulators.broker import Broker
 from simulators.frame_hub import FrameHub
-from tests.central.conftest import KARI
+from tests.central.conftest import FIRST
 
 T = TypeVar("T")
 
@@ -102,7 +102,7 @@ async def test_an_alarm_goes_in_and_receipt_and_replies_come_back(where: Running
         assert (await speaker.hear(Receipt)).high == 1
         waiting = await speaker.hear(Reply)
         assert (waiting.alarms[0].state, waiting.alarms[0].events) == (ReplyState.WAITING, (sealed.id,))
-        await where.central.services.alarms.claim(waiting.alarms[0].alarm.hex(), KARI)
+        await where.central.services.alarms.claim(waiting.alarms[0].alarm.hex(), FIRST)
         assert (await speaker.hear(Reply)).alarms[0].state is ReplyState.TAKEN
 
 

@@ -20,7 +20,7 @@ from cloud_sync.errors import ForgedError, ReplayedError
 from cloud_sync.frames import FrameType
 from cloud_sync.identity import Lane, new_id
 from simulators.frame_hub import FrameHub
-from tests.central.conftest import KARI, Bench
+from tests.central.conftest import FIRST, Bench
 
 
 async def test_a_recorded_message_played_a_thousand_times_does_not_keep_an_alarm_out(
@@ -94,7 +94,7 @@ async def test_a_flood_of_unknown_hubs_is_not_even_looked_into(bench: Bench, mon
 
 async def test_a_lamp_report_that_was_overtaken_does_not_show_an_old_lamp(bench: Bench, hub: FrameHub) -> None:
     alarm = await bench.press(hub)
-    await bench.alarms.claim(alarm.id, KARI)
+    await bench.alarms.claim(alarm.id, FIRST)
     name = bytes.fromhex(alarm.id)
     green = hub.lamp_report("taken", [(name, 2, "taken")])
     yellow = hub.lamp_report("waiting", [(name, 2, "waiting")])
@@ -109,7 +109,7 @@ async def test_what_a_failing_database_says_holds_nothing_of_what_was_to_be_stor
     )
     accounts = Accounts(bench.store, bench.clock)
     with pytest.raises((NotStoredError, SQLAlchemyError)) as caught:
-        await accounts.add("Kari Nordmann", Role.RESPONDER)
+        await accounts.add("Operator One", Role.RESPONDER)
     chain: BaseException | None = caught.value
     while chain is not None:
         assert "Nordmann" not in str(chain)

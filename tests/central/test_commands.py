@@ -12,7 +12,7 @@ from central.links import Link
 from cloud_sync import health
 from cloud_sync.central_messages import Command
 from simulators.frame_hub import FrameHub
-from tests.central.conftest import KARI, Bench
+from tests.central.conftest import FIRST, Bench
 
 RESULT: dict[str, Any] = {
     "version": 1,
@@ -54,7 +54,7 @@ async def test_a_health_check_brings_its_result_and_keeps_it(bench: Bench, hub: 
     with bench.services.links.open(hub.id, hub.now.epoch, "https") as link:
         await bench.send(hub, hub.envelope(hub.seal("temperature", device="t"), has_header=True))
         hub_side = asyncio.create_task(answer(bench, hub, link, RESULT))
-        check = await bench.services.commands.check(hub.id.hex(), KARI)
+        check = await bench.services.commands.check(hub.id.hex(), FIRST)
         asked = await hub_side
     assert check.state == "answered"
     assert check.result is not None
@@ -69,7 +69,7 @@ async def test_the_next_check_tells_the_hub_what_the_last_one_found(bench: Bench
         seen = []
         for _ in range(2):
             hub_side = asyncio.create_task(answer(bench, hub, link, RESULT))
-            await bench.services.commands.check(hub.id.hex(), KARI)
+            await bench.services.commands.check(hub.id.hex(), FIRST)
             seen.append(await hub_side)
     assert [dict(asked.arguments) for asked in seen] == [{}, {health.EXPECTED_SOFTWARE: "0.1.0"}]
     assert [asked.number for asked in seen] == [1, 2]
@@ -80,14 +80,14 @@ async def test_parts_are_put_together_in_whatever_order_they_come(bench: Bench, 
         await bench.send(hub, hub.envelope(hub.seal("temperature", device="t"), has_header=True))
         parts = ({"version": 1, "lines": [1, 2]}, {"lines": [3]}, {"lines": [4], "took_ms": 9})
         hub_side = asyncio.create_task(answer(bench, hub, link, *parts))
-        told = await bench.services.commands.ask(hub.id.hex(), "list", {}, KARI)
+        told = await bench.services.commands.ask(hub.id.hex(), "list", {}, FIRST)
         await hub_side
     assert told.result == {"version": 1, "lines": [1, 2, 3, 4], "took_ms": 9}
 
 
 async def test_silence_is_no_answer(bench: Bench, hub: FrameHub) -> None:
     with bench.services.links.open(hub.id, hub.now.epoch, "https"):
-        check = await bench.services.commands.check(hub.id.hex(), KARI, timeout_s=0.1)
+        check = await bench.services.commands.check(hub.id.hex(), FIRST, timeout_s=0.1)
     assert (check.state, check.result) == ("no_answer", None)
     assert await bench.value("SELECT state FROM command") == "no_answer"
 
@@ -95,14 +95,14 @@ async def test_silence_is_no_answer(bench: Bench, hub: FrameHub) -> None:
 async def test_half_an_answer_is_no_answer(bench: Bench, hub: FrameHub) -> None:
     with bench.services.links.open(hub.id, hub.now.epoch, "https") as link:
         await bench.send(hub, hub.envelope(hub.seal("temperature", device="t"), has_header=True))
-        asking = asyncio.create_task(bench.services.commands.ask(hub.id.hex(), "list", {}, KARI, timeout_s=0.5))
+        asking = asyncio.create_task(bench.services.commands.ask(hub.id.hex(), "list", {}, FIRST, timeout_s=0.5))
         asked = await command(hub, link)
         await bench.reception.receive(hub.result(asked.command, {"lines": []}, part=1, is_last=True), "https")
         assert (await asking).state == "no_answer"
 
 
 async def test_a_hub_that_cannot_be_reached_is_not_asked(bench: Bench, hub: FrameHub) -> None:
-    check = await bench.services.commands.check(hub.id.hex(), KARI)
+    check = await bench.services.commands.check(hub.id.hex(), FIRST)
     assert check.state == "no_link"
 
 
@@ -110,7 +110,7 @@ async def test_an_answer_that_is_no_result_is_shown_as_failed(bench: Bench, hub:
     with bench.services.links.open(hub.id, hub.now.epoch, "https") as link:
         await bench.send(hub, hub.envelope(hub.seal("temperature", device="t"), has_header=True))
         hub_side = asyncio.create_task(answer(bench, hub, link, {"error": {"reason": "busy", "detail": "later"}}))
-        check = await bench.services.commands.check(hub.id.hex(), KARI)
+        check = await bench.services.commands.check(hub.id.hex(), FIRST)
         await hub_side
     assert check.state == "failed"
     assert "later" in str(check.result)
@@ -120,7 +120,7 @@ async def test_another_hub_cannot_answer_in_its_place(bench: Bench, hub: FrameHu
     other = await bench.enrolled("Flat 2")
     await bench.send(other, other.envelope(other.seal("temperature", device="t"), has_header=True))
     with bench.services.links.open(hub.id, hub.now.epoch, "https") as link:
-        asking = asyncio.create_task(bench.services.commands.check(hub.id.hex(), KARI, timeout_s=0.5))
+        asking = asyncio.create_task(bench.services.commands.check(hub.id.hex(), FIRST, timeout_s=0.5))
         asked = await command(hub, link)
         await bench.reception.receive(other.result(asked.command, RESULT), "https")
         assert (await asking).state == "no_answer"
@@ -129,13 +129,13 @@ async def test_another_hub_cannot_answer_in_its_place(bench: Bench, hub: FrameHu
 @pytest.mark.parametrize("hub_id", ["0123456789abcdef", "nonsense", ""])
 async def test_an_unknown_hub_is_said_to_be_unknown(bench: Bench, hub_id: str) -> None:
     with pytest.raises(NotFoundError):
-        await bench.services.commands.check(hub_id, KARI)
+        await bench.services.commands.check(hub_id, FIRST)
 
 
 async def test_numbers_rise_when_many_ask_at_once(bench: Bench, hub: FrameHub) -> None:
     with bench.services.links.open(hub.id, hub.now.epoch, "https") as link:
         asking = [
-            asyncio.create_task(bench.services.commands.ask(hub.id.hex(), "list", {}, KARI, timeout_s=0.3))
+            asyncio.create_task(bench.services.commands.ask(hub.id.hex(), "list", {}, FIRST, timeout_s=0.3))
             for _ in range(8)
         ]
         numbers = [(await command(hub, link)).number for _ in asking]

@@ -10,7 +10,7 @@ import pytest
 
 from central.feed import Beat, Change, Reset
 from simulators.frame_hub import FrameHub
-from tests.central.conftest import KARI, Bench, OpenBench
+from tests.central.conftest import FIRST, Bench, OpenBench
 
 
 @asynccontextmanager
@@ -46,8 +46,8 @@ async def test_every_change_comes_once_and_in_order(following: Bench) -> None:
     start = await following.services.feed.now()
     watching = asyncio.create_task(changes(following, start, 3))
     alarm = await following.press(hub)
-    await following.alarms.claim(alarm.id, KARI)
-    await following.alarms.close(alarm.id, KARI, "false_alarm", "mis_press")
+    await following.alarms.claim(alarm.id, FIRST)
+    await following.alarms.close(alarm.id, FIRST, "false_alarm", "mis_press")
     found = await watching
     assert [(change.topic, change.ref, change.what) for change in found] == [
         ("alarm", alarm.id, "raised"),

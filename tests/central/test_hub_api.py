@@ -24,7 +24,7 @@ from cloud_sync.trust import EnrolmentCode, TrustBundle
 from cloud_sync.uplink import FRAMES_PATH, MEDIA_TYPE, STREAM_PATH
 from cloud_sync.uplinks.tls import client_context
 from simulators.frame_hub import FrameHub, tampered, unpacked
-from tests.central.conftest import KARI
+from tests.central.conftest import FIRST
 
 
 class Client:
@@ -192,7 +192,7 @@ async def test_a_held_connection_brings_answer_snapshot_and_every_change(client:
         (state,) = waiting.alarms
         assert (state.state, state.events) == (ReplyState.WAITING, (press.id,))
         async with asyncio.timeout(1):  # within a second of a person's act
-            await client.services.alarms.claim(state.alarm.hex(), KARI)
+            await client.services.alarms.claim(state.alarm.hex(), FIRST)
             taken = await heard.get()
         assert isinstance(taken, Reply)
         assert (taken.alarms[0].state, taken.alarms[0].version) == (ReplyState.TAKEN, 2)

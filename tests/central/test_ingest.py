@@ -487,11 +487,11 @@ async def test_a_hub_with_a_critical_resident_has_its_technical_alarms_ranked_hi
 
 
 async def test_a_press_after_closing_is_a_new_alarm_that_names_the_old_one(bench: Bench, hub: FrameHub) -> None:
-    from tests.central.conftest import KARI
+    from tests.central.conftest import FIRST
 
     first = await bench.press(hub)
-    await bench.alarms.claim(first.id, KARI)
-    await bench.alarms.close(first.id, KARI, "cleared_by_phone", "anxiety")
+    await bench.alarms.claim(first.id, FIRST)
+    await bench.alarms.close(first.id, FIRST, "cleared_by_phone", "anxiety")
     second = await bench.press(hub)
     assert second.id != first.id
     assert second.before_alarm == first.id

@@ -10,7 +10,7 @@ from central.links import Link
 from central.replies import VALID_MS, Replies
 from cloud_sync.central_messages import Reply, ReplyState
 from simulators.frame_hub import FrameHub
-from tests.central.conftest import KARI, Bench, OpenBench
+from tests.central.conftest import FIRST, Bench, OpenBench
 
 
 @pytest.fixture
@@ -42,11 +42,11 @@ async def test_every_step_of_an_alarm_is_told_with_a_higher_version(
     await replies.send_due()
     alarm = await bench.alarm_of(sealed)
     for step in (
-        bench.alarms.claim(alarm.id, KARI),
-        bench.alarms.on_the_way(alarm.id, KARI),
-        bench.alarms.close(alarm.id, KARI, "visit_now", "fall"),
-        bench.alarms.undo(alarm.id, KARI),
-        bench.alarms.release(alarm.id, KARI),
+        bench.alarms.claim(alarm.id, FIRST),
+        bench.alarms.on_the_way(alarm.id, FIRST),
+        bench.alarms.close(alarm.id, FIRST, "visit_now", "fall"),
+        bench.alarms.undo(alarm.id, FIRST),
+        bench.alarms.release(alarm.id, FIRST),
     ):
         await step
         await replies.send_due()
@@ -76,7 +76,7 @@ async def test_what_was_sent_leaves_the_outbox_and_what_was_not_is_sent_after_a_
         await replies.send_due()
         await replies.settle()
         assert await bench.value("SELECT count(*) FROM outbox") == 0
-        await bench.alarms.claim(alarm.id, KARI)
+        await bench.alarms.claim(alarm.id, FIRST)
     async with open_bench() as bench:
         with bench.services.links.open(hub.id, hub.now.epoch, "https") as link:
             await bench.central.works["replies"].__self__.send_due()  # type: ignore[attr-defined]
@@ -88,7 +88,7 @@ async def test_a_claim_that_runs_out_is_told_to_the_home(
     bench: Bench, hub: FrameHub, link: Link, replies: Replies
 ) -> None:
     alarm = await bench.press(hub)
-    await bench.alarms.claim(alarm.id, KARI)
+    await bench.alarms.claim(alarm.id, FIRST)
     await replies.send_due()
     await told(hub, link)
     bench.clock.advance(91)
@@ -152,8 +152,8 @@ async def test_an_event_that_is_offered_again_is_answered_with_what_became_of_it
     sealed = hub.seal("pendant_pressed")
     await bench.tell(hub, sealed)
     alarm = await bench.alarm_of(sealed)
-    await bench.alarms.claim(alarm.id, KARI)
-    await bench.alarms.close(alarm.id, KARI, "cleared_by_phone", "other")
+    await bench.alarms.claim(alarm.id, FIRST)
+    await bench.alarms.close(alarm.id, FIRST, "cleared_by_phone", "other")
     await replies.send_due()
     await told(hub, link)
     await bench.tell(hub, sealed)
@@ -201,7 +201,7 @@ async def test_every_open_way_is_told_and_the_run_it_leads_to_is_named(
     alarm = await bench.press(hub)
     hub.start(before=hub.now)
     with bench.services.links.open(hub.id, hub.now.epoch, "mqtt") as second:
-        await bench.alarms.claim(alarm.id, KARI)
+        await bench.alarms.claim(alarm.id, FIRST)
         await replies.send_due()
         assert [reply.to.hub_epoch for reply in await told(hub, link)][-1] == first
         assert [reply.to.hub_epoch for reply in await told(hub, second)][-1] == hub.now.epoch

@@ -113,7 +113,7 @@ def test_a_mistake_is_answered_with_place_and_nearest_right_word(check, text, ke
     [
         ("profle = 'door'", "profle", 'no key "profle"', '"profile"'),
         ("profile = 'door'\nkind = 'dor_opened'", "kind", 'cannot raise "dor_opened"', '"door_opened"'),
-        ("profile = 'door'\nresident = 'Kari Nordmann'", "resident", "is not a pseudonym", "never a name"),
+        ("profile = 'door'\nresident = 'Operator One'", "resident", "is not a pseudonym", "never a name"),
         ("profile = 'door'\nactive_between = ['22:00', '25:00']", "active_between", "not a time of day", '"22:00"'),
         ("profile = 'door'\nactive_between = ['22:00']", "active_between[1]", "an entry is missing", ""),
         ("profile = 'door'\nactive_between = ['22:00', '22:00']", "active_between", "no time at all", ""),

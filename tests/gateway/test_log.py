@@ -27,15 +27,15 @@ def lines(stream: io.StringIO) -> list[dict[str, Any]]:
     return [json.loads(line) for line in stream.getvalue().splitlines()]
 
 
-SECRETS = ("Kari Nordmann", "01017012345", "r-7f3a90", "opensesame", "kari@example.org", "4815")
+SECRETS = ("Operator One", "01017012345", "r-7f3a90", "opensesame", "first@example.org", "4815")
 
 
 def test_personal_data_and_secrets_do_not_get_through_however_they_are_given(stream: io.StringIO) -> None:
     logger = structlog.get_logger().bind(resident="r-7f3a90")
-    logger.info("pressed", name="Kari Nordmann", birth_number="01017012345", device="pendant-1")
+    logger.info("pressed", name="Operator One", birth_number="01017012345", device="pendant-1")
     logger.info("pressed", details={"resident": "r-7f3a90", "door": {"key_box_code": "4815"}, "list": ["r-7f3a90"]})
-    logger.warning("failed", error=ValueError("no such resident r-7f3a90, mail kari@example.org"))
-    logger.info("typed", code="AAAA-BBBB", password="opensesame", note="Kari Nordmann is ill")
+    logger.warning("failed", error=ValueError("no such resident r-7f3a90, mail first@example.org"))
+    logger.info("typed", code="AAAA-BBBB", password="opensesame", note="Operator One is ill")
     logger.info("raw", frame=b"opensesame" * 4, hub=b"\x01\x02\x03\x04\x05\x06\x07\x08")
     logger.error("crashed", exc_info=RuntimeError("01017012345 r-7f3a90"))
     logging.getLogger("some.library").warning("resident %s of %s", "r-7f3a90", "01017012345")

@@ -247,13 +247,13 @@ async def console(bench: Any) -> Console:
 
 
 @pytest.fixture
-async def kari(console: Console) -> Browser:
-    return await console.signed_in("Kari Lunde")
+async def first(console: Console) -> Browser:
+    return await console.signed_in("Operator One")
 
 
 @pytest.fixture
-async def mona(console: Console) -> Browser:
-    return await console.signed_in("Mona Strand", Role.LEAD)
+async def other(console: Console) -> Browser:
+    return await console.signed_in("Operator Two", Role.LEAD)
 
 
 @pytest.fixture

@@ -64,10 +64,10 @@ async def home(console: Any) -> AsyncIterator[LiveHub]:
         yield hub
 
 
-async def test_every_answer_carries_the_policy_also_errors_and_files(console: Any, kari: Any) -> None:
-    answers = [await kari.get(path) for path in ("/", "/nowhere", "/static/base.css", "/api/v1/nowhere")]
+async def test_every_answer_carries_the_policy_also_errors_and_files(console: Any, first: Any) -> None:
+    answers = [await first.get(path) for path in ("/", "/nowhere", "/static/base.css", "/api/v1/nowhere")]
     answers.append(await console.browser().get("/sign-in"))
-    answers.append(await kari.request("POST", "/sign-out", headers={"sec-fetch-site": "cross-site"}))
+    answers.append(await first.request("POST", "/sign-out", headers={"sec-fetch-site": "cross-site"}))
     for answer in answers:
         assert answer.header("content-security-policy") == POLICY
         assert answer.header("x-content-type-options") == "nosniff"
@@ -101,30 +101,30 @@ async def test_a_page_beside_may_frame_the_console_only_where_the_settings_say_s
     ],
 )
 async def test_what_another_site_writes_is_refused_even_with_the_token(
-    kari: Any, headers: dict[str, str], status: int
+    first: Any, headers: dict[str, str], status: int
 ) -> None:
-    assert (await kari.post("/me", form={"language": "nb", "theme": "auto"}, headers=headers)).status == status
+    assert (await first.post("/me", form={"language": "nb", "theme": "auto"}, headers=headers)).status == status
 
 
-async def test_a_body_that_is_too_long_is_refused_before_it_is_read(kari: Any) -> None:
-    answer = await kari.post("/api/v1/duty", body=b"x" * (assembly.MAX_BODY + 1))
+async def test_a_body_that_is_too_long_is_refused_before_it_is_read(first: Any) -> None:
+    answer = await first.post("/api/v1/duty", body=b"x" * (assembly.MAX_BODY + 1))
     assert (answer.status, answer.json["reason"]) == (413, "too_long")
-    assert (await kari.post("/me", headers={"content-length": "many"})).status == 413
+    assert (await first.post("/me", headers={"content-length": "many"})).status == 413
 
 
 @pytest.mark.parametrize("path", ["/alarms/%00", "/hubs/a%00b", "/log?alarm=%00", "/hubs/\x00"])
-async def test_a_nul_in_an_address_reaches_no_database(mona: Any, path: str) -> None:
-    assert (await mona.get(path)).status == 404
+async def test_a_nul_in_an_address_reaches_no_database(other: Any, path: str) -> None:
+    assert (await other.get(path)).status == 404
 
 
-async def test_a_fault_of_ours_is_a_page_without_its_insides(console: Any, kari: Any, monkeypatch: Any) -> None:
+async def test_a_fault_of_ours_is_a_page_without_its_insides(console: Any, first: Any, monkeypatch: Any) -> None:
     async def fails(*_: Any, **__: Any) -> None:
         raise ValueError("the secret insides")
 
     monkeypatch.setattr(type(console.services.alarms), "queue", fails)
-    page = await kari.get("/")
+    page = await first.get("/")
     assert (page.status, "Dette er vår feil" in page.text) == (500, True)
-    problem = await kari.get("/api/v1/alarms")
+    problem = await first.get("/api/v1/alarms")
     assert (problem.status, problem.json["reason"]) == (500, "internal")
     for answer in (page, problem):
         assert answer.header("content-security-policy") == POLICY
@@ -194,39 +194,39 @@ def test_a_curve_keeps_inside_its_box_and_shows_a_gap() -> None:
 
 
 async def test_the_event_log_is_read_and_verified_and_turns_red_where_it_was_changed(
-    console: Any, mona: Any, home: LiveHub
+    console: Any, other: Any, home: LiveHub
 ) -> None:
     await home.raise_event("pendant_pressed")
     alarm = (await console.services.alarms.queue())[0]
-    await mona.post(f"/api/v1/alarms/{alarm.id}/claim")
-    page = (await mona.get("/log")).text
-    for text in ("Mona Strand tok alarmen", "Trygghetsalarm", "En hub ble meldt inn", "Mona Strand logget på"):
+    await other.post(f"/api/v1/alarms/{alarm.id}/claim")
+    page = (await other.get("/log")).text
+    for text in ("Operator Two tok alarmen", "Trygghetsalarm", "En hub ble meldt inn", "Operator Two logget på"):
         assert text in page
-    only = (await mona.get(f"/log?alarm={alarm.id}")).text
-    assert "Mona Strand tok alarmen" in only
+    only = (await other.get(f"/log?alarm={alarm.id}")).text
+    assert "Operator Two tok alarmen" in only
     assert "meldt inn" not in only
-    whole = await mona.post("/log/verify", headers={"hx-request": "true"})
+    whole = await other.post("/log/verify", headers={"hx-request": "true"})
     assert "Loggen er hel." in whole.text
     await console.bench.change("UPDATE log_entry SET actor_name = 'Noen Andre' WHERE what = 'claimed'")
     number = await console.bench.value("SELECT no FROM log_entry WHERE what = 'claimed'")
-    broken = await mona.post("/log/verify")
+    broken = await other.post("/log/verify")
     assert 'role="alert"' in broken.text
     assert f"nummer {number}: innholdet er endret" in broken.text
 
 
-async def test_the_log_pages_back(console: Any, mona: Any) -> None:
+async def test_the_log_pages_back(console: Any, other: Any) -> None:
     for number in range(120):
         await console.accounts.add(f"Person {number}", Role.RESPONDER)
-    kari = Actor(id="k", name="K", role="lead")
+    first = Actor(id="k", name="K", role="lead")
     from central import event_log  # only here
 
     async with console.bench.store.write() as connection:
         for number in range(150):
-            await event_log.append(connection, number, "signed_in", kari)
-    first = (await mona.get("/log")).text
+            await event_log.append(connection, number, "signed_in", first)
+    first = (await other.get("/log")).text
     older = re.search(r"/log\?before=(\d+)", first)
     assert older
-    assert (await mona.get(f"/log?before={older[1]}")).text.count("<tr>") > 40
+    assert (await other.get(f"/log?before={older[1]}")).text.count("<tr>") > 40
 
 
 async def test_a_code_is_shown_once_and_kept_as_a_fingerprint(console: Any) -> None:
@@ -259,13 +259,13 @@ async def test_an_administrator_adds_somebody_who_gets_in_by_link(console: Any, 
 
 
 async def test_another_role_takes_effect_at_once_and_nobody_changes_their_own(
-    console: Any, ada: Any, kari: Any
+    console: Any, ada: Any, first: Any
 ) -> None:
-    account_id = await console.accounts.id_of("Kari Lunde")
+    account_id = await console.accounts.id_of("Operator One")
     await ada.post(f"/users/{account_id}/role", form={"role": "installer"})
-    assert (await kari.get("/")).status == 303
-    assert (await kari.sign_in("Kari Lunde")).status == 303
-    assert (await kari.get("/users")).status == 403
+    assert (await first.get("/")).status == 303
+    assert (await first.sign_in("Operator One")).status == 303
+    assert (await first.get("/users")).status == 403
     own = await console.accounts.id_of("Ada Nes")
     for act in ("role", "disable", "link"):
         assert (await ada.post(f"/users/{own}/{act}", form={"role": "installer"})).status == 404

@@ -487,10 +487,10 @@ async def test_what_is_logged_names_no_text_from_the_panel(
     panel: EspaPanel, make_driver: MakeDriver, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async with BareHub(make_driver(panel)) as hub:
-        await panel.send(PanelCall(text="OLA NORDMANN HAR FALT"))
+        await panel.send(PanelCall(text="SECOND NORDMANN HAR FALT"))
         await hub.next(Fact.NURSE_CALL)
         panel.faults.lost_acks = 1
-        await panel.send(PanelCall(text="KARI NORDMANN"))
+        await panel.send(PanelCall(text="FIRST NORDMANN"))
     logged = capsys.readouterr().out
     assert "espa_block_unmapped" in logged
     assert logged.count("espa_link_up") == 1
