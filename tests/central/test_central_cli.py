@@ -178,9 +178,7 @@ def test_wrong_words_get_the_nearest_right_ones(config: Path, capsys: pytest.Cap
 def test_people_get_in_by_a_link_and_names_are_taken_once(config: Path) -> None:
     answer = told("user", "add", "Operator One", "--role", "lead", "--config", config)
     assert "/link/" in answer["link"]
-    assert (
-        told("user", "add", "operator one", "--role", "lead", "--config", config, status=1)["reason"] == "name_taken"
-    )
+    assert told("user", "add", "operator one", "--role", "lead", "--config", config, status=1)["reason"] == "name_taken"
     assert "/link/" in told("user", "link", "Operator One", "--config", config)["link"]
     assert "Operator One" in told("user", "link", "Operator On", "--config", config, status=1)["detail"]
     users = told("user", "list", "--config", config)["users"]
