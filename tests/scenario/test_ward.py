@@ -47,7 +47,7 @@ async def test_a_nurse_call_is_acknowledged_after_it_is_safe_and_shows_on_the_sc
     ((durable_ms, receipt_ms),) = scene.rows(
         "SELECT durable_ms, receipt_ms FROM trace WHERE epoch = ? AND lane = ? AND seq = ?", epoch, lane, seq
     )
-    assert answer["at_boot_s"] * 1000 >= boot_ms + min(durable_ms, receipt_ms)
+    assert answer["at_boot_s"] * 1000 >= boot_ms - 0.5 + min(durable_ms, receipt_ms)  # boot_ms is a whole number
     assert (await scene.act(do="call", room="2", kind="emergency"))["outcome"] == "acked"
     emergency = await scene.new_alarm("nurse_emergency", "room-2")
     assert [one["id"] for one in await scene.open_alarms()] == [emergency["id"], alarm["id"]]
