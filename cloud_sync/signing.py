@@ -6,7 +6,6 @@ from enum import StrEnum
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from cloud_sync.errors import ForgedError, MalformedError
 
@@ -65,9 +64,9 @@ def public_from(raw: bytes) -> Ed25519PublicKey:
 
 def raw_public(key: Ed25519PublicKey) -> bytes:
     """The 32 bytes of a public key."""
-    return key.public_bytes(Encoding.Raw, PublicFormat.Raw)
+    return key.public_bytes_raw()
 
 
 def raw_private(key: Ed25519PrivateKey) -> bytes:
     """The 32 secret bytes. They go into a file of mode 0600 and nowhere else."""
-    return key.private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption())
+    return key.private_bytes_raw()

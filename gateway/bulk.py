@@ -32,8 +32,11 @@ LARGE_BATCH = 500
 MAX_BATCH_BYTES = 1024 * 1024
 QUIET_S = 10.0
 """So long after the last alarm, and only with a backlog, envelopes are large."""
-WINDOW_BYTES = 4 * 1024 * 1024
-"""How much committed bulk waits in memory; the rest waits in the journal."""
+WINDOW_BYTES = 512 * 1024
+"""How much committed bulk waits in memory; the rest waits in the journal. A record of a hundred bytes takes more than
+twice that."""
+UNSTORED_BYTES = 4 * 1024 * 1024
+"""How much bulk that the card would not take is held in memory. Beyond that it is lost."""
 QUICK_S = 0.1
 """Only a path that takes a small envelope so quickly gets large ones."""
 RECEIPT_WAIT_S = 10.0
@@ -127,7 +130,7 @@ class Bulk:
     def kept_in_memory(self, lane: Lane, seq: int, record: bytes) -> bool:
         """The card would not take this record. False when memory will not either: it is lost, and becomes a gap."""
         state = self._lanes[lane]
-        if state.window_bytes >= WINDOW_BYTES:
+        if state.window_bytes >= UNSTORED_BYTES:
             return False
         state.window.append((seq, record))
         state.window_bytes += len(record)

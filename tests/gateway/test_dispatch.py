@@ -129,7 +129,7 @@ async def test_one_alarm_that_central_cannot_take_does_not_hold_the_others_up(
 async def test_a_card_that_takes_nothing_lets_bulk_live_in_memory_and_the_rest_becomes_a_gap(
     home: HubUnderTest, central: Central, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bulk, "WINDOW_BYTES", 2_000)
+    monkeypatch.setattr(bulk, "UNSTORED_BYTES", 2_000)
     async with home.running() as hub:
         await central.event("hub_started")
         given_up: list[tuple[Lane, int, int]] = []
