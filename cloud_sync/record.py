@@ -14,7 +14,6 @@ import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from cloud_sync import canonical
 from cloud_sync.errors import MalformedError
@@ -52,12 +51,12 @@ def seal_record(
 ) -> bytes:
     """Seal an event once. A resend carries these bytes again."""
     stamp = event.stamp
-    head: dict[int, Any] = {1: stamp.boot_ms, 2: stamp.wall_ms, 3: stamp.is_wall_trusted}
+    head: dict[int, int | bool | bytes] = {1: stamp.boot_ms, 2: stamp.wall_ms, 3: stamp.is_wall_trusted}
     if stub is not None:
         head[4] = stub
     if epoch_header is not None:
         head[5] = epoch_header
-    header = canonical.dumps(head)
+    header = canonical.dumps_plain(head)
     plain = event.to_bytes()
     if len(plain) > MAX_EVENT_BYTES or len(header) > MAX_RECORD_HEADER:
         raise ValueError("the event is too long for a record")

@@ -133,7 +133,7 @@ def _run(options: argparse.Namespace) -> int:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, _ask_to_stop, stop)
-        await run_hub(settings, identity, stop)
+        await run_hub(settings, identity, stop, on_ready=lambda _hub: gc.freeze())  # what is there stays: look past it
 
     try:
         asyncio.run(keep_watch())

@@ -130,14 +130,16 @@ class Journal:
         store = core.by_lane[lane]
         ledger = store.ledgers[lane]
         rows = await store.read(_rows, LANE_SQL[lane].rows, ledger.unsettled((after or 0) + 1, _MAX_ID), limit)
+        again = ledger.again or ()
+        number, epoch = 0, None
         found = []
-        for row, record in rows:
-            epoch = core.epochs.name_of(epoch_number(row))
+        for row, record in rows:  # by the thousand: what is the same for all of an epoch is looked up once
+            if epoch_number(row) != number:
+                number = epoch_number(row)
+                epoch = core.epochs.name_of(number)
             if epoch is not None:
                 found.append(
-                    StoredRecord(
-                        epoch=epoch, seq=seq_of(row), record=record, cursor=row, was_settled=row in ledger.again
-                    )
+                    StoredRecord(epoch=epoch, seq=seq_of(row), record=record, cursor=row, was_settled=row in again)
                 )
         return found
 

@@ -204,3 +204,12 @@ def test_one_wrong_character_in_a_code_is_noticed(at, letter):
 def test_any_text_is_a_code_or_refused(text):
     with contextlib.suppress(MalformedError):
         EnrolmentCode.parse(text)
+
+
+plain_values = st.one_of(st.integers(0, 2**64 - 1), st.booleans(), st.binary(max_size=80))
+
+
+@given(st.dictionaries(st.integers(0, 300), plain_values, max_size=8))
+def test_a_plain_map_is_written_the_same_on_the_quick_way(fields):
+    rising = dict(sorted(fields.items()))
+    assert canonical.dumps_plain(rising) == canonical.dumps(rising)
