@@ -11,10 +11,12 @@ from pathlib import Path
 
 from bench.alarms import Latencies, latencies, loaded_latencies, past_backlog
 from bench.machine import Others, percentile, raw_fsync_ms, raw_sqlite_per_s, usage
+from bench.peers import bridge
 from bench.rig import Rig, rig
 from bench.start import start_s
 from bench.table import Table
 from bench.telemetry import backlog, throughput, waiting
+from simulators.broker import BrokerUnavailableError
 
 RESULTS = Path("bench/results.json")
 STARTS = 5
@@ -94,6 +96,18 @@ async def _start_figures(one: Rig, table: Table, million: int) -> None:
     table.add("memory of the hub while draining them, highest", memory_mb, "MB", 70, 58)
 
 
+async def _peer_figures(one: Rig, table: Table) -> None:
+    table.section("peer: a mosquitto bridging to another over TLS, persistence on, nothing waited for on the card")
+    try:
+        found = await bridge(one.folder / "bridge", rounds=100, messages=10_000)
+    except BrokerUnavailableError as error:
+        print(f"       {error}")
+        return
+    table.add("published at the edge → subscriber at central, p50", found.p(0.5), "ms")
+    table.add("published at the edge → subscriber at central, p99", found.p(0.99), "ms")
+    table.add("CPU of the edge's broker per 10,000", found.edge_cpu_s, "s")
+
+
 async def _run(words: argparse.Namespace) -> int:
     table = Table()
     print(f"Vaktpost on {platform.machine()}, Python {platform.python_version()}", flush=True)
@@ -107,6 +121,7 @@ async def _run(words: argparse.Namespace) -> int:
         await _telemetry_figures(one, table, words.telemetry)
         await _loaded_figures(one, table, idle, words)
         await _start_figures(one, table, words.million)
+        await _peer_figures(one, table)
     found = {"machine": platform.platform(), "python": platform.python_version(), "rows": table.rows}
     RESULTS.write_text(json.dumps(found, indent=1) + "\n")
     print(f"\n{len(table.missed)} of {table.judged} budgets missed; {RESULTS} written")

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import shutil
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -21,13 +22,21 @@ class BrokerUnavailableError(RuntimeError):
 class Broker:
     """mosquitto on loopback for as long as the context lasts; may be killed and started again on the same port.
 
-    `tls`: certificate and key files. Nothing is persisted unless `is_persistent`.
+    `tls`: certificate and key files. Nothing is persisted unless `is_persistent`. `more` lines of its configuration.
     """
 
-    def __init__(self, folder: Path, *, tls: tuple[Path, Path] | None = None, is_persistent: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        tls: tuple[Path, Path] | None = None,
+        is_persistent: bool = False,
+        more: Sequence[str] = (),
+    ) -> None:
         self.folder = folder
         self._tls = tls
         self._is_persistent = is_persistent
+        self._more = more
         self._process: asyncio.subprocess.Process | None = None
         self.port = 0
 
@@ -55,6 +64,7 @@ class Broker:
             lines += [f"persistence_location {self.folder}/"]
         if self._tls is not None:
             lines += [f"certfile {self._tls[0]}", f"keyfile {self._tls[1]}", "tls_version tlsv1.3"]
+        lines += self._more
         configuration = self.folder / "mosquitto.conf"
         configuration.write_text("\n".join(lines) + "\n")
         with (self.folder / "mosquitto.log").open("ab") as log:
@@ -69,6 +79,11 @@ class Broker:
                     await asyncio.sleep(0.02)
         except TimeoutError:
             raise BrokerUnavailableError("mosquitto does not listen") from None
+
+    @property
+    def pid(self) -> int | None:
+        """Its process id while it runs."""
+        return None if self._process is None else self._process.pid
 
     async def stop(self) -> None:
         """Let it end."""
