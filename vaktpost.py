@@ -34,7 +34,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         run = commands[words[0]].load()
     except ModuleNotFoundError as missing:
-        extra = "central" if words[0] == "central" else "hub"
+        extra = {"hub": "hub", "central": "central"}.get(words[0], "hub,central,demo")
         print(
             f"vaktpost {words[0]}: the Python package {missing.name!r} is not installed. "
             f"Install the extra: pip install 'vaktpost[{extra}]'",

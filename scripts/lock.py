@@ -1,7 +1,7 @@
 """Write requirements/*.txt: every package pinned and hashed, out of pyproject.toml. Run by `make lock`.
 
-`hub` and `central` are what an installation needs, `run` is both, `dev` adds the tools of a developer. setuptools is
-locked too, so that installing the checkout itself downloads nothing unpinned.
+`hub` and `central` are what an installation needs, `run` is both and the demo, `dev` adds the tools of a developer.
+setuptools is locked too, so that installing the checkout itself downloads nothing unpinned.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def main() -> int:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     base = [*project["project"]["dependencies"], *project["build-system"]["requires"]]
     extras = project["project"]["optional-dependencies"]
-    both = [*base, *extras["hub"], *extras["central"]]
+    both = [*base, *extras["hub"], *extras["central"], *extras["demo"]]
     sets = {
         "hub": [*base, *extras["hub"]],
         "central": [*base, *extras["central"]],

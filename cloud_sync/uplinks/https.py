@@ -7,11 +7,10 @@ life), bulk, and the held stream.
 from __future__ import annotations
 
 import asyncio
-import io
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-import aiohttp
+import h11
 
 from cloud_sync.errors import MalformedError, RefusedError, UplinkError
 from cloud_sync.frames import MAX_FRAME, FrameStream
@@ -19,17 +18,19 @@ from cloud_sync.identity import Lane
 from cloud_sync.settings import HttpsSettings
 from cloud_sync.trust import TrustBundle
 from cloud_sync.uplink import FRAMES_PATH, MEDIA_TYPE, STREAM_PATH
+from cloud_sync.uplinks.connections import Answer, Connections, why
 from cloud_sync.uplinks.tls import client_context
 
 MAX_ANSWER = MAX_FRAME
 MAX_PROBLEM = 4096
-WHOLE_BODY = 256 * 1024
 QUEUE_LENGTH = 256
-_HEADERS = {"Content-Type": MEDIA_TYPE, "Accept": MEDIA_TYPE}
+_HEADERS = (("Content-Type", MEDIA_TYPE), ("Accept", MEDIA_TYPE), ("User-Agent", "vaktpost"))
 
 
 class HttpsUplink:
     """See `cloud_sync.uplink.Uplink`."""
+
+    carries_stubs = False
 
     def __init__(self, name: str, settings: HttpsSettings, trust: TrustBundle) -> None:
         self.name = name
@@ -43,34 +44,28 @@ class HttpsUplink:
         context = client_context(self._trust.tls_authorities())
         async with AsyncExitStack() as stack:
 
-            async def pool(limit: int) -> aiohttp.ClientSession:
-                connector = aiohttp.TCPConnector(ssl=context, limit=limit, keepalive_timeout=120)
-                return await stack.enter_async_context(
-                    aiohttp.ClientSession(
-                        settings.url,
-                        connector=connector,
-                        headers=_HEADERS,
-                        cookie_jar=aiohttp.DummyCookieJar(),
-                        auto_decompress=False,
-                        timeout=aiohttp.ClientTimeout(sock_connect=settings.connect_timeout_s),
-                    )
+            def pool(limit: int) -> Connections:
+                made = Connections(
+                    settings.url, context, _HEADERS, limit=limit, connect_timeout_s=settings.connect_timeout_s
                 )
+                stack.push_async_callback(made.close)
+                return made
 
-            urgent, bulk, held = await pool(8), await pool(2), await pool(1)
+            urgent, bulk, held = pool(8), pool(2), pool(1)
             try:
                 async with asyncio.timeout(settings.connect_timeout_s * 2):
-                    stream = await stack.enter_async_context(
-                        held.post(
-                            STREAM_PATH,
-                            data=hello,
-                            timeout=aiohttp.ClientTimeout(total=None, sock_read=settings.idle_timeout_s),
-                        )
-                    )
+                    stream = await stack.enter_async_context(held.post(STREAM_PATH, hello))
                     await _check(stream)
-            except (aiohttp.ClientError, OSError, TimeoutError) as error:
-                raise UplinkError(f"{settings.url}: {_why(error)}") from error
+            except TimeoutError as error:
+                raise UplinkError(f"{settings.url}: {why(error)}") from error
+            except RefusedError:
+                raise
+            except UplinkError as error:
+                raise UplinkError(f"{settings.url}: {error}") from error
             session = HttpsSession(urgent, bulk)
-            reader = asyncio.create_task(session.read(stream), name=f"uplink-{self.name}-stream")
+            reader = asyncio.create_task(
+                session.read(stream, settings.idle_timeout_s), name=f"uplink-{self.name}-stream"
+            )
             try:
                 yield session
             finally:
@@ -81,7 +76,7 @@ class HttpsUplink:
 class HttpsSession:
     """See `cloud_sync.uplink.UplinkSession`."""
 
-    def __init__(self, urgent: aiohttp.ClientSession, bulk: aiohttp.ClientSession) -> None:
+    def __init__(self, urgent: Connections, bulk: Connections) -> None:
         self._urgent = urgent
         self._bulk = bulk
         self._incoming: asyncio.Queue[bytes | UplinkError] = asyncio.Queue(QUEUE_LENGTH)
@@ -89,19 +84,12 @@ class HttpsSession:
     async def send(self, frame: bytes, /, *, lane: Lane | None, deadline_s: float) -> None:
         """POST one frame; the answer's frames join those of the stream. A broken connection is not used again."""
         pool = self._urgent if lane is None or lane.is_urgent else self._bulk
-        if pool.closed:
-            raise UplinkError("this path was left")
-        data = frame if len(frame) <= WHOLE_BODY else io.BytesIO(frame)  # in pieces, so that the loop goes on
         try:
-            async with asyncio.timeout(deadline_s), pool.post(FRAMES_PATH, data=data) as answer:
+            async with asyncio.timeout(deadline_s), pool.post(FRAMES_PATH, frame) as answer:
                 await _check(answer)
-                body = await answer.content.read(MAX_ANSWER + 1)
-                while len(body) <= MAX_ANSWER and (more := await answer.content.read(MAX_ANSWER)):
-                    body += more
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise UplinkError(_why(error)) from error
-        if len(body) > MAX_ANSWER:
-            raise UplinkError("the answer is too long")
+                body = await answer.read(MAX_ANSWER)
+        except TimeoutError as error:
+            raise UplinkError(why(error)) from error
         cut = FrameStream()
         try:
             frames = cut.feed(body)
@@ -112,16 +100,20 @@ class HttpsSession:
         for one in frames:
             await self._incoming.put(one)
 
-    async def read(self, stream: aiohttp.ClientResponse) -> None:
-        """Read the held connection until it ends; runs as a task of `open`."""
+    async def read(self, stream: Answer, idle_timeout_s: float) -> None:
+        """Read the held connection until it ends or is silent for too long; runs as a task of `open`."""
         cut = FrameStream()
+        chunks = stream.chunks()
         try:
-            async for chunk in stream.content.iter_any():
+            while True:
+                async with asyncio.timeout(idle_timeout_s):
+                    chunk = await anext(chunks)
                 for frame in cut.feed(chunk):
                     await self._incoming.put(frame)
+        except StopAsyncIteration:
             fault = UplinkError("central closed the held connection")
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            fault = UplinkError(_why(error))
+        except (h11.ProtocolError, OSError) as error:
+            fault = UplinkError(why(error))
         except MalformedError as error:
             fault = UplinkError(f"the held connection carries no frames: {error}")
         await self._incoming.put(fault)
@@ -135,15 +127,14 @@ class HttpsSession:
             yield frame
 
 
-async def _check(answer: aiohttp.ClientResponse) -> None:
+async def _check(answer: Answer) -> None:
     """Raise unless central said yes. 5xx and 429 may pass; other refusals will not."""
     if answer.status == 200:
         return
-    text = (await answer.content.read(MAX_PROBLEM)).decode("utf-8", "replace")
+    try:
+        text = (await answer.read(MAX_PROBLEM)).decode("utf-8", "replace")
+    except UplinkError:  # who writes a book about it is not read
+        text = ""
     if answer.status >= 500 or answer.status == 429:
         raise UplinkError(f"central answered {answer.status}: {text[:200]}")
     raise RefusedError(answer.status, text[:200])
-
-
-def _why(error: BaseException) -> str:
-    return "no answer in time" if isinstance(error, TimeoutError) else str(error) or type(error).__name__
