@@ -47,6 +47,12 @@ class Uplink(Protocol):
     """A path that can be opened. Opening it again after a failure starts from nothing."""
 
     name: str
+    carries_stubs: bool
+    """Whether this path takes signed stubs in place of frames, as a text message does.
+
+    Then `open` gets an empty hello and sends nothing, `send` takes one stub and returns when the network has it, and
+    `frames` brings stub answers. There are no signs of life on such a path: it is probed on a schedule instead.
+    """
 
     def open(self, hello: bytes, /) -> AbstractAsyncContextManager[UplinkSession]:
         """Connect and announce this run of the hub with a signed hello (a Heartbeat with `is_hello`).

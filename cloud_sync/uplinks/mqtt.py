@@ -36,6 +36,8 @@ _NODELAY = ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),)
 class MqttUplink:
     """See `cloud_sync.uplink.Uplink`."""
 
+    carries_stubs = False
+
     def __init__(
         self, name: str, settings: MqttSettings, trust: TrustBundle, hub: bytes, hub_epoch: bytes, base: Path
     ) -> None:

@@ -47,6 +47,7 @@ class Line:
     refuses: Callable[[Envelope], bool] = lambda _envelope: False
     """Which envelopes central answers with 400."""
     sessions: list[Session] = field(default_factory=list)
+    carries_stubs: bool = False
     opened: int = 0
     attempts: int = 0
 

@@ -17,6 +17,7 @@ class Net:
     """An uplink whose other end does what a test says, and the path over it."""
 
     name = "main"
+    carries_stubs = False
 
     def __init__(self) -> None:
         self.is_reachable = True
