@@ -18,6 +18,7 @@ class Label(StrEnum):
     FRAME = "frame"
     EPOCH = "epoch"
     STUB = "stub"
+    STUB_ANSWER = "stub-answer"
     KEY = "key"
     CLAIM = "claim"
     GRANT = "grant"

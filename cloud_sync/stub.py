@@ -16,12 +16,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from cloud_sync import signing
 from cloud_sync.errors import MalformedError
-from cloud_sync.identity import EventId, lane_from
+from cloud_sync.identity import EventId, Lane, lane_from
 from cloud_sync.vocabulary import AlarmClass
 
 VERSION = 1
 MAX_ALIAS = 16
 MAX_TEXT = 159
+PROBE_ALIAS = "probe"
 _HEAD = struct.Struct(">B8s8sBQQBB")  # version, hub, epoch, lane, seq, wall ms, class, local action
 
 
@@ -42,6 +43,22 @@ class Stub:
     device: str
     alarm_class: AlarmClass
     action: LocalAction
+
+    @classmethod
+    def probe(cls, hub: bytes, epoch: bytes, wall_ms: int) -> Stub:
+        """A stub that asks only whether the path works: seq 0 names no event; central answers by machine."""
+        return cls(
+            event=EventId(hub, epoch, Lane.ALARM, 0),
+            wall_ms=wall_ms,
+            device=PROBE_ALIAS,
+            alarm_class=AlarmClass.STATUS,
+            action=LocalAction.NONE,
+        )
+
+    @property
+    def is_probe(self) -> bool:
+        """Whether no event stands behind it."""
+        return self.event.seq == 0
 
     def signed(self, key: Ed25519PrivateKey) -> bytes:
         """`signature || body`, at most 116 bytes."""

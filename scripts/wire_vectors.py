@@ -20,6 +20,7 @@ from cloud_sync.identity import EventId, Lane
 from cloud_sync.record import seal_record
 from cloud_sync.seal import EpochKey, SealPrivateKey, SealSuite
 from cloud_sync.stub import LocalAction, Stub, to_text
+from cloud_sync.stub_answer import AnswerState, StubAnswer
 from cloud_sync.trust import EnrolmentCode, KeyCertificate, Purpose, TrustBundle, fingerprint
 from cloud_sync.vocabulary import BY_WORD, AlarmClass, Event, Stamp
 
@@ -64,6 +65,19 @@ def vectors(sealed_key: bytes | None = None) -> dict[str, object]:
         alarm_class=AlarmClass.PERSONAL,
         action=LocalAction.LAMP_AND_BUZZER,
     ).signed(hub)
+    probe = Stub.probe(HUB, EPOCH, STAMP.wall_ms).signed(hub)
+    answers = {
+        state.name.lower(): StubAnswer(
+            hub=HUB,
+            epoch=EPOCH,
+            lane=Lane.ALARM,
+            seq=0 if state is AnswerState.MACHINE else 1,
+            central_ms=1_795_312_322_500,
+            version=0 if state is AnswerState.MACHINE else int(state),
+            state=state,
+        ).signed(SIGNER, central)
+        for state in AnswerState
+    }
     pressed = Event(
         kind=BY_WORD["pendant_pressed"],
         stamp=STAMP,
@@ -136,6 +150,8 @@ def vectors(sealed_key: bytes | None = None) -> dict[str, object]:
         "epoch_header": header.hex(),
         "stub": stub.hex(),
         "stub_text": to_text(stub),
+        "probe": probe.hex(),
+        "stub_answers": {name: blob.hex() for name, blob in answers.items()},
         "event": pressed.to_bytes().hex(),
         "record_alarm": alarm.hex(),
         "record_telemetry": bulk.hex(),

@@ -79,6 +79,28 @@ def test_a_stub_is_what_the_document_says():
     assert len(GOLDEN["stub_text"]) < 160
 
 
+def test_a_probe_is_a_stub_that_names_no_event():
+    blob = raw("probe")
+    public("hub_ed25519").verify(blob[:64], b"vaktpost/1/stub\x00" + blob[64:])
+    _version, _hub, _epoch, lane, seq, _wall, alarm_class, action = struct.unpack_from(">B8s8sBQQBB", blob, 64)
+    assert (lane, seq, alarm_class, action, blob[64 + 36 :]) == (1, 0, 6, 0, b"probe")
+
+
+STATES = {"known": 1, "waiting": 2, "taken": 3, "on_the_way": 4, "closed": 5, "machine": 6}
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_a_stub_answer_is_what_the_document_says(name):
+    blob = bytes.fromhex(GOLDEN["stub_answers"][name])
+    public("central_ed25519").verify(blob[:64], b"vaktpost/1/stub-answer\x00" + blob[64:])
+    body = struct.unpack(">B8s8s8sBQQIB", blob[64:])
+    version, signer, hub, epoch, lane, seq, central_ms, alarm_version, state = body
+    assert (version, signer.hex(), lane, state) == (1, "3132333435363738", 1, STATES[name])
+    assert (hub.hex(), epoch.hex(), central_ms) == ("0102030405060708", "1112131415161718", 1_795_312_322_500)
+    assert (seq, alarm_version) == ((0, 0) if name == "machine" else (1, STATES[name]))
+    assert len(blob) == 111
+
+
 @pytest.mark.parametrize("name", sorted(GOLDEN["frames"]))
 def test_a_frame_is_what_the_document_says(name):
     data = bytes.fromhex(GOLDEN["frames"][name])
