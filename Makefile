@@ -12,6 +12,7 @@ help:
 	@echo "make check   format, lint, types, import rules"
 	@echo "make bench   the budgets, measured; writes bench/results.json"
 	@echo "make soak    the long rounds"
+	@echo "make faults  everything breaks, under load; a table of what was lost (FAULTS='--short' for a few minutes)"
 	@echo "make pictures  take docs/pictures anew, of the running product"
 	@echo "make setup   only the environment, with everything a developer needs"
 	@echo "make lock    write requirements/*.txt anew from pyproject.toml"
@@ -61,6 +62,9 @@ bench: $(VENV)/.dev debian
 
 soak: $(VENV)/.dev debian
 	HYPOTHESIS_PROFILE=soak $(BIN)/pytest -n $(JOBS) --dist loadfile -m "soak or not soak" --timeout 1800
+
+faults: $(VENV)/.dev debian
+	$(BIN)/python -m simulators.faults $(FAULTS)
 
 pictures: $(VENV)/.dev debian
 	$(BIN)/python scripts/pictures.py

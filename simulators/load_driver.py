@@ -1,8 +1,9 @@
 """A driver without devices: it hands the hub as many Observations as asked, for measuring what comes after a driver.
 
 A plug-in like any other (`type = "load"`), spoken to over a Unix socket: `{"readings": 1000, "per_s": 0}`,
-`{"press": true}` and `{"stop": true}`. With `per_s` 0 the readings come as fast as the hub makes them durable: some ask
-to be confirmed, and only so many may be out, so that its intake never overflows. A press answers with the boot-time
+`{"press": true}` (with `"device": ALIAS` another button than the first) and `{"stop": true}`. With `per_s` 0 the
+readings come as fast as the hub makes them durable: some ask to be confirmed, and only so many may be out, so that its
+intake never overflows. A press answers with the boot-time
 clock at which it was made; with `"wait_s"` it waits so long to be confirmed, as a panel does, and tells when it was
 (`confirmed_at_boot_s`, or null).
 """
@@ -14,7 +15,9 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from drivers.contract import Alias, Driver, DriverContext, DriverPlugin, DriverSettings, Fact, Observation
 from simulators import control
@@ -33,6 +36,7 @@ class LoadSettings(DriverSettings):
     socket: str
     sensor: Alias = "sensor-1"
     button: Alias = "button-1"
+    more_buttons: Annotated[tuple[Alias, ...], Field(strict=False)] = ()
 
 
 class LoadDriver:
@@ -42,6 +46,11 @@ class LoadDriver:
         self.name = name
         self._settings = settings
         self._path = base / settings.socket
+
+    def _button(self, wanted: object) -> Alias:
+        if wanted not in {None, self._settings.button, *self._settings.more_buttons}:
+            raise control.RefusedError(f"there is no button called {wanted!r} here")
+        return self._settings.button if wanted is None else str(wanted)
 
     @asynccontextmanager
     async def open(self, context: DriverContext, /) -> AsyncIterator[AsyncIterator[Observation]]:
@@ -58,7 +67,7 @@ class LoadDriver:
                 confirmation: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
                 urgent.put_nowait(
                     Observation(
-                        device=self._settings.button,
+                        device=self._button(request.get("device")),
                         fact=Fact.BUTTON,
                         value="press",
                         observed_boot_s=now,
@@ -159,5 +168,5 @@ PLUGIN = DriverPlugin(
     type_name="load",
     settings=LoadSettings,
     build=_build,
-    aliases=lambda settings: (settings.sensor, settings.button),
+    aliases=lambda settings: (settings.sensor, settings.button, *settings.more_buttons),
 )

@@ -56,6 +56,7 @@ class Stage:
         say: Say,
         more_settings: str = "",
         logs: Path | None = None,
+        more_of_central: str = "",
     ) -> None:
         self.folder = folder
         self.plan = plan
@@ -66,6 +67,7 @@ class Stage:
         self.hub_config = folder / "home" / "hub.toml"
         self._say = say
         self._more_settings = more_settings
+        self._more_of_central = more_of_central
         self.logs = logs = logs or folder / "logs"
         self.central = Program(
             "central", vaktpost("central", "run", "--config", str(self.central_config)), logs / "central.log"
@@ -89,13 +91,14 @@ class Stage:
         more_settings: str = "",
         logs: Path | None = None,
         hub_python: Sequence[str] = (),
+        more_of_central: str = "",
     ) -> AsyncIterator[Stage]:
         """Everything up and the hub enrolled. A folder from an earlier run is used again.
 
-        `more_settings` is added to hub.toml. `logs` is where programs write, if not in the folder. `hub_python` starts
-        the hub in the place of `python -m vaktpost`.
+        `more_settings` is added to hub.toml, `more_of_central` to central.toml. `logs` is where programs write, if not
+        in the folder. `hub_python` starts the hub in the place of `python -m vaktpost`.
         """
-        stage = cls(folder, plan, ports, language, say, more_settings, logs)
+        stage = cls(folder, plan, ports, language, say, more_settings, logs, more_of_central)
         if hub_python:
             stage.hub.command[:3] = hub_python
         for part in (folder / "central", folder / "home", stage.logs):
@@ -126,11 +129,12 @@ class Stage:
     def _central_settings(self, text: str) -> str:
         """The demo's own ports and who may frame the console, in the file that `init` wrote."""
         page = f"http://{HOST}:{self.ports.page}"
-        kept = re.split(r"^\[(?:hubs|console)\]", text, flags=re.MULTILINE)[0].rstrip()
+        kept = re.split(r"^\[(?:hubs|console|mqtt)\]", text, flags=re.MULTILINE)[0].rstrip()
         kept = re.sub(r"^language = .*$", f'language = "{self.language}"', kept, flags=re.MULTILINE)
         return (
             f'{kept}\n\n[hubs]\nhost = "{HOST}"\nport = {self.ports.hubs}\n\n'
             f'[console]\nhost = "{HOST}"\nport = {self.ports.console}\nframe_ancestors = ["{page}"]\n'
+            f"{self._more_of_central}\n"
         )
 
     async def central_is_up(self) -> None:

@@ -1,0 +1,81 @@
+"""`make faults`: play every scenario, print a table, write docs/fault-report.md. Not 0 when anything was lost."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import difflib
+import random
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from simulators.faults.playing import play
+from simulators.faults.registry import Scenario, all_scenarios
+from simulators.faults.report import Line, table, write
+
+REPORT = Path("docs/fault-report.md")
+
+
+def main() -> int:
+    """Run from the command line."""
+    words = _words()
+    known = all_scenarios()
+    chosen = _chosen(known, words.only)
+    if words.list:
+        for one in chosen:
+            print(f"{one.name:<24} {one.short:>5} / {one.long:<6} {one.title}")
+        return 0
+    seed = words.seed if words.seed is not None else random.SystemRandom().randrange(1, 1 << 31)
+    print(f"seed {seed}: `make faults` with FAULTS='--seed {seed}' repeats it", flush=True)
+    here = Path(".run")
+    here.mkdir(exist_ok=True)
+    lines: list[Line] = []
+    begun = time.monotonic()
+    for number, one in enumerate(chosen, start=1):
+        print(f"[{number}/{len(chosen)}] {one.name}: {one.title}", flush=True)
+        rounds = words.rounds or (one.short if words.short else one.long)
+        with tempfile.TemporaryDirectory(prefix="faults-", dir=here) as folder:
+            verdict, took_s = asyncio.run(
+                play(one, Path(folder).resolve(), rounds=rounds, seed=seed, is_long=not words.short, say=_say)
+            )
+        line = Line(scenario=one, rounds=rounds, verdict=verdict, took_s=took_s)
+        lines.append(line)
+        print(f"    {line.words}, {took_s:.0f} s", flush=True)
+        for complaint in verdict.complaints[:8]:
+            print(f"    ! {complaint}", flush=True)
+    print("\n" + table(lines))
+    if not words.only and not words.dry:
+        write(REPORT, lines, seed=seed, took_s=time.monotonic() - begun, is_short=words.short)
+        print(f"\nwritten: {REPORT}")
+    return 0 if all(line.is_good for line in lines) else 1
+
+
+def _say(what: str) -> None:
+    print(f"    {what}", end="\x1b[K\r" if sys.stdout.isatty() else "\n", flush=True)
+
+
+def _words() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m simulators.faults", description=__doc__)
+    parser.add_argument("--only", action="append", default=[], metavar="NAME", help="this scenario (may be repeated)")
+    parser.add_argument("--seed", type=int, help="repeat a run")
+    parser.add_argument("--rounds", type=int, help="instead of each scenario's own number")
+    parser.add_argument("--short", action="store_true", help="the short rounds of the tests")
+    parser.add_argument("--dry", action="store_true", help="do not write the report")
+    parser.add_argument("--list", action="store_true", help="name the scenarios and their rounds")
+    return parser.parse_args()
+
+
+def _chosen(known: dict[str, Scenario], names: list[str]) -> list[Scenario]:
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f'did you mean "{near[0]}"?' if near else f"there are: {', '.join(known)}"
+            print(f'there is no scenario "{name}"; {hint}', file=sys.stderr)
+            raise SystemExit(2)
+    return [one for one in known.values() if not names or one.name in names]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,442 @@
+"""Hub, central, a ward and (if wanted) a broker as real processes, with load, a ledger and a judgement at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import random
+import sqlite3
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from central.admin import ask
+from central.errors import CentralError
+from cloud_sync.identity import Lane
+from gateway.errors import HubError
+from gateway.journal.inspection import dump
+from simulators import control, plans
+from simulators.broker import Broker
+from simulators.control import RefusedError
+from simulators.demo.program import Program
+from simulators.demo.stage import Ports, Stage, free_port
+from simulators.faults import growth
+from simulators.faults.growth import Size
+from simulators.faults.ledger import Ledger, Press
+from simulators.faults.registry import Run
+from simulators.faults.verdict import Verdict
+
+BUTTON, CARE_BUTTON = "button-1", "care-1"
+LOAD_SOCKET = "load.sock"
+LOAD_SETTINGS = f"""
+[drivers.load]
+type = "load"
+socket = "{LOAD_SOCKET}"
+more_buttons = ["{CARE_BUTTON}"]
+
+[[devices]]
+alias = "sensor-1"
+profile = "thermometer"
+
+[[devices]]
+alias = "{BUTTON}"
+profile = "pendant"
+resident = "r-7f3a90"
+
+[[devices]]
+alias = "{CARE_BUTTON}"
+profile = "pendant"
+lane = "care"
+resident = "r-7f3a90"
+"""
+HUB_BROKER = '\n[uplinks.broker]\ntype = "mqtt"\nhost = "127.0.0.1"\nport = {port}\ntls = false\n'
+CENTRAL_BROKER = '\n[mqtt]\nhost = "127.0.0.1"\nport = {port}\ntls = false\n'
+PRESS_WAIT_S = 10.0
+DEADLINE_S = 15.0
+"""So long after there is a way an alarm must be at central: a reconnection and a resend on a fresh one."""
+LOOK_S = 0.05
+
+
+def boot_s() -> float:
+    """CLOCK_BOOTTIME, the one clock of all processes of a machine."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+class Trial:
+    """What a scenario works with. Enter with `Trial.open`.
+
+    Everything that takes the last way to central away is told by `no_way` and `way`, so that the time between does
+    not count as the hub's silence; the methods here do so by themselves.
+    """
+
+    def __init__(self, run: Run, stage: Stage, broker: Broker | None) -> None:
+        self.run = run
+        self.stage = stage
+        self.broker = broker
+        self.ledger = Ledger(int(boot_s() * 1000))
+        self.complaints: list[str] = []
+        self.notes: dict[str, str | int | float] = {}
+        self.is_damage_expected = False
+        """Whether a file of the journal may have been set aside."""
+        self.deadline_s = DEADLINE_S
+        self.health_may_name = {"driver.load", *(f"device.{name}.heard" for name in ("sensor-1", BUTTON, CARE_BUTTON))}
+        """Lines of the health check that are rightly not in order when all is over: of the load, nothing is known."""
+        self._outages: list[tuple[float, float]] = []
+        self._out_since: float | None = None
+        self._first: dict[str, Size] = {}
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls,
+        run: Run,
+        *,
+        plan: plans.Plan = plans.WARD,
+        has_broker: bool = False,
+        broker_keeps: bool = False,
+        more_settings: str = "",
+        more_of_central: str = "",
+        hub_before: Sequence[str] = (),
+        hub_environment: Mapping[str, str] | None = None,
+        hub_module: Sequence[str] = ("-m", "vaktpost"),
+    ) -> AsyncIterator[Trial]:
+        """Everything up and connected.
+
+        `hub_before`: words before the hub's command line (a wrapper that execs, such as `ip netns exec NAME`);
+        `hub_environment` is added to it, `hub_module` stands for `-m vaktpost`. `broker_keeps`: it persists.
+        """
+        run.folder.mkdir(parents=True, exist_ok=True)
+        async with AsyncExitStack() as stack:
+            broker = None
+            settings, of_central = LOAD_SETTINGS + more_settings, more_of_central
+            if has_broker:
+                broker = await stack.enter_async_context(Broker(run.folder / "broker", is_persistent=broker_keeps))
+                settings += HUB_BROKER.format(port=broker.port)
+                of_central += CENTRAL_BROKER.format(port=broker.port)
+            words = ["env", *(f"{key}={value}" for key, value in (hub_environment or {}).items())]
+            stage = await stack.enter_async_context(
+                Stage.open(
+                    run.folder,
+                    plan,
+                    Ports(page=0, console=free_port(), hubs=free_port()),
+                    language="en",
+                    more_settings=settings,
+                    more_of_central=of_central,
+                    hub_python=[*hub_before, *words, sys.executable, *hub_module],
+                )
+            )
+            trial = cls(run, stage, broker)
+            try:
+                await trial.measure()
+                yield trial
+            except BaseException as error:
+                error.add_note(trial.last_words())
+                raise
+
+    def last_words(self) -> str:
+        """The ends of all logs."""
+        programs = (self.stage.hub, self.stage.central, self.stage.home)
+        return "\n".join(f"--- {program.name}\n{program.last_words(30)}" for program in programs)
+
+    def complain(self, what: str) -> None:
+        """Something is not as it must be."""
+        self.complaints.append(what)
+
+    # load
+
+    @asynccontextmanager
+    async def load(
+        self, *, presses: bool = True, calls: bool = True, readings_per_s: float = 300.0, often: float = 1.0
+    ) -> AsyncIterator[None]:
+        """Press, call and measure for as long as this lasts. `often` above 1: more presses."""
+        seed = self.run.seed
+        works = []
+        if presses:
+            works += [self._press_on(BUTTON, random.Random(seed + 1), often)]
+            works += [self._press_on(CARE_BUTTON, random.Random(seed + 2), often)]
+        if calls and self.stage.plan.rooms:
+            works.append(self._call_on(random.Random(seed + 3)))
+        if readings_per_s:
+            works.append(self._measure_on(readings_per_s))
+        tasks = [asyncio.create_task(work) for work in works]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            for end in await asyncio.gather(*tasks, return_exceptions=True):
+                if not isinstance(end, asyncio.CancelledError):
+                    self.complain(f"the load stopped: {end!r}")
+
+    async def press(self, device: str = BUTTON, *, wait_s: float = PRESS_WAIT_S) -> Press | None:
+        """Press once; a Press when the hub confirmed it within `wait_s`, None when it did not or is dead."""
+        self.ledger.asked[device] += 1
+        request = {"press": True, "device": device, "wait_s": wait_s}
+        try:
+            answer = await control.ask(self.home / LOAD_SOCKET, request, timeout_s=wait_s + 5)
+        except RefusedError:  # nothing was promised
+            return None
+        if answer["confirmed_at_boot_s"] is None:
+            return None
+        press = Press(device=device, pressed_s=answer["at_boot_s"], confirmed_s=answer["confirmed_at_boot_s"])
+        self.ledger.presses.append(press)
+        return press
+
+    async def measure_some(self, readings: int, per_s: float = 0.0) -> None:
+        """So many measurements."""
+        await control.ask(self.home / LOAD_SOCKET, {"readings": readings, "per_s": per_s})
+
+    async def _press_on(self, device: str, chance: random.Random, often: float) -> None:
+        while True:
+            await self.press(device)
+            await asyncio.sleep(chance.uniform(0.03, 0.2) / often)
+
+    async def _call_on(self, chance: random.Random) -> None:
+        # Never the same room twice running: after a restart the same block within 15 s is rightly taken for the
+        # panel's repeat, because the hub cannot know whether its ACK was heard.
+        for room in itertools.cycle(self.stage.plan.rooms):
+            with contextlib.suppress(RefusedError):  # the panel goes on trying, but we have stopped waiting
+                self.ledger.called[room] += 1
+                answer = await self.stage.home_act(do="call", room=room, kind="call")
+                self.ledger.acked[room] += answer["outcome"] == "acked"
+            await asyncio.sleep(chance.uniform(0.05, 0.3))
+
+    async def _measure_on(self, per_s: float) -> None:
+        while True:
+            with contextlib.suppress(RefusedError):
+                await self.measure_some(int(per_s / 2), per_s)
+            await asyncio.sleep(0.5)
+
+    async def confirmed(self, more: int, *, within_s: float = 40.0) -> None:
+        """Wait until so many more presses were confirmed: it goes on."""
+        wanted = len(self.ledger.presses) + more
+
+        async def enough() -> bool:
+            return len(self.ledger.presses) >= wanted
+
+        await self.until(enough, "presses are no longer confirmed", within_s=within_s)
+
+    # what breaks
+
+    def no_way(self) -> None:
+        """From now on nothing can reach central."""
+        if self._out_since is None:
+            self._out_since = boot_s()
+
+    def way(self) -> None:
+        """There is a way again."""
+        if self._out_since is not None:
+            self._outages.append((self._out_since, boot_s()))
+            self._out_since = None
+
+    async def kill_hub(self) -> None:
+        """SIGKILL; what the card has then is written down."""
+        self.no_way()
+        await self.stage.hub.kill()
+        self.note_card()
+
+    async def start_hub(self, *, is_awaited: bool = True) -> None:
+        """Start it, and wait until it has a way to central. From the start on its silence counts."""
+        await self.stage.hub.start()
+        if self.stage.central.is_running:
+            self.way()
+        if is_awaited:
+            await self.stage.hub_is_up()
+            await self.measure()
+
+    async def kill_central(self) -> None:
+        """SIGKILL."""
+        self.no_way()
+        await self.stage.central.kill()
+
+    async def start_central(self) -> None:
+        """Start it, and wait until its doors are open."""
+        await self.stage.central.start()
+        await self.stage.central_is_up()
+        await self.measure()
+        if self.stage.hub.is_running:
+            self.way()
+
+    def note_card(self) -> None:
+        """Everything that is durable on the card now has to reach central (or has already)."""
+        for row in dump(self.journal):
+            self.ledger.on_card.add((row.epoch, int(row.lane), row.seq))
+
+    # looking
+
+    @property
+    def home(self) -> Path:
+        """The hub's folder."""
+        return self.stage.folder / "home"
+
+    @property
+    def journal(self) -> Path:
+        """The folder of the card's files."""
+        return self.home / "state" / "journal"
+
+    def rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
+        """Rows of central's database, read beside it."""
+        database = self.stage.folder / "central" / "central.db"
+        connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=10)
+        try:
+            return connection.execute(sql, values).fetchall()
+        finally:
+            connection.close()
+
+    async def status(self) -> dict[str, Any] | None:
+        """What the hub says of itself; None when it does not answer."""
+        try:
+            return await self.stage.hub_status()
+        except HubError:
+            return None
+
+    async def check(self, within_s: float = 12.0) -> dict[str, Any]:
+        """A health check of the hub by central. Raises CentralError."""
+        label = "Solbakken 214" if self.stage.plan.ble else "Solbakken, 2. etasje"
+        socket = self.stage.central_config.parent / "admin.sock"
+        told: dict[str, Any] = await asyncio.to_thread(
+            ask, socket, {"do": "check", "hub": label, "timeout_s": within_s}
+        )
+        return told
+
+    async def deviations(self) -> dict[str, str]:
+        """What the health check finds not in order; {"check": why} when there is none."""
+        try:
+            told = await self.check()
+        except CentralError as error:
+            return {"check": str(error)}
+        if told["state"] != "answered":
+            return {"check": str(told["state"])}
+        return {line["id"]: line["result"] for line in told["result"]["lines"] if line["result"] != "ok"}
+
+    async def until(
+        self, is_so: Callable[[], Awaitable[bool]], complaint: str, *, within_s: float = 20.0, every_s: float = LOOK_S
+    ) -> None:
+        """Wait until it is so. Raises AssertionError."""
+        try:
+            async with asyncio.timeout(within_s):
+                while not await is_so():
+                    await asyncio.sleep(every_s)
+        except TimeoutError:
+            raise AssertionError(f"{complaint} within {within_s:g} s") from None
+
+    async def says(self, is_so: Callable[[dict[str, Any]], bool], complaint: str, *, within_s: float = 20.0) -> bool:
+        """Whether `status` comes to say so; if it does not, that is complained of: state must be told truthfully."""
+
+        async def look() -> bool:
+            status = await self.status()
+            return status is not None and is_so(status)
+
+        try:
+            await self.until(look, complaint, within_s=within_s, every_s=0.2)
+        except AssertionError as error:
+            self.complain(f"status: {error}")
+            return False
+        return True
+
+    async def measure(self) -> None:
+        """How large hub and central are; the first time of each process is what the last is held against."""
+        for name, program in (("hub", self.stage.hub), ("central", self.stage.central)):
+            size = await self._size(name, program)
+            if size is not None:
+                self._first.setdefault(name, size)
+
+    async def _size(self, name: str, program: Program) -> Size | None:
+        tasks = None
+        if name == "hub":
+            status = await self.status()
+            tasks = None if status is None else status.get("tasks")
+        return None if program.pid is None else growth.size_of(program.pid, tasks)
+
+    # the end
+
+    async def settle(self, *, within_s: float = 60.0) -> None:
+        """Everything whole and running, and nothing waits for a receipt. Raises AssertionError."""
+        self.stage.cable.mend()
+        if self.broker is not None and self.broker.pid is None:
+            await self.broker.start()
+        if not self.stage.central.is_running:
+            await self.start_central()
+        if not self.stage.hub.is_running:
+            await self.start_hub()
+        await self.stage.hub_is_up()
+        self.way()
+
+        async def is_settled() -> bool:
+            status = await self.status()
+            if status is None:
+                return False
+            return not any(lane["waiting"] or lane["in_memory"] for lane in status["lanes"].values())
+
+        await self.until(is_settled, "the hub still waits for receipts", within_s=within_s)
+
+    async def judged(self, *, within_s: float = 60.0) -> Verdict:
+        """Settle, then judge. What keeps it from settling is a complaint, too."""
+        try:
+            await self.settle(within_s=within_s)
+        except AssertionError as error:
+            self.complain(str(error))
+        return await self.judge()
+
+    async def judge(self) -> Verdict:
+        """Hold everything against everything."""
+        self.way()
+        await self._judge_state()
+        count = self.ledger.compare(self.rows, time.time() * 1000 - boot_s() * 1000)
+        for name, program in (("hub", self.stage.hub), ("central", self.stage.central)):
+            last = await self._size(name, program)
+            if last is None:
+                self.complain(f"{name} does not run")
+            elif name in self._first:
+                self.complaints += growth.grown(name, self._first[name], last)
+        self.complaints += growth.litter(self.journal, is_damage_expected=self.is_damage_expected)
+        silences = [self._silence(press, at_s) for press, at_s in count.arrivals]
+        for press, silence_s in zip((press for press, _ in count.arrivals), silences, strict=True):
+            if silence_s > self.deadline_s:
+                self.complain(f"{press.device}: the press at {press.pressed_s:.3f} took {silence_s:.1f} s")
+        return Verdict(
+            events_in=count.events_in,
+            lost=count.lost,
+            doubled=count.doubled,
+            longest_silence_s=max(silences, default=0.0),
+            complaints=tuple(count.complaints + self.complaints),
+            notes=self.notes,
+        )
+
+    def _silence(self, press: Press, arrived_s: float) -> float:
+        out_s = sum(max(0.0, min(arrived_s, end) - max(press.pressed_s, begin)) for begin, end in self._outages)
+        return max(0.0, arrived_s - press.pressed_s - out_s)
+
+    async def _judge_state(self) -> None:
+        """Nothing is broken now: `status` and the health check must say so, and be right about what is where."""
+        status = await self.status()
+        if status is None:
+            self.complain("the hub does not answer")
+            return
+        if status["journal"]["state"] != "good" or status["journal"]["alarms_in_memory_only"]:
+            self.complain(f"status: the journal is {status['journal']}, and nothing is wrong with the card")
+        if not status["is_healthy"]:
+            self.complain("status: the hub calls itself unhealthy, and nothing is wrong")
+        for lane, facts in status["lanes"].items():
+            there = self._stored(status["epoch"], Lane[lane.upper()])
+            if not facts["waiting"] and not facts["in_memory"] and there < facts["taken"] - facts["lost"]:
+                self.complain(f"status: {facts['taken']} {lane} events taken, none waits, central has {there}")
+
+        async def is_in_order() -> bool:
+            found.clear()
+            found.update(await self.deviations())
+            return not found.keys() - self.health_may_name
+
+        found: dict[str, str] = {}
+        try:
+            await self.until(is_in_order, "is not in order", within_s=30, every_s=0.5)
+        except AssertionError:
+            self.complain(f"the health check finds {found}, and nothing is wrong")
+
+    def _stored(self, epoch: str, lane: Lane) -> int:
+        ((there,),) = self.rows("SELECT count(*) FROM event WHERE epoch = ? AND lane = ?", epoch, int(lane))
+        return int(there)
