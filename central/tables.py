@@ -64,6 +64,8 @@ hub = Table(
     Column("presence", String(16), nullable=False, server_default="new"),  # new | present | late | silent
     Column("presence_ms", MS, nullable=False, server_default="0"),  # since when
     Column("is_critical", Boolean, nullable=False, server_default=text("false")),
+    Column("tenant", ID16),
+    Column("unit", ID16),
 )
 
 hub_epoch = Table(
@@ -170,8 +172,8 @@ alarm = Table(
     Column("resident", String(256)),
     Column("fold_key", Text, nullable=False),  # repeats join the open alarm with the same key
     Column("condition", String(16), nullable=False, server_default="active"),  # active | cleared
-    Column("handling", String(16), nullable=False, server_default="waiting"),  # waiting | claimed | closed
-    Column("dispatch", String(16), nullable=False, server_default="none"),  # none | on_the_way
+    Column("handling", String(16), nullable=False, server_default="waiting"),  # waiting|claimed|deferred|closed
+    Column("dispatch", String(16), nullable=False, server_default="none"),  # none|sent|accepted|on_the_way|on_site
     Column("version", Integer, nullable=False, server_default="1"),
     Column("happened_ms", MS, nullable=False),  # first event, central's clock
     Column("raised_ms", MS, nullable=False),
@@ -202,6 +204,12 @@ alarm = Table(
     Column("reassured_ms", MS),  # when the lamp first showed that a person has it
     Column("value", Text),  # JSON, of the newest event
     Column("details", Text),  # JSON, of the newest event
+    Column("tenant", ID16),
+    Column("unit", ID16),
+    Column("criterion", String(80), nullable=False, server_default=""),  # what ranked it: "TA/pendant_pressed/3"
+    Column("deferred_visit", ID16),  # handling is deferred: the planned visit that it waits for
+    Column("escalation_round", Integer, nullable=False, server_default="0"),
+    Column("incident", ID16),
     Index("ux_alarm_open_fold_key", "fold_key", unique=True, sqlite_where=text("closed_ms IS NULL"),
           postgresql_where=text("closed_ms IS NULL")),
     Index("ix_alarm_open", "queue", "rank", "raised_ms", sqlite_where=text("closed_ms IS NULL"),
@@ -381,4 +389,12 @@ resident = Table(
     Column("label", String(128), nullable=False, server_default=""),
     Column("hub", ID16),
     Column("is_critical", Boolean, nullable=False, server_default=text("false")),
+    Column("tenant", ID16),
+    Column("unit", ID16),
+    Column("reference", String(64)),  # keyed hash of the municipality's own reference
+    Column("state", String(16), nullable=False, server_default="active"),  # active | ended | erased
+    Column("created_ms", MS, nullable=False, server_default="0"),
+    Column("version", Integer, nullable=False, server_default="1"),
+    Index("ix_resident_tenant_unit", "tenant", "unit"),
+    Index("ux_resident_tenant_reference", "tenant", "reference", unique=True),
 )

@@ -15,6 +15,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from central import tables_people, tables_response  # noqa: F401  # their tables are in the metadata once read
 from central.clock import SystemClock
 from central.daemon import open_central
 from central.dialect import Dialect

@@ -1,0 +1,274 @@
+"""Tables of the answer to an alarm: plans, escalation, notifications, duty, dispatch, and technical incidents.
+
+JSON and times as in `central.tables`. Nothing here is a timer in memory: what is due is a row with a time and a fence.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Boolean, Column, Index, Integer, String, Table, Text, text
+
+from central.tables import ID16, MS, metadata
+
+# A plan never changes: an edit is a new version, and a running alarm keeps the snapshot it began with.
+plan = Table(
+    "plan",
+    metadata,
+    Column("id", ID16, primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("tenant", ID16),  # NULL: the default of the installation
+    Column("service", String(16)),  # the tenant's default for this service; NULL: only where named
+    Column("name", String(128), nullable=False),
+    Column("content", Text, nullable=False),  # JSON: central.routing.plan.Plan
+    Column("state", String(16), nullable=False),  # active | replaced | ended
+    Column("written_ms", MS, nullable=False),
+    Column("written_by", String(32), nullable=False),
+    Column("why", String(256), nullable=False, server_default=""),
+    Index("ux_plan_active_id", "id", unique=True, sqlite_where=text("state = 'active'"),
+          postgresql_where=text("state = 'active'")),
+    Index("ux_plan_default", "tenant", "service", unique=True,
+          sqlite_where=text("state = 'active' AND service IS NOT NULL"),
+          postgresql_where=text("state = 'active' AND service IS NOT NULL")),
+)  # fmt: skip
+
+alarm_plan = Table(
+    "alarm_plan",
+    metadata,
+    Column("alarm", ID16, primary_key=True),
+    Column("plan", ID16),
+    Column("plan_version", Integer),
+    Column("variant", String(64), nullable=False, server_default=""),  # which hours applied
+    Column("snapshot", Text, nullable=False),  # JSON: the steps as they were when the alarm was raised
+    Column("made_ms", MS, nullable=False),
+)
+
+# One step of an alarm's plan. Exactly one is `due` or `running` while the alarm waits for a person.
+escalation = Table(
+    "escalation",
+    metadata,
+    Column("alarm", ID16, primary_key=True),
+    Column("no", Integer, primary_key=True, autoincrement=False),
+    Column("round", Integer, primary_key=True, autoincrement=False),  # a returned alarm begins a new round
+    Column("fence", Integer, nullable=False, server_default="0"),
+    Column("state", String(16), nullable=False),  # due | running | done | failed | cancelled
+    Column("due_ms", MS, nullable=False),  # the database's clock: when it is to start, then when it is to be over
+    Column("started_ms", MS),
+    Column("ended_ms", MS),
+    Column("why", String(48), nullable=False, server_default=""),
+    Index("ix_escalation_open_due_ms", "due_ms", sqlite_where=text("state IN ('due', 'running')"),
+          postgresql_where=text("state IN ('due', 'running')")),
+)  # fmt: skip
+
+# Whose queues show the alarm: grows as the plan goes on.
+alarm_receiver = Table(
+    "alarm_receiver",
+    metadata,
+    Column("alarm", ID16, primary_key=True),
+    Column("team", ID16, primary_key=True),
+    Column("since_ms", MS, nullable=False),
+    Index("ix_alarm_receiver_team", "team"),
+)
+
+# Something to be said to somebody, at least once, never twice under one key.
+notification = Table(
+    "notification",
+    metadata,
+    Column("id", ID16, primary_key=True),
+    Column("key", String(128), nullable=False, unique=True),
+    Column("alarm", ID16),
+    Column("step", Integer),
+    Column("channel", String(16), nullable=False),  # console | sms | email | ...
+    Column("team", ID16),
+    Column("account", String(32)),
+    Column("contact", ID16),  # the number is looked up and opened when it is sent
+    Column("what", String(32), nullable=False),  # which text: central.notify.texts
+    Column("language", String(8), nullable=False, server_default="nb"),
+    Column("state", String(16), nullable=False),  # pending | sent | delivered | failed | given_up | cancelled
+    Column("fence", Integer, nullable=False, server_default="0"),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("next_ms", MS, nullable=False),
+    Column("made_ms", MS, nullable=False),
+    Column("sent_ms", MS),
+    Column("receipt_ms", MS),
+    Column("provider_ref", String(64)),
+    Column("fault", String(64), nullable=False, server_default=""),
+    Index("ix_notification_pending_next_ms", "next_ms", sqlite_where=text("state = 'pending'"),
+          postgresql_where=text("state = 'pending'")),
+    Index("ix_notification_alarm", "alarm"),
+    Index("ix_notification_provider_ref", "provider_ref"),
+)  # fmt: skip
+
+# Who is on duty now, at which console, with or without sound that was heard. Seen again every few seconds.
+duty = Table(
+    "duty",
+    metadata,
+    Column("account", String(32), primary_key=True),
+    Column("console", String(64), primary_key=True),
+    Column("team", ID16, primary_key=True),
+    Column("account_name", String(128), nullable=False),
+    Column("has_sound", Boolean, nullable=False),
+    Column("since_ms", MS, nullable=False),
+    Column("seen_ms", MS, nullable=False),
+    Index("ix_duty_team_seen_ms", "team", "seen_ms"),
+)
+
+# Who ought to be on duty: a weekly pattern in the tenant's own time, and exceptions to it.
+rota_shift = Table(
+    "rota_shift",
+    metadata,
+    Column("id", ID16, primary_key=True),
+    Column("team", ID16, nullable=False),
+    Column("account", String(32)),  # NULL: whoever answers the team's duty telephone
+    Column("weekdays", Integer, nullable=False),  # bit 0 is Monday
+    Column("from_minute", Integer, nullable=False),  # minutes since local midnight
+    Column("to_minute", Integer, nullable=False),  # not after from_minute: ends on the next day
+    Column("from_day", String(10), nullable=False),  # ISO dates, both included
+    Column("to_day", String(10)),
+    Column("written_by", String(32), nullable=False),
+    Index("ix_rota_shift_team", "team"),
+)
+
+rota_override = Table(
+    "rota_override",
+    metadata,
+    Column("id", ID16, primary_key=True),
+    Column("team", ID16, nullable=False),
+    Column("account", String(32)),  # who instead; NULL: nobody
+    Column("instead_of", String(32)),
+    Column("from_ms", MS, nullable=False),
+    Column("to_ms", MS, nullable=False),
+    Column("why", String(128), nullable=False, server_default=""),
+    Column("written_by", String(32), nullable=False),
+    Index("ix_rota_override_team_to_ms", "team", "to_ms"),
+)
+
+# A patrol sent to somebody. `version` rises with each change; the newest open one says what home is told.
+dispatch = Table(
+    "dispatch",
+    metadata,
+    Column("id", ID16, primary_key=True),
+    Column("alarm", ID16, nullable=False),
+    Column("team", ID16, nullable=False),
+    Column("account", String(32)),  # who accepted
+    Column("account_name", String(128)),
+    Column("state", String(16), nullable=False),  # sent|delivered|accepted|declined|on_the_way|on_site|done|cancelled
+    Column("version", Integer, nullable=False, server_default="1"),
+    Column("sent_ms", MS, nullable=False),
+    Column("sent_by", String(32), nullable=False),
+    Column("delivered_ms", MS),
+    Column("answered_ms", MS),
+    Column("on_the_way_ms", MS),
+    Column("on_site_ms", MS),
+    Column("done_ms", MS),
+    Column("due_ms", MS),  # when the next answer is due: acceptance, then being on site
+    Column("reason", String(128), nullable=False, server_default=""),  # why declined or cancelled
+    Index("ix_dispatch_alarm", "alarm"),
+    Index("ix_dispatch_team_state", "team", "state"),
+)
+
+handover = Table(
+    "handover",
+    metadata,
+    Column("id", ID16, primary_key=True),
+    Column("alarm", ID16, nullable=False),
+    Column("from_account", String(32), nullable=False),
+    Column("from_name", String(128), nullable=False),
+    Column("to_account", String(32)),
+    Column("to_team", ID16),
+    Column("state", String(16), nullable=False),  # offered | accepted | declined | withdrawn | expired
+    Column("offered_ms", MS, nullable=False),
+    Column("expires_ms", MS, nullable=False),
+    Column("answered_ms", MS),
+    Column("answered_by", String(32)),
+    Column("note", String(500), nullable=False, server_default=""),
+    Index("ux_handover_open_alarm", "alarm", unique=True, sqlite_where=text("state = 'offered'"),
+          postgresql_where=text("state = 'offered'")),
+)  # fmt: skip
+
+call_attempt = Table(
+    "call_attempt",
+    metadata,
+    Column("id", ID16, primary_key=True),
+    Column("alarm", ID16, nullable=False),
+    Column("called", String(16), nullable=False),  # resident | contact | team | emergency
+    Column("contact", ID16),
+    Column("result", String(16), nullable=False),  # answered | no_answer | wrong_number | busy
+    Column("at_ms", MS, nullable=False),
+    Column("actor", String(32), nullable=False),
+    Column("actor_name", String(128), nullable=False),
+    Index("ix_call_attempt_alarm_at_ms", "alarm", "at_ms"),
+)
+
+# What to do, written for the substitute on night duty. Ours are in the catalogue; a tenant's own stand here.
+routine_card = Table(
+    "routine_card",
+    metadata,
+    Column("tenant", ID16, primary_key=True),
+    Column("kind", String(32), primary_key=True),
+    Column("language", String(8), primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("body", Text, nullable=False),  # lines; no markup
+    Column("written_ms", MS, nullable=False),
+    Column("written_by", String(32), nullable=False),
+)
+
+# Why a kind has its rank, per service, with versions; an alarm names the criterion that ranked it.
+criterion = Table(
+    "criterion",
+    metadata,
+    Column("tenant", ID16, primary_key=True),
+    Column("service", String(16), primary_key=True),
+    Column("kind", String(32), primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("rank", Integer, nullable=False),
+    Column("text_nb", String(256), nullable=False),
+    Column("text_en", String(256), nullable=False),
+    Column("written_ms", MS, nullable=False),
+    Column("written_by", String(32), nullable=False),
+)
+
+# Many technical alarms of one area, operator or firmware at once: one row for people, the alarms visible under it.
+incident = Table(
+    "incident",
+    metadata,
+    Column("id", ID16, primary_key=True),
+    Column("cell", String(128), nullable=False),  # what they have in common
+    Column("kind", String(32), nullable=False),
+    Column("tenant", ID16),
+    Column("state", String(16), nullable=False),  # open | over | closed
+    Column("count", Integer, nullable=False),
+    Column("critical", Integer, nullable=False),  # how many of them at a critical resident
+    Column("opened_ms", MS, nullable=False),
+    Column("last_ms", MS, nullable=False),
+    Column("ended_ms", MS),
+    Column("owner", String(32)),
+    Column("owner_name", String(128)),
+    Column("note", Text),
+    Column("version", Integer, nullable=False, server_default="1"),
+    Index("ux_incident_open_cell_kind", "cell", "kind", unique=True, sqlite_where=text("state <> 'closed'"),
+          postgresql_where=text("state <> 'closed'")),
+)  # fmt: skip
+
+# Work that was announced, or somebody away: its technical alarms wait quietly until the end time.
+maintenance = Table(
+    "maintenance",
+    metadata,
+    Column("id", ID16, primary_key=True),
+    Column("scope", String(16), nullable=False),  # tenant | unit | hub | device | resident
+    Column("ref", String(280), nullable=False),
+    Column("kind", String(16), nullable=False),  # maintenance | absence
+    Column("from_ms", MS, nullable=False),
+    Column("to_ms", MS, nullable=False),
+    Column("why", String(128), nullable=False),
+    Column("written_by", String(32), nullable=False),
+    Column("ended_ms", MS),
+    Index("ix_maintenance_ref_to_ms", "ref", "to_ms"),
+)
+
+# What the auditor saw and said, so that silence of the auditor itself is noticed.
+audit_mark = Table(
+    "audit_mark",
+    metadata,
+    Column("name", String(48), primary_key=True),
+    Column("at_ms", MS, nullable=False),
+    Column("content", Text, nullable=False, server_default="{}"),
+)
