@@ -58,10 +58,13 @@ class DispatchSection(_Section):
     """Sign of life on each path in reserve: an untested reserve is none."""
     second_path_after_s: Annotated[float, Field(ge=0.2, le=60)] = 2.0
     """An alarm without a receipt for so long is also sent by another path."""
+    third_path_after_s: Annotated[float, Field(ge=0.2, le=600)] = 10.0
+    """And by one more path each time so long has passed without a receipt."""
     resend_after_s: Annotated[float, Field(ge=1, le=60)] = 5.0
     """An alarm without a receipt for so long is sent again, on a fresh connection."""
-    local_response_after_s: Annotated[float, Field(ge=1, le=600)] = 15.0
-    """An alarm without a receipt for so long starts what the hub can do on the spot."""
+    reconnect_spread_s: Annotated[float, Field(ge=0.5, le=600)] = 10.0
+    """When a connection that held breaks, the next attempt is made at some moment within so long, drawn by chance: it may
+    have broken for a whole region. While an alarm waits there is no such pause."""
 
 
 class IndicatorSection(_Section):

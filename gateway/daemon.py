@@ -113,7 +113,11 @@ class Hub:
             on_overdue=self._overdue,
             on_loaded=self._loaded,
             overdue_s=dispatch.local_response_after_s,
-            timing=Timing(second_path_s=dispatch.second_path_after_s, resend_s=dispatch.resend_after_s),
+            timing=Timing(
+                second_path_s=dispatch.second_path_after_s,
+                third_path_s=dispatch.third_path_after_s,
+                resend_s=dispatch.resend_after_s,
+            ),
         )
         self.bulk = Bulk(
             epoch=self.epoch,

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.selector import Attempt, PathView, Timing, bulk_path, choose
+from gateway.selector import INSTANT_S, Attempt, PathView, Timing, bulk_path, choose
 
 TIMING = Timing()
 NAMES = ("main", "mobile", "spare")
@@ -34,7 +36,7 @@ def test_a_silent_path_comes_after_one_that_answers() -> None:
     assert bulk_path([down("main")]) is None
 
 
-def test_without_a_receipt_a_second_path_is_used_after_two_seconds_and_a_third_after_four() -> None:
+def test_without_a_receipt_a_second_path_is_used_after_two_seconds_and_a_third_after_ten() -> None:
     attempts = {"main": Attempt(session=1, sent_s=100.0)}
     paths = [up("main"), up("mobile"), up("spare")]
     early = choose(attempts, 100.0, paths, 101.9, TIMING)
@@ -43,7 +45,10 @@ def test_without_a_receipt_a_second_path_is_used_after_two_seconds_and_a_third_a
     assert choose(attempts, 100.0, paths, 102.0, TIMING).send == ("mobile",)
     attempts["mobile"] = Attempt(session=1, sent_s=102.0)
     assert choose(attempts, 100.0, paths, 102.1, TIMING).send == ()
-    assert choose(attempts, 100.0, paths, 104.0, TIMING).send == ("spare",)
+    assert choose(attempts, 100.0, paths, 104.9, TIMING).send == ()
+    answering = [up("main", heard_s=104.0), up("mobile", heard_s=104.0), up("spare")]
+    assert "spare" not in choose(attempts, 100.0, answering, 109.9, TIMING).send
+    assert "spare" in choose(attempts, 100.0, answering, 110.0, TIMING).send
 
 
 def test_when_the_first_path_fails_the_second_is_tried_at_once() -> None:
@@ -204,3 +209,183 @@ def test_what_was_sent_before_central_was_heard_on_a_connection_is_sent_again_so
     assert (choice.send, choice.renew) == (("main",), ())
     again = {"main": Attempt(session=1, sent_s=102.5, count=2)}
     assert choose(again, 100.0, greeted, 105.0, TIMING).send == ()
+
+
+# Paths that carry stubs
+
+
+def stub_path(name: str = "sms", session: int = 1, **rest: object) -> PathView:
+    return PathView(name=name, is_up=True, session=session, carries_stubs=True, **rest)  # type: ignore[arg-type]
+
+
+def test_a_path_for_stubs_waits_for_its_turn_behind_all_others() -> None:
+    attempts = {"main": Attempt(session=1, sent_s=100.0)}
+    alone = [stub_path(), up("main")]
+    assert choose({}, None, alone, 100.0, TIMING).send == ("main",)
+    assert choose(attempts, 100.0, alone, 101.9, TIMING).send == ()
+    assert choose(attempts, 100.0, alone, 102.0, TIMING).send == ("sms",)
+    three = [stub_path(), up("main"), up("mobile")]
+    assert choose(attempts, 100.0, three, 102.0, TIMING).send == ("mobile",)
+    attempts["mobile"] = Attempt(session=1, sent_s=102.0)
+    assert choose(attempts, 100.0, three, 104.9, TIMING).send == ()
+    assert "sms" in choose(attempts, 100.0, three, 110.0, TIMING).send
+
+
+def test_a_failure_that_may_pass_sends_no_text_message_before_its_time() -> None:
+    attempts = {"main": Attempt(session=1, sent_s=100.0, has_failed=True)}
+    assert choose(attempts, 100.0, [up("main"), stub_path()], 100.1, TIMING).send == ()
+    assert "sms" in choose(attempts, 100.0, [up("main"), stub_path()], 102.0, TIMING).send
+
+
+def test_with_everything_else_down_for_a_while_the_stub_goes_at_once() -> None:
+    lately = PathView(name="main", is_up=False, down_since_s=99.0)
+    early = choose({}, None, [lately, stub_path()], 100.0, TIMING)
+    assert (early.send, early.next_s) == ((), 101.0)
+    assert choose({}, None, [lately, stub_path()], 101.0, TIMING).send == ("sms",)
+    assert choose({}, None, [stub_path()], 100.0, TIMING).send == ("sms",)
+
+
+def test_behind_a_connection_on_which_central_is_silent_the_stub_goes_at_once() -> None:
+    assert choose({}, None, [up("main", is_answering=False), stub_path()], 100.0, TIMING).send == ("main", "sms")
+
+
+def test_a_stub_that_the_network_took_is_sent_again_after_minutes_whatever_the_connection() -> None:
+    sent = {"sms": Attempt(session=1, sent_s=100.0)}
+    paths = [down("main"), stub_path(session=2)]
+    assert choose(sent, 100.0, paths, 219.0, TIMING).send == ()
+    assert choose(sent, 100.0, paths, 220.0, TIMING).send == ("sms",)
+    failed = {"sms": Attempt(session=1, sent_s=100.0, has_failed=True)}
+    assert choose(failed, 100.0, paths, 100.1, TIMING).send == ("sms",)  # another modem, another chance
+    assert choose(failed, 100.0, [down("main"), stub_path()], 104.0, TIMING).send == ()
+    assert choose(failed, 100.0, [down("main"), stub_path()], 105.0, TIMING).send == ("sms",)
+    queued = {"sms": Attempt(session=1, sent_s=100.0, is_queued=True)}
+    assert choose(queued, 100.0, paths, 9999.0, TIMING).send == ()
+
+
+def test_of_two_paths_for_stubs_the_second_has_its_turn_even_when_the_first_is_dead() -> None:
+    first, second = PathView(name="sms", is_up=False, carries_stubs=True), stub_path("other")
+    assert choose({}, None, [down("main"), first, second], 100.0, TIMING).send == ("other",)
+    sent = {"sms": Attempt(session=1, sent_s=100.0)}
+    both = [down("main"), stub_path("sms"), second]
+    assert choose(sent, 100.0, both, 101.0, TIMING).send == ()
+    assert choose(sent, 100.0, both, 102.0, TIMING).send == ("other",)
+
+
+# A whole run of the rules
+
+
+ALL = (*NAMES, "sms")
+happenings = st.one_of(
+    st.tuples(st.sampled_from(ALL), st.sampled_from(["up", "down", "fail", "hear", "hush"])),
+    st.tuples(st.just("clock"), st.sampled_from(["still", "suspend", "back"])),
+)
+
+
+class Run:
+    """One record, four paths, and whatever happens to them; keeps every rule in view while it goes."""
+
+    def __init__(self, timing: Timing) -> None:
+        self.timing = timing
+        self.now_s = 1000.0
+        self.paths = {name: PathView(name=name, is_up=False, carries_stubs=name == "sms") for name in ALL}
+        self.attempts: dict[str, Attempt] = {}
+        self.first_s: float | None = None
+        self.sent: list[tuple[str, float]] = []
+        self.next_s: float | None = None
+
+    def act(self) -> None:
+        views = list(self.paths.values())
+        choice = choose(self.attempts, self.first_s, views, self.now_s, self.timing)
+        self.next_s = choice.next_s
+        assert len(set(choice.send)) == len(choice.send)
+        assert not set(choice.send) & set(choice.renew)
+        frames_up = [view for view in views if view.is_up and not view.carries_stubs]
+        if "sms" in choice.send and "sms" not in self.attempts and any(view.is_answering for view in frames_up):
+            assert self.first_s is not None
+            waited_s = self.now_s - self.first_s
+            assert waited_s >= self.timing.rung_s(len(frames_up)) or self.first_s > self.now_s
+        if self.first_s is None and frames_up:
+            assert choice.send[0] in {view.name for view in frames_up}  # at once
+        for name in choice.send:
+            assert self.paths[name].is_up
+            assert (name, self.now_s) not in self.sent, "twice in one instant"
+            self.sent.append((name, self.now_s))
+            before = self.attempts.get(name)
+            self.attempts[name] = Attempt(
+                session=self.paths[name].session, sent_s=self.now_s, count=1 if before is None else before.count + 1
+            )
+            self.first_s = self.now_s if self.first_s is None else self.first_s
+        for name in choice.renew:
+            assert name != "sms"
+            self.open(name)
+
+    def open(self, name: str) -> None:
+        view = self.paths[name]
+        self.paths[name] = PathView(
+            name=name, is_up=True, session=view.session + 1, opened_s=self.now_s, carries_stubs=view.carries_stubs
+        )
+
+    def happen(self, name: str, what: str) -> None:
+        if name == "clock":
+            # A machine that slept, and what a boot clock never does: both are to be harmless.
+            self.now_s += {"still": 0.0, "suspend": 50_000.0, "back": -400.0}[what]
+            self.sent = [] if what == "back" else self.sent
+            return
+        view = self.paths[name]
+        if what == "up":
+            self.open(name)
+        elif what == "down":
+            self.paths[name] = replace(view, is_up=False, down_since_s=self.now_s)
+        elif what == "hear" and view.is_up:
+            self.paths[name] = replace(
+                view, heard_s=self.now_s, greeted_s=view.greeted_s or self.now_s, is_answering=True
+            )
+        elif what == "hush" and view.is_up:
+            self.paths[name] = replace(view, is_answering=False)
+        elif what == "fail" and name in self.attempts:
+            old = self.attempts[name]
+            self.attempts[name] = replace(old, sent_s=self.now_s, has_failed=True)
+
+
+@given(
+    steps=st.lists(st.tuples(happenings, st.sampled_from([0.0, 0.001, 0.3, 2.0, 7.0, 61.0])), max_size=60),
+    last=st.sampled_from(ALL),
+)
+def test_over_any_paths_and_clocks_no_rule_is_broken_and_nothing_is_given_up(
+    steps: list[tuple[tuple[str, str], float]], last: str
+) -> None:
+    run = Run(TIMING)
+    for happening, gap_s in steps:
+        run.happen(*happening)
+        run.act()
+        run.now_s += gap_s
+    for name in ALL:
+        run.happen(name, "down")
+    run.now_s += 3.0  # long enough for a path that carries stubs to be all there is
+    run.happen(last, "up")
+    began_s, sent_before = run.now_s, len(run.sent)
+    patience_s = TIMING.stub_resend_max_s if last == "sms" else TIMING.resend_max_s
+    run.act()
+    while len(run.sent) == sent_before:
+        assert run.next_s is not None, "the alarm was given up"
+        assert run.next_s > run.now_s
+        run.now_s = run.next_s
+        run.act()
+    assert run.now_s - began_s <= 2 * patience_s
+    if last != "sms":
+        assert run.now_s - began_s <= 2 * INSTANT_S  # a fresh connection gets it at once
+
+
+@given(situation=situations(), later_s=st.floats(0, 5000))
+def test_waiting_longer_never_takes_a_path_away(
+    situation: tuple[dict[str, Attempt], list[PathView], float | None, float], later_s: float
+) -> None:
+    attempts, paths, first, now_s = situation
+    latest = max([now_s, *(one.sent_s for one in attempts.values()), *(path.opened_s for path in paths)])
+    first = latest if first is None else first
+    early = choose(attempts, first, paths, latest, TIMING)
+    late = choose(attempts, first, paths, latest + later_s, TIMING)
+    assert set(early.send) <= set(late.send)
+    assert set(early.renew) <= set(late.renew)
+    if early.next_s is not None and latest + later_s >= early.next_s:
+        assert len(late.send) + len(late.renew) > len(early.send) + len(early.renew)
