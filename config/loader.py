@@ -17,6 +17,7 @@ from config.crosscheck import cross_check
 from config.devices import DeviceSettings
 from config.files import check_files, nearest_file
 from config.lines import Lines, dotted
+from config.local_response import LocalResponseSection
 from config.nearest import suggestion
 from config.plugins import PluginError, known_types, load_plugin
 from config.problems import Problem, SettingsError, Severity
@@ -24,7 +25,7 @@ from config.settings import DispatchSection, HubSection, HubSettings, IndicatorS
 from drivers.contract import ALIAS, DriverPlugin, DriverSettings
 
 MAX_BYTES = 1024 * 1024
-SECTIONS = ("hub", "dispatch", "uplinks", "drivers", "devices", "indicators")
+SECTIONS = ("hub", "dispatch", "uplinks", "drivers", "devices", "indicators", "local_response")
 _AT_LINE = re.compile(r"^(.*) \(at (?:line (\d+), column (\d+)|end of document)\)$")
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -155,7 +156,8 @@ def _settings(raw: dict[str, Any], reading: _Reading) -> HubSettings | None:
                 (word,), f'there is no section "{word}"', suggestion(word, SECTIONS, what="the sections are")
             )
     hub = reading.validate(HubSection, raw.get("hub", {}), "hub")
-    dispatch = reading.validate(DispatchSection, raw.get("dispatch", {}), "dispatch")
+    dispatch = reading.validate(DispatchSection, _without_what_moved(raw.get("dispatch", {}), reading), "dispatch")
+    local_response = _local_response(raw.get("local_response", {}), reading)
     indicators = None
     if "indicators" in raw:
         indicators = reading.validate(IndicatorSection, raw["indicators"], "indicators")
@@ -166,7 +168,12 @@ def _settings(raw: dict[str, Any], reading: _Reading) -> HubSettings | None:
         raw=raw, plugins=plugins, drivers=drivers, devices=devices, indicators=indicators, report=reading.report
     )
     check_files(reading.base, plugins=plugins, drivers=drivers, uplinks=uplinks, report=reading.report)
-    if hub is None or dispatch is None or any(problem.severity == "error" for problem in reading.problems):
+    if (
+        hub is None
+        or dispatch is None
+        or local_response is None
+        or any(problem.severity == "error" for problem in reading.problems)
+    ):
         return None
     return HubSettings(
         hub=hub,
@@ -175,12 +182,37 @@ def _settings(raw: dict[str, Any], reading: _Reading) -> HubSettings | None:
         drivers=drivers,
         devices=tuple(devices.values()),
         indicators=indicators,
+        local_response=local_response,
         base=reading.base,
         driver_of=driver_of,
         driver_types={name: plugin.type_name for name, plugin in plugins.items()},
         heard_regularly=frozenset(name for name, plugin in plugins.items() if plugin.hears_regularly),
         warnings=tuple(reading.problems),
     )
+
+
+def _local_response(table: Any, reading: _Reading) -> LocalResponseSection | None:
+    paging = table.get("pager") if isinstance(table, dict) else None
+    if paging is None:
+        return reading.validate(LocalResponseSection, table, "local_response")
+    from config.paging import PagingSettings  # a hub without staff paging has no use for it
+
+    pager = reading.validate(PagingSettings, paging, "local_response", "pager")
+    rest = {key: value for key, value in table.items() if key != "pager"}
+    section = reading.validate(LocalResponseSection, rest, "local_response")
+    return None if section is None or pager is None else section.model_copy(update={"pager": pager})
+
+
+def _without_what_moved(table: Any, reading: _Reading) -> Any:
+    """`[dispatch]` without a key that older files have there."""
+    if not isinstance(table, dict) or "local_response_after_s" not in table:
+        return table
+    reading.report(
+        ("dispatch", "local_response_after_s"),
+        "has moved",
+        f"write after_no_receipt_s = {table['local_response_after_s']} under [local_response]",
+    )
+    return {key: value for key, value in table.items() if key != "local_response_after_s"}
 
 
 def _tables(raw: Mapping[str, Any], section: str, what: str, reading: _Reading) -> dict[str, dict[str, Any]]:

@@ -23,9 +23,12 @@ from pydantic.fields import FieldInfo
 from cloud_sync.settings import HttpsSettings, MqttSettings
 from cloud_sync.stub import LocalAction
 from config.devices import DEVICE_KINDS, DeviceSettings
+from config.local_response import LocalResponseSection
+from config.paging import PagingSettings
 from config.plugins import known_types, load_plugin
 from config.profiles import PROFILES, Meaning, Profile
 from config.settings import DispatchSection, HubSection, IndicatorSection
+from drivers.contract import DriverSettings
 
 PAGE = Path(__file__).parent.parent / "docs" / "settings.md"
 
@@ -70,6 +73,8 @@ def page() -> str:
         "## `[drivers.NAME]`\n\n`type` says which driver it is; the rest are that driver's own settings.\n",
         *_driver_sections(),
         _section("`[indicators]`", IndicatorSection),
+        _section("`[local_response]`", LocalResponseSection, at="local_response"),
+        _section("`[local_response.pager]`", PagingSettings, level=3),
     ]
     return "\n".join(part.rstrip("\n") + "\n" for part in parts)
 
@@ -106,7 +111,9 @@ def _section(title: str, model: type[BaseModel], *, level: int = 2, intro: str =
             continue
         note = " ".join((field.description or notes.get(key, "")).split())
         lines.append(f"| `{key}` | {_cell(_type_words(field))} | {_default(field)} | {_cell(note)} |")
-        inner += [(key, each) for each in _models(field.annotation)]
+        inner += [
+            (key, each) for each in _models(field.annotation) if each is not DriverSettings
+        ]  # see its own section
     for key, each in inner:
         name = f"[{at}.{key}]"
         heading = f"`[{name}]`" if _is_list(model.model_fields[key].annotation) else f"`{name}`"
@@ -209,6 +216,8 @@ def _words(annotation: Any) -> str:
         if len(inner) == 2 and inner[1] is not Ellipsis:
             return f"two of {_words(inner[0])}"
         return f"list of {_words(inner[0])}"
+    if origin is Mapping:
+        return f"table of {_words(inner[1])}"
     if isinstance(annotation, type):
         if issubclass(annotation, BaseModel):
             return "table"
@@ -222,7 +231,7 @@ def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "**required**"
     value = field.get_default(call_default_factory=True, validated_data={})
-    if value is None or value == () or isinstance(value, BaseModel):
+    if value is None or value in ((), {}) or isinstance(value, BaseModel):
         return "-"
     return f"`{_toml(value)}`"
 

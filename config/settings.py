@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, field_validat
 
 from cloud_sync.settings import UplinkSettings
 from config.devices import DeviceSettings
+from config.local_response import LocalResponseSection
 from config.problems import Problem
 from drivers.contract import DriverSettings
 
@@ -87,6 +88,7 @@ class HubSettings(BaseModel):
     """Drivers by name. `type` says which driver it is, the rest are that driver's own settings."""
     devices: tuple[DeviceSettings, ...] = ()
     indicators: IndicatorSection | None = None
+    local_response: LocalResponseSection = LocalResponseSection()
 
     base: Path = Field(default=Path(), exclude=True)
     """The folder of the file: relative paths start here."""

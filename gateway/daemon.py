@@ -112,7 +112,7 @@ class Hub:
             on_sent=self.inbox.sent,
             on_overdue=self._overdue,
             on_loaded=self._loaded,
-            overdue_s=dispatch.local_response_after_s,
+            overdue_s=settings.local_response.after_no_receipt_s,
             timing=Timing(
                 second_path_s=dispatch.second_path_after_s,
                 third_path_s=dispatch.third_path_after_s,

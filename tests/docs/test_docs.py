@@ -22,7 +22,7 @@ from central.cli import main as central_main
 from central.console.roles import ALLOWED, Action, Role
 from central.console.sessions import IDLE_MS
 from central.settings import CentralSettings, ConsoleSettings, DatabaseSettings, HubListenerSettings, MqttSettings, load
-from config.settings import DispatchSection
+from config.local_response import LocalResponseSection
 
 ROOT = Path(__file__).resolve().parents[2]
 _ELSEWHERE = re.compile(r"[a-z][a-z0-9+.-]*:")
@@ -206,18 +206,18 @@ def test_the_table_of_roles_is_the_one_in_the_code() -> None:
     assert told == {action: who for action, who in ALLOWED.items() if action is not Action.SIGNED_IN}
 
 
-_DISPATCH = DispatchSection()
+_LOCAL = LocalResponseSection()
 _CONSOLE = ConsoleSettings()
 FIGURES = [
     ("responders", "for 90 seconds without a sign of that window", lifecycle.LEASE_MS, 90_000),
     ("responders", "on the way, for 30 minutes", lifecycle.VISIT_MS, 30 * 60_000),
     ("responders", "**Undo** (`Z`) for ten seconds", lifecycle.UNDO_MS, 10_000),
     ("responders", "nobody confirms it for 90 seconds", replies.VALID_MS, 90_000),
-    ("responders", "has not got through within 15 seconds", _DISPATCH.local_response_after_s, 15),
+    ("responders", "has not got through within 15 seconds", _LOCAL.after_no_receipt_s, 15),
     ("responders", "silent for ten minutes", presence.SILENT_S, 600),
     ("technicians", "nothing for ten minutes", presence.SILENT_S, 600),
     ("technicians", "*late* after 90 seconds", presence.LATE_S, 90),
-    ("installers", "after 15 seconds the buzzer", _DISPATCH.local_response_after_s, 15),
+    ("installers", "after 15 seconds the buzzer", _LOCAL.after_no_receipt_s, 15),
     ("administrators", "works once, for 15 minutes", _CONSOLE.login_link_minutes, 15),
     ("administrators", "ends after 12 hours", _CONSOLE.session_hours, 12),
     ("administrators", "one hour after the last page was open", IDLE_MS, 3_600_000),

@@ -365,7 +365,6 @@ telemetry_commit_s = 0.1
 heartbeat_s = 5
 second_path_after_s = 0.3
 resend_after_s = 1
-local_response_after_s = 1
 
 [uplinks.main]
 type = "https"
@@ -384,6 +383,9 @@ address = "A4:C1:38:00:00:02"
 
 [indicators]
 driver = "buttons"
+
+[local_response]
+after_no_receipt_s = 1
 
 [[devices]]
 alias = "pendant-1"
