@@ -101,6 +101,9 @@ KINDS: tuple[Kind, ...] = (
     Kind(62, "path_lost", _T, _X, 5),
     Kind(63, "path_back", _T, _X, 6),
     Kind(64, "device_unknown", _T, _X, 5),
+    Kind(67, "local_response_ended", _I, _X, 6),
+    Kind(68, "local_measure_failed", _T, _X, 5),
+    Kind(69, "local_measure_back", _T, _X, 6),
     Kind(70, "test_alarm", _I, _A, 6),  # travels the alarm lane end to end and is answered by machine
     Kind(80, "temperature", _M, _L, 6),
     Kind(81, "humidity", _M, _L, 6),
