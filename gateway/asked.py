@@ -51,6 +51,7 @@ async def describe(hub: Hub) -> dict[str, Any]:
         "central": hub.identity.central,
         "uptime_s": round(now_s - hub.started_s, 1),
         "memory_bytes": status.memory_bytes(),
+        "tasks": len(asyncio.all_tasks()),
         "is_healthy": hub.annunciator.is_healthy,
         "home": status.describe_home(hub.home),
         "last_alarm": status.describe_alarm(hub.pipeline.last_alarm),

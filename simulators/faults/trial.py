@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import random
+import re
 import sqlite3
 import sys
 import time
@@ -76,7 +77,7 @@ class Trial:
     def __init__(self, run: Run, stage: Stage, broker: Broker | None) -> None:
         self.run = run
         self.stage = stage
-        self.broker = broker
+        self._broker = broker
         self.ledger = Ledger(int(boot_s() * 1000))
         self.complaints: list[str] = []
         self.notes: dict[str, str | int | float] = {}
@@ -98,6 +99,7 @@ class Trial:
         plan: plans.Plan = plans.WARD,
         has_broker: bool = False,
         broker_keeps: bool = False,
+        only_broker: bool = False,
         more_settings: str = "",
         more_of_central: str = "",
         hub_before: Sequence[str] = (),
@@ -107,7 +109,8 @@ class Trial:
         """Everything up and connected.
 
         `hub_before`: words before the hub's command line (a wrapper that execs, such as `ip netns exec NAME`);
-        `hub_environment` is added to it, `hub_module` stands for `-m vaktpost`. `broker_keeps`: it persists.
+        `hub_environment` is added to it, `hub_module` stands for `-m vaktpost`. `broker_keeps`: it persists;
+        `only_broker`: there is no other path.
         """
         run.folder.mkdir(parents=True, exist_ok=True)
         async with AsyncExitStack() as stack:
@@ -131,11 +134,28 @@ class Trial:
             )
             trial = cls(run, stage, broker)
             try:
+                if only_broker:
+                    await trial.only_broker()
                 await trial.measure()
                 yield trial
             except BaseException as error:
                 error.add_note(trial.last_words())
                 raise
+
+    @property
+    def broker(self) -> Broker:
+        """The broker, of a trial that was opened with one."""
+        if self._broker is None:
+            raise LookupError("this trial was opened without a broker: Trial.open(run, has_broker=True)")
+        return self._broker
+
+    async def only_broker(self) -> None:
+        """Take the other path out of the hub's settings, and start it with them."""
+        settings = self.stage.hub_config
+        await self.stage.hub.stop()
+        settings.write_text(re.sub(r"\[uplinks\.main\]\n(?:[^\[\n].*\n)+", "", settings.read_text()))
+        await self.stage.hub.start()
+        await self.stage.hub_is_up()
 
     def last_words(self) -> str:
         """The ends of all logs."""
@@ -357,8 +377,8 @@ class Trial:
     async def settle(self, *, within_s: float = 60.0) -> None:
         """Everything whole and running, and nothing waits for a receipt. Raises AssertionError."""
         self.stage.cable.mend()
-        if self.broker is not None and self.broker.pid is None:
-            await self.broker.start()
+        if self._broker is not None and self._broker.pid is None:
+            await self._broker.start()
         if not self.stage.central.is_running:
             await self.start_central()
         if not self.stage.hub.is_running:
@@ -370,7 +390,8 @@ class Trial:
             status = await self.status()
             if status is None:
                 return False
-            return not any(lane["waiting"] or lane["in_memory"] for lane in status["lanes"].values())
+            is_behind = any(lane["waiting"] or lane["in_memory"] for lane in status["lanes"].values())
+            return not is_behind and not any(file["waiting"] for file in status["journal"]["files"])
 
         await self.until(is_settled, "the hub still waits for receipts", within_s=within_s)
 
