@@ -124,6 +124,7 @@ CLEARED_BY: Mapping[str, str] = {
     "journal_recovered": "journal_trouble",
     "driver_back": "driver_parked",
     "path_back": "path_lost",
+    "safe_mode_over": "safe_mode",
 }
 """The event that says so → the technical condition that is over."""
 

@@ -101,6 +101,8 @@ KINDS: tuple[Kind, ...] = (
     Kind(62, "path_lost", _T, _X, 5),
     Kind(63, "path_back", _T, _X, 6),
     Kind(64, "device_unknown", _T, _X, 5),
+    Kind(65, "safe_mode", _T, _X, 4),  # the hub runs with less than it was set up with
+    Kind(66, "safe_mode_over", _T, _X, 6),
     Kind(67, "local_response_ended", _I, _X, 6),
     Kind(68, "local_measure_failed", _T, _X, 5),
     Kind(69, "local_measure_back", _T, _X, 6),

@@ -21,11 +21,11 @@ from config.local_response import LocalResponseSection
 from config.nearest import suggestion
 from config.plugins import PluginError, known_types, load_plugin
 from config.problems import Problem, SettingsError, Severity
-from config.settings import DispatchSection, HubSection, HubSettings, IndicatorSection
+from config.settings import DispatchSection, HubSection, HubSettings, IndicatorSection, ServiceSection
 from drivers.contract import ALIAS, DriverPlugin, DriverSettings
 
 MAX_BYTES = 1024 * 1024
-SECTIONS = ("hub", "dispatch", "uplinks", "drivers", "devices", "indicators", "local_response")
+SECTIONS = ("hub", "dispatch", "uplinks", "drivers", "devices", "indicators", "service", "local_response")
 _AT_LINE = re.compile(r"^(.*) \(at (?:line (\d+), column (\d+)|end of document)\)$")
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -40,18 +40,21 @@ class Checked:
     problems: tuple[Problem, ...]
 
 
-def load(path: Path | str) -> HubSettings:
-    """The settings in this file; its warnings are in `settings.warnings`. Raises SettingsError with every problem."""
-    checked = check(path)
+def load(path: Path | str, *, base: Path | None = None) -> HubSettings:
+    """The settings in this file; its warnings are in `settings.warnings`. Raises SettingsError with every problem.
+
+    `base` is where relative paths start, when that is not the file's own folder: for a copy that lies elsewhere.
+    """
+    checked = check(path, base=base)
     if checked.settings is None:
         raise SettingsError(checked.problems)
     return checked.settings
 
 
-def check(path: Path | str) -> Checked:
+def check(path: Path | str, *, base: Path | None = None) -> Checked:
     """Read a settings file and everything it names. Raises nothing."""
     path = Path(path)
-    reading = _Reading(file=str(path), base=path.parent)
+    reading = _Reading(file=str(path), base=path.parent if base is None else base)
     raw = _read(path, reading)
     settings = _settings(raw, reading) if raw is not None else None
     problems = tuple(sorted(reading.problems, key=lambda each: (each.severity, each.line or 0)))
@@ -158,6 +161,7 @@ def _settings(raw: dict[str, Any], reading: _Reading) -> HubSettings | None:
     hub = reading.validate(HubSection, raw.get("hub", {}), "hub")
     dispatch = reading.validate(DispatchSection, _without_what_moved(raw.get("dispatch", {}), reading), "dispatch")
     local_response = _local_response(raw.get("local_response", {}), reading)
+    service = reading.validate(ServiceSection, raw.get("service", {}), "service")
     indicators = None
     if "indicators" in raw:
         indicators = reading.validate(IndicatorSection, raw["indicators"], "indicators")
@@ -171,6 +175,7 @@ def _settings(raw: dict[str, Any], reading: _Reading) -> HubSettings | None:
     if (
         hub is None
         or dispatch is None
+        or service is None
         or local_response is None
         or any(problem.severity == "error" for problem in reading.problems)
     ):
@@ -182,6 +187,7 @@ def _settings(raw: dict[str, Any], reading: _Reading) -> HubSettings | None:
         drivers=drivers,
         devices=tuple(devices.values()),
         indicators=indicators,
+        service=service,
         local_response=local_response,
         base=reading.base,
         driver_of=driver_of,

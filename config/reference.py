@@ -27,7 +27,7 @@ from config.local_response import LocalResponseSection
 from config.paging import PagingSettings
 from config.plugins import known_types, load_plugin
 from config.profiles import PROFILES, Meaning, Profile
-from config.settings import DispatchSection, HubSection, IndicatorSection
+from config.settings import DispatchSection, HubSection, IndicatorSection, ServiceSection
 from drivers.contract import DriverSettings
 
 PAGE = Path(__file__).parent.parent / "docs" / "settings.md"
@@ -73,6 +73,7 @@ def page() -> str:
         "## `[drivers.NAME]`\n\n`type` says which driver it is; the rest are that driver's own settings.\n",
         *_driver_sections(),
         _section("`[indicators]`", IndicatorSection),
+        _section("`[service]`", ServiceSection),
         _section("`[local_response]`", LocalResponseSection, at="local_response"),
         _section("`[local_response.pager]`", PagingSettings, level=3),
     ]

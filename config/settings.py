@@ -68,6 +68,17 @@ class DispatchSection(_Section):
     have broken for a whole region. While an alarm waits there is no such pause."""
 
 
+class ServiceSection(_Section):
+    """`[service]`: when a start counts as failed, and what happens after several of them."""
+
+    healthy_after_s: Annotated[float, Field(ge=10, le=86_400)] = 300.0
+    """A run that has lasted so long with all its parts alive has succeeded; its settings are kept as the last good."""
+    crashes: Annotated[int, Field(ge=2, le=100)] = 5
+    """So many starts in a row that did not succeed, and the next is in safe mode."""
+    safe_for_s: Annotated[float, Field(ge=30, le=604_800)] = 3600.0
+    """Safe mode lasts so long before the full set is tried again, twice as long after each try that fails."""
+
+
 class IndicatorSection(_Section):
     """`[indicators]`: which driver has lamp, buzzer and the relay that is energised while the hub is healthy."""
 
@@ -88,6 +99,7 @@ class HubSettings(BaseModel):
     """Drivers by name. `type` says which driver it is, the rest are that driver's own settings."""
     devices: tuple[DeviceSettings, ...] = ()
     indicators: IndicatorSection | None = None
+    service: ServiceSection = ServiceSection()
     local_response: LocalResponseSection = LocalResponseSection()
 
     base: Path = Field(default=Path(), exclude=True)

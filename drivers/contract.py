@@ -109,6 +109,9 @@ class DriverSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    optional: bool = False
+    """The hub is of use without this driver: in safe mode it is left out. Not for anything that can raise an alarm."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DriverPlugin:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import difflib
+import faulthandler
 import gc
 import json
 import os
@@ -121,10 +122,12 @@ def _run(options: argparse.Namespace) -> int:
     from gateway.launch import run_hub
 
     log.configure(level=options.log_level, as_json=options.log_json)
-    settings = _settings(options)
+    start = _start(options)
+    settings = start.settings
     for problem in settings.warnings:
         print(problem, file=sys.stderr)
     identity = identity_store.load(settings.state_dir)
+    faulthandler.enable()  # the watchdog ends a program that hangs with SIGABRT: then every thread says where it stood
     gc.set_threshold(20_000, 20, 50)  # nearly everything here is freed by counting; fewer pauses, no leak
     sys.setswitchinterval(TURN_S)
 
@@ -133,7 +136,13 @@ def _run(options: argparse.Namespace) -> int:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, _ask_to_stop, stop)
-        await run_hub(settings, identity, stop, on_ready=lambda _hub: gc.freeze())  # what is there stays: look past it
+        await run_hub(
+            settings,
+            identity,
+            stop,
+            on_ready=lambda _hub: gc.freeze(),  # what is there stays: look past it
+            start=start,
+        )
 
     try:
         asyncio.run(keep_watch())
@@ -141,6 +150,17 @@ def _run(options: argparse.Namespace) -> int:
         _say_error(str(error), as_json=False)
         return FAILED
     return OK
+
+
+def _start(options: argparse.Namespace) -> Any:
+    from config import SettingsError
+    from gateway.start import prepare
+
+    try:
+        return prepare(options.config)
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(MISUSED) from None
 
 
 def _ask_to_stop(stop: asyncio.Event) -> None:

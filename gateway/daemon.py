@@ -16,18 +16,20 @@ from typing import Any
 
 import structlog
 
-from cloud_sync import health
+from cloud_sync import health, sd_notify
 from cloud_sync.central_messages import Command, Receipt, Reply
 from cloud_sync.errors import UplinkError
 from cloud_sync.hub_messages import Trace
 from cloud_sync.identity import EventId, Lane
 from cloud_sync.ranges import SeqRanges
 from cloud_sync.uplink import Uplink
+from cloud_sync.vitals import Watchdog
 from config import HubSettings
 from drivers.contract import Driver, ProvidesIndicators
-from gateway import asked, control, sd_notify
+from gateway import asked, control
 from gateway.annunciator import Annunciator
 from gateway.bulk import Bulk
+from gateway.card_test import CardTest
 from gateway.clock import HubClock, boot_id
 from gateway.commands import Commands
 from gateway.drivers_host import DriversHost
@@ -41,9 +43,11 @@ from gateway.inbox import Inbox, Listeners
 from gateway.journal import Journal, Trouble
 from gateway.paths import CONTROL_DEADLINE_S, Path
 from gateway.pipeline import Pipeline
+from gateway.safe_mode import FULL, Mode
 from gateway.selector import Timing, bulk_path
 from gateway.settling import Settling
 from gateway.urgent import Pending, Urgent
+from gateway.vitals import pulses_of
 from gateway.watch import Watch
 
 CARD_GRACE_S = 2.0
@@ -69,8 +73,10 @@ class Hub:
         *,
         make_uplinks: MakeUplinks,
         make_drivers: MakeDrivers,
+        mode: Mode = FULL,
     ) -> None:
         self.settings = settings
+        self.mode = mode
         self.identity = identity
         self.journal = journal
         self.clock = clock
@@ -151,6 +157,8 @@ class Hub:
             is_able=self._is_able,
             report=self.pipeline.report,
         )
+        self.card_test = CardTest(journal, report=self.pipeline.report)
+        self.watchdog = Watchdog(pulses_of(self))
         self.awaited: dict[EventId, asyncio.Future[Pending]] = {}
         asked.register(self)
         self.examiner = examiner_of(self)
@@ -175,6 +183,8 @@ class Hub:
                     sending.create_task(self.settling.run(), name="settling"),
                     sending.create_task(self.pipeline.store_again(), name="store-again"),
                     sending.create_task(self.housekeeping.run(), name="housekeeping"),
+                    sending.create_task(self.card_test.run(), name="card-test"),
+                    sending.create_task(self.watchdog.run(), name="watchdog"),
                     *(sending.create_task(path.run(), name=f"path-{path.name}") for path in self.paths),
                 ]
                 async with asyncio.TaskGroup() as sensing:
@@ -226,6 +236,8 @@ class Hub:
                 "after_clean_end": None if before is None else before.is_clean,
             },
         )
+        if not self.mode.is_full:
+            self.pipeline.report("safe_mode", details=self.mode.details())
 
     async def _end(self) -> None:
         """The last event, everything onto the card, and what can still leave."""

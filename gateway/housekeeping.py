@@ -1,4 +1,4 @@
-"""The small duties of a running hub: the relay, the watchdog, the floor of time, a clock that is not to be trusted."""
+"""The small duties of a running hub: the relay, the floor of time, a clock that is not to be trusted."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import NoReturn
 import structlog
 
 from cloud_sync.identity import Lane
-from gateway import sd_notify
 from gateway.annunciator import Annunciator
 from gateway.clock import HubClock
 from gateway.journal import Journal, LaneCount
@@ -51,9 +50,6 @@ class Housekeeping:
             group.create_task(self._count(), name="counts")
             group.create_task(self._keep_floor(), name="floor-time")
             group.create_task(self._watch_clock(), name="clock-trust")
-            interval_s = sd_notify.watchdog_interval_s()
-            if interval_s is not None:
-                group.create_task(self._feed_watchdog(interval_s), name="watchdog")
             await asyncio.Event().wait()
         raise AssertionError("the tasks never end")
 
@@ -86,9 +82,3 @@ class Housekeeping:
                 self._report("clock_untrusted")
             is_told = not is_trusted
             await asyncio.sleep(self._clock_patience_s)
-
-    @staticmethod
-    async def _feed_watchdog(interval_s: float) -> NoReturn:
-        while True:
-            sd_notify.notify("WATCHDOG=1")
-            await asyncio.sleep(interval_s)

@@ -15,6 +15,8 @@ from gateway.daemon import Hub, MakeDrivers, MakeUplinks
 from gateway.hub_epoch import HubEpoch
 from gateway.identity_store import Identity
 from gateway.journal import JournalSettings, Trouble, open_journal
+from gateway.safe_mode import FULL
+from gateway.start import Start
 
 JOURNAL_FOLDER = "journal"
 
@@ -46,8 +48,12 @@ async def run_hub(
     on_ready: Callable[[Hub], None] = lambda _hub: None,
     make_uplinks: MakeUplinks = uplinks_of,
     make_drivers: MakeDrivers = drivers_of,
+    start: Start | None = None,
 ) -> None:
-    """Open the journal and run until `stop` is set. Raises JournalRefusedError."""
+    """Open the journal and run until `stop` is set. Raises JournalRefusedError.
+
+    With a `start`, whose settings these are, it is noted there whether this run succeeds.
+    """
     clock = HubClock()
     running: list[Hub] = []
 
@@ -63,6 +69,14 @@ async def run_hub(
         on_trouble=told,
     ) as journal:
         clock.floor_ms = journal.opened.floor_ms
-        hub = Hub(settings, identity, journal, clock, make_uplinks=make_uplinks, make_drivers=make_drivers)
+        mode = FULL if start is None else start.mode
+        hub = Hub(settings, identity, journal, clock, make_uplinks=make_uplinks, make_drivers=make_drivers, mode=mode)
         running.append(hub)
-        await hub.run(stop, on_ready)
+        if start is None:
+            await hub.run(stop, on_ready)
+            return
+        async with asyncio.TaskGroup() as group:
+            watching = group.create_task(start.watch_over(hub, stop), name="start")
+            await hub.run(stop, on_ready)
+            watching.cancel()
+        start.ended()

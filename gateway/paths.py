@@ -75,6 +75,8 @@ class Path:
         self._back_off_s = BACK_OFF_BASE_S
         self._down_since_s = boot_s()
         self._watched_from_s = boot_s()
+        self.tried_s = boot_s()
+        """When it was last tried, or seen to while it is open. What comes of it does not matter."""
         self.session_count = 0
         self.opened_s = 0.0
         self.heard_s: float | None = None
@@ -150,6 +152,7 @@ class Path:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._supervise(), name=f"path-{self.name}-supervision")
             while True:
+                self.tried_s = self._boot_s()
                 reason = await self._hold()
                 self._report(reason)
                 await self._pause(reason)
@@ -201,7 +204,7 @@ class Path:
         while True:
             wait_s = self._heartbeat_s() if self.greeted_s is not None else min(self._heartbeat_s(), greet_again_s)
             due_s = sent_s + wait_s * jitter
-            now_s = self._boot_s()
+            now_s = self.tried_s = self._boot_s()
             if now_s < due_s:
                 await asyncio.sleep(min(TICK_S, due_s - now_s))
                 continue

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cloud_sync import signing
+from cloud_sync import sd_notify, signing
 from cloud_sync.trust import EnrolmentCode
-from gateway import cli, enrol, identity_store, log, sd_notify
+from gateway import cli, enrol, identity_store, log
 from gateway.enrol import EnrolmentError
 
 if TYPE_CHECKING:

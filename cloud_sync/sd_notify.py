@@ -1,4 +1,4 @@
-"""Telling systemd how the hub is doing (sd_notify(3)): ready, stopping, still alive."""
+"""Telling systemd how a program is doing (sd_notify(3)): ready, stopping, still alive."""
 
 from __future__ import annotations
 
@@ -27,3 +27,8 @@ def watchdog_interval_s() -> float | None:
     if not text.isdigit() or int(text) == 0 or (owner and owner != str(os.getpid())):
         return None
     return int(text) / 2_000_000
+
+
+def is_supervised() -> bool:
+    """Whether a service manager listens, which will start the program again when it has ended."""
+    return bool(os.environ.get("NOTIFY_SOCKET"))

@@ -1,0 +1,157 @@
+"""Which settings the hub starts with, and when a start has succeeded.
+
+The settings file, if it can be used; otherwise the copy of the last one that ran healthily, which lies in the state
+folder. After a crash loop, what `safe_mode` leaves of the last good one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+
+from cloud_sync import sd_notify
+from config import HubSettings, SettingsError, check, load
+from gateway import safe_mode
+from gateway.safe_mode import FULL, Mode, Starts
+
+if TYPE_CHECKING:
+    from gateway.daemon import Hub
+
+LAST_GOOD = "last-good.toml"
+LOOK_S = 1.0
+_STATE_DIR = re.compile(r"""^\s*state_dir\s*=\s*["']([^"'\n]+)["']""", re.MULTILINE)
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """One start of the daemon. Made by `prepare`, which counts it."""
+
+    settings: HubSettings
+    mode: Mode
+    starts: Starts
+    content: bytes
+    """The settings file as it was read."""
+
+    async def watch_over(self, hub: Hub, stop: asyncio.Event) -> None:
+        """Note when this run has succeeded, and when safe mode has served its time. Ends by itself."""
+        service, boot_s = self.settings.service, hub.clock.boot_s
+        await self._healthy_for(hub, service.healthy_after_s)
+        self.starts.keep(safe_mode.lasted(self.starts.record))
+        _log.info("start_succeeded", is_safe=self.mode.is_safe)
+        if not self.mode.is_safe:
+            if self.mode.is_full:
+                await asyncio.to_thread(self._keep_settings)
+                if self.mode.was_safe:
+                    hub.pipeline.report("safe_mode_over")
+            return
+        left_s = self.mode.trial_after_s - (boot_s() - hub.started_s)
+        await asyncio.sleep(max(0.0, left_s))
+        # Somebody may be waiting for an answer: not now. Two parts are asked, and neither has an event for it.
+        while hub.urgent.is_waiting or hub.home.view.alarms:  # noqa: ASYNC110
+            await asyncio.sleep(LOOK_S)
+        self.starts.keep(safe_mode.served(self.starts.record))
+        if sd_notify.is_supervised():
+            _log.warning("safe_mode_served", next="the full set is tried")
+            stop.set()
+
+    def ended(self) -> None:
+        """The daemon was asked to end, and did."""
+        self.starts.keep(safe_mode.ended(self.starts.record))
+
+    @staticmethod
+    async def _healthy_for(hub: Hub, seconds: float) -> None:
+        since_s = hub.clock.boot_s()
+        while hub.clock.boot_s() - since_s < seconds:
+            await asyncio.sleep(min(LOOK_S, seconds))
+            if hub.watchdog.silent or hub.drivers.hung():
+                since_s = hub.clock.boot_s()
+
+    def _keep_settings(self) -> None:
+        place = self.settings.state_dir / LAST_GOOD
+        fresh = place.with_name(f".{place.name}-new")
+        try:
+            if place.exists() and place.read_bytes() == self.content:
+                return
+            descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(self.content)
+                file.flush()
+                os.fsync(file.fileno())
+            fresh.replace(place)
+        except OSError as error:
+            _log.warning("last_good_not_kept", error=error.strerror)
+            return
+        _log.info("last_good_kept", config_hash=self.settings.config_hash)
+
+
+def prepare(config: Path) -> Start:
+    """Choose the settings and count the start. Raises SettingsError when there are none that can be used."""
+    content = _read(config)
+    checked = check(config)
+    own, problem = checked.settings, ""
+    if own is None:
+        errors = [each for each in checked.problems if each.severity == "error"]
+        problem = f"{errors[0].key}: {errors[0].message}" if errors else "cannot be used"
+        _log.error("settings_refused", problems=len(errors), first=problem)
+        last_good = _last_good(config, content)
+        if last_good is None:
+            raise SettingsError(checked.problems)
+        settings = last_good
+    else:
+        settings = own
+    starts = Starts(settings.state_dir)
+    before = starts.record
+    record = safe_mode.begin(before, safe_mode.digest(content), crashes=settings.service.crashes)
+    starts.keep(record)
+    mode = Mode(is_last_good=True, why="settings", problem=problem) if own is None else FULL
+    if record.is_safe:
+        good = (_last_good(config, content) if own is not None else None) or settings
+        settings, left_out = safe_mode.reduced(good, record.unfinished - 1)
+        mode = Mode(
+            is_safe=True,
+            is_last_good=own is None or good is not own,
+            why="crash_loop",
+            crashes=max(record.unfinished - 1, 0) if before.is_safe else before.unfinished,
+            problem=problem,
+            left_out=left_out,
+            trial_after_s=safe_mode.trial_after_s(record, settings.service.safe_for_s),
+        )
+        _log.error("safe_mode", crashes=mode.crashes, left_out=list(left_out), trial_after_s=mode.trial_after_s)
+    elif record.is_trial:
+        mode = Mode(is_last_good=mode.is_last_good, why=mode.why, problem=problem, was_safe=True)
+    return Start(settings=settings, mode=mode, starts=starts, content=content)
+
+
+def _read(config: Path) -> bytes:
+    try:
+        return config.read_bytes()
+    except OSError:
+        return b""
+
+
+def _last_good(config: Path, content: bytes) -> HubSettings | None:
+    """The last settings that ran healthily, with paths as from the file's own folder. None: there are none to use."""
+    for folder in _state_dirs(config, content):
+        place = folder / LAST_GOOD
+        if place.is_file():
+            try:
+                return load(place, base=config.parent)
+            except SettingsError as error:
+                _log.error("last_good_refused", problems=len(error.problems))
+    return None
+
+
+def _state_dirs(config: Path, content: bytes) -> list[Path]:
+    """Where the state folder may be, when the file that says so cannot be used."""
+    named = _STATE_DIR.search(content.decode("utf-8", "replace"))
+    found = [config.parent / named[1]] if named else []
+    found += [Path(one) for one in os.environ.get("STATE_DIRECTORY", "").split(":") if one]
+    return [*found, config.parent / "state"]
