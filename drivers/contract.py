@@ -90,6 +90,9 @@ class DriverContext:
     """A structlog logger bound to the driver's name."""
     diagnostics: MutableMapping[str, Scalar] = field(default_factory=dict)
     """Facts for the health check, written by the driver at will: "last_poll_boot_s", "frames_refused", ..."""
+    alive: Callable[[], None] = lambda: None
+    """A promise: called by the driver's own loop at least every ten seconds, from the first call on. A driver that then
+    falls silent for 45 seconds hangs, and is ended and started anew. Never call it from a timer that outlives a fault."""
 
 
 class Driver(Protocol):
@@ -153,16 +156,22 @@ class Pattern:
 
 
 class Indicators(Protocol):
-    """Lamp, buzzer and the relay that is energised while the hub is healthy.
+    """Lamp, buzzer, the relay that is energised while the hub is healthy, and the one that calls whoever is near.
 
-    Calls return at once; patterns play until replaced. Leaving the context lets the relay drop.
+    Calls return at once; patterns play until replaced. Leaving the context lets the relays drop. `trouble` says in
+    words why nothing can be shown at present; empty when all is well.
     """
+
+    @property
+    def trouble(self) -> str: ...
 
     def lamp(self, pattern: Pattern, /) -> None: ...
 
     def buzzer(self, pattern: Pattern, /) -> None: ...
 
     def healthy(self, is_healthy: bool, /) -> None: ...
+
+    def call(self, is_on: bool, /) -> None: ...
 
 
 @runtime_checkable
