@@ -29,9 +29,18 @@ _RULES = (
 )
 
 
+SYSTEMD = "org.freedesktop.systemd1"
+SERVICE_UNIT = "bluetooth.service"
+
+
+class ResetRefusedError(Exception):
+    """BlueZ or systemd would not do it; the message is the D-Bus error's name."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adapter:
     name: str
+    address: str
     is_powered: bool
     is_discovering: bool
 
@@ -49,18 +58,19 @@ class AdapterWatch:
         self.refusal: str | None = None
         """How BlueZ last refused to answer, as a D-Bus error name; empty when it answered, None before it was asked."""
 
-    def pick(self, name: str | None) -> Adapter | None:
-        """The radio of that name, or the first that is powered, or the first; None when there is none."""
+    def pick(self, wanted: str | None) -> Adapter | None:
+        """The radio of that name or address, or the first that is powered, or the first; None when there is none."""
         adapters = [
             Adapter(
                 name=path.rpartition("/")[2],
+                address=str(properties.get("Address", "")).upper(),
                 is_powered=bool(properties.get("Powered", False)),
                 is_discovering=bool(properties.get("Discovering", False)),
             )
             for path, properties in sorted(self._adapters.items())
         ]
-        if name is not None:
-            return next((each for each in adapters if each.name == name), None)
+        if wanted is not None:
+            return next((each for each in adapters if wanted in {each.name, each.address}), None)
         return next((each for each in adapters if each.is_powered), adapters[0] if adapters else None)
 
     async def refresh(self) -> None:
@@ -89,6 +99,31 @@ class AdapterWatch:
                     for path, interfaces in objects.items()
                     if ADAPTER in interfaces
                 }
+
+    async def set_power(self, name: str, *, on: bool) -> None:
+        """Switch a radio. Raises ResetRefusedError."""
+        from dbus_fast import Variant
+
+        path = f"/org/bluez/{name}"
+        await self._do(BLUEZ, path, _PROPERTIES, "Set", "ssv", [ADAPTER, "Powered", Variant("b", on)])
+
+    async def restart_service(self) -> None:
+        """Have systemd restart bluetoothd. Raises ResetRefusedError, mostly because polkit does not allow it."""
+        manager = f"{SYSTEMD}.Manager"
+        await self._do(SYSTEMD, "/org/freedesktop/systemd1", manager, "RestartUnit", "ss", [SERVICE_UNIT, "replace"])
+
+    async def _do(
+        self, destination: str, path: str, interface: str, member: str, signature: str, body: list[Any]
+    ) -> None:
+        from dbus_fast import Message, MessageType
+
+        reply = await self._bus.call(
+            Message(
+                destination=destination, path=path, interface=interface, member=member, signature=signature, body=body
+            )
+        )
+        if reply.message_type is not MessageType.METHOD_RETURN:
+            raise ResetRefusedError(str(reply.error_name))
 
     def lost(self) -> None:
         self.is_connected = False

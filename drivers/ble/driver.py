@@ -87,6 +87,7 @@ class BleDriver:
             crashed=crashed,
             diagnostics=context.diagnostics,
             log=context.log,
+            alive=context.alive,
             times=self._times,
         )
         listening = asyncio.create_task(_run(link, crashed), name=f"ble-{self.name}")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import OrderedDict
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Coroutine, MutableMapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
 
-from drivers.ble.adapter import Adapter, AdapterWatch, watch_adapters
+from drivers.ble.adapter import Adapter, AdapterWatch, ResetRefusedError, watch_adapters
 from drivers.ble.codec import SERVICE_UUID, SERVICE_UUID_BYTES
+from drivers.ble.ladder import Ladder, Rung
 from drivers.ble.settings import BleSettings
 from drivers.contract import Scalar
 
@@ -29,6 +30,8 @@ RSSI_UNKNOWN: Final = -127
 AD_SERVICE_DATA_16: Final = 0x16
 ANNOUNCEMENTS_KEPT: Final = 512
 ACCESS_DENIED: Final = "org.freedesktop.DBus.Error.AccessDenied"
+FORBIDDING: Final = ("AccessDenied", "NotPermitted", "NotAuthorized")
+RESET_COUNTERS: Final = {Rung.POWER: "power_cycles", Rung.SERVICE: "service_restarts"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,10 +44,18 @@ class LinkTimes:
     """A search that BlueZ has ended is begun again after so long; BlueZ pauses one for moments by itself."""
     retry_s: tuple[float, ...] = (0.25, 0.5, 1.0, 2.0, 5.0)
     """Waits between attempts. Short to the end, because while the link is down no press is heard."""
+    off_s: float = 1.0
+    """How long a radio that is reset stays switched off."""
+    look_s: float = 5.0
+    """At least so often the link gives a sign of life."""
 
 
 class _ScanRefusedError(Exception):
-    """Neither way of scanning was granted."""
+    """Neither way of scanning was granted. `is_forbidden`: because we may not, which no reset changes."""
+
+    def __init__(self, refusals: list[str]) -> None:
+        super().__init__("; ".join(refusals))
+        self.is_forbidden = any(word in each for each in refusals for word in FORBIDDING)
 
 
 class BluetoothLink:
@@ -60,9 +71,11 @@ class BluetoothLink:
         crashed: Callable[[Exception], None],
         diagnostics: MutableMapping[str, Scalar],
         log: Any,
+        alive: Callable[[], None] = lambda: None,
         times: LinkTimes | None = None,
     ) -> None:
         self._settings = settings
+        self._alive = alive
         self._boot_s = boot_s
         self._heard = heard
         self._turned = turned
@@ -74,17 +87,24 @@ class BluetoothLink:
         self._is_up: bool | None = None
         self._mode: Mode = settings.scan_mode
         self._scan_number = 0
-        self._heard_at_s = 0.0
+        self._ladder = Ladder(
+            silence_s=settings.silence_s, may_restart_service=settings.restart_service, now_s=boot_s()
+        )
+        self._owes_power: str | None = None
+        """The radio that we switched off and have not got on again."""
+        self._last_reset: Rung | None = None
         self._announced: OrderedDict[str, object] = OrderedDict()
         diagnostics.update(adapter=settings.adapter, scanning=False, scan_mode=None, silent_restarts_in_a_row=0)
         diagnostics.setdefault("last_advert_boot_s", None)
-        diagnostics.setdefault("scan_restarts", 0)
+        for name in ("scan_restarts", "resets_refused", *RESET_COUNTERS.values()):
+            diagnostics.setdefault(name, 0)
 
     async def run(self) -> NoReturn:
         from dbus_fast.errors import DBusFastError
 
         failures = 0
         while True:
+            self._alive()
             try:
                 async with contextlib.AsyncExitStack() as stack:
                     async with asyncio.timeout(self._times.call_s):
@@ -101,18 +121,23 @@ class BluetoothLink:
         """Scan whenever there is a radio that can; ends when the bus does."""
         failures = 0
         while (adapter := await self._until_ready(watch)) is not None:
+            rung: Rung | None
             try:
-                await self._scan(watch, adapter)
+                rung = await self._scan(watch, adapter)
                 failures = 0
             except _ScanRefusedError as refused:
                 self._turn(is_up=False, reason="scan_refused")
                 self._log.debug("ble_scan_refused", detail=str(refused))
+                rung = None if refused.is_forbidden else self._ladder.refused()
                 await self._wait_to_retry(failures)
                 failures += 1
+            if rung in RESET_COUNTERS:
+                await self._reset(watch, adapter.name, rung)
 
     async def _until_ready(self, watch: AdapterWatch) -> Adapter | None:
         """A radio that is powered, as soon as there is one; None when the bus is lost."""
         while True:
+            self._alive()
             self._changed.clear()
             if not watch.is_connected:
                 return None
@@ -120,10 +145,14 @@ class BluetoothLink:
                 await watch.refresh()
             adapter = watch.pick(self._settings.adapter)
             if adapter is not None and adapter.is_powered:
+                self._owes_power = None
                 self._diagnostics["adapter"] = adapter.name
                 return adapter
             if adapter is not None:
                 self._turn(is_up=False, reason="powered_off")
+                if self._owes_power == adapter.name:
+                    with contextlib.suppress(ResetRefusedError):
+                        await self._call(watch.set_power(adapter.name, on=True))
             else:
                 reason = "access_denied" if watch.refusal == ACCESS_DENIED else "no_bluez"
                 self._turn(is_up=False, reason=reason if watch.refusal else "no_adapter")
@@ -132,14 +161,18 @@ class BluetoothLink:
                 async with asyncio.timeout(self._times.retry_s[-1]):
                     await self._changed.wait()
 
-    async def _scan(self, watch: AdapterWatch, adapter: Adapter) -> None:
-        """Scan until something is wrong with it; what is, `_until_ready` or the next scan will find out."""
+    async def _scan(self, watch: AdapterWatch, adapter: Adapter) -> Rung | None:
+        """Scan until something is wrong with it. Returns what to do about it before the next scan.
+
+        What else is wrong `_until_ready` or the next scan will find out.
+        """
         scanner = await self._start(adapter.name)
         try:
-            self._heard_at_s = self._boot_s()
+            self._ladder.scanning(self._boot_s())
             self._diagnostics.update(scanning=True, scan_mode=self._mode)
-            self._turn(is_up=True, reason="scanning")
-            await self._until_troubled(watch, adapter.name)
+            if not self._ladder.is_told:
+                self._turn(is_up=True, reason="scanning")
+            return await self._until_troubled(watch, adapter.name)
         finally:
             self._diagnostics["scanning"] = False
             self._scan_number += 1
@@ -147,31 +180,69 @@ class BluetoothLink:
                 await self._stop(scanner)
             # Otherwise there is nobody to tell. bleak keeps the callback and may call it once it has a bus again.
 
-    async def _until_troubled(self, watch: AdapterWatch, name: str) -> None:
+    async def _until_troubled(self, watch: AdapterWatch, name: str) -> Rung | None:
+        began_s = self._boot_s()
         idle_since_s: float | None = None
         while True:
+            self._alive()
             self._changed.clear()
             adapter = watch.pick(name)
             if not watch.is_connected or adapter is None or not adapter.is_powered:
-                return
+                return None
             now_s = self._boot_s()
             is_scanning = self._mode == "passive" or adapter.is_discovering
             self._diagnostics["scanning"] = is_scanning
             idle_since_s = None if is_scanning else (now_s if idle_since_s is None else idle_since_s)
             idle_due_s = float("inf") if idle_since_s is None else idle_since_s + self._times.idle_s
-            silent_due_s = self._heard_at_s + self._settings.silence_s
+            silent_due_s = self._ladder.due_s
+            self._diagnostics["silence_limit_s"] = round(self._ladder.patience_s)
             if now_s >= idle_due_s:
                 self._count_restart("search_ended")
-                return
+                return self._ladder.refused()
             if now_s >= silent_due_s:
-                # A radio that never hears again after this needs more than a new scan; the count says when.
-                self._count("silent_restarts_in_a_row")
+                rung = self._ladder.climb(now_s)
+                self._diagnostics["silent_restarts_in_a_row"] = self._ladder.climbed
+                if self._ladder.is_told:
+                    self._turn(is_up=False, reason="deaf")
                 self._count_restart("silence")
-                return
+                return rung
+            if now_s - began_s > 4 * self._times.idle_s:
+                self._ladder.granted()
             with contextlib.suppress(TimeoutError):
                 # At least a hundredth: the loop's clock and CLOCK_BOOTTIME need not agree to the microsecond.
-                async with asyncio.timeout(max(0.01, min(idle_due_s, silent_due_s) - now_s)):
+                async with asyncio.timeout(
+                    max(0.01, min(self._times.look_s, idle_due_s - now_s, silent_due_s - now_s))
+                ):
                     await self._changed.wait()
+
+    async def _reset(self, watch: AdapterWatch, name: str, rung: Rung) -> None:
+        """Take a rung. One that is refused is counted; the next one will be another."""
+        self._alive()
+        if not watch.is_connected:
+            return
+        self._log.warning("ble_radio_reset", rung=rung.value, adapter=name)
+        self._last_reset = rung
+        self._diagnostics["last_reset"] = rung.value
+        try:
+            if rung is Rung.POWER:
+                self._owes_power = name
+                await self._call(watch.set_power(name, on=False))
+                await asyncio.sleep(self._times.off_s)
+                await self._call(watch.set_power(name, on=True))
+            else:
+                await self._call(watch.restart_service())
+        except ResetRefusedError as refused:
+            if rung is Rung.POWER and str(refused) == ACCESS_DENIED:
+                self._owes_power = None
+            self._count("resets_refused")
+            self._diagnostics["last_reset"] = f"{rung.value} refused: {refused}"
+            self._log.warning("ble_reset_refused", rung=rung.value, error=str(refused))
+        else:
+            self._count(RESET_COUNTERS[rung])
+
+    async def _call(self, call: Coroutine[Any, Any, None]) -> None:
+        async with asyncio.timeout(self._times.call_s):
+            await call
 
     async def _start(self, adapter: str) -> BleakScanner:
         from bleak import BleakScanner
@@ -204,7 +275,7 @@ class BluetoothLink:
                 self._log.warning("ble_scan_mode_changed", wanted=self._settings.scan_mode, used=mode)
             self._mode = mode
             return scanner
-        raise _ScanRefusedError("; ".join(refusals))
+        raise _ScanRefusedError(refusals)
 
     async def _stop(self, scanner: BleakScanner) -> None:
         from bleak.exc import BleakError
@@ -218,8 +289,10 @@ class BluetoothLink:
     def _on_advertisement(self, scan_number: int, device: BLEDevice, advertisement: AdvertisementData) -> None:
         if scan_number != self._scan_number:
             return
-        self._heard_at_s = self._diagnostics["last_advert_boot_s"] = self._boot_s()
+        now_s = self._diagnostics["last_advert_boot_s"] = self._boot_s()
         self._diagnostics["silent_restarts_in_a_row"] = 0
+        if self._ladder.heard(now_s):
+            self._turn(is_up=True, reason=f"heard_after_{self._last_reset or 'silence'}")
         service_data = advertisement.service_data.get(SERVICE_UUID)
         if service_data is None or not self._is_announced_now(device.address, advertisement):
             return

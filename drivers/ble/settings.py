@@ -15,6 +15,7 @@ from drivers.errors import PermanentDriverError
 
 KEY_LENGTH = 16
 KEY_FILE_LIMIT = 256
+_ADAPTER = re.compile(r"^hci[0-9]{1,2}$")
 _HEX_PAIRS = re.compile(r"^[0-9A-F]{2}(?P<between>[:-]?)[0-9A-F]{2}(?:(?P=between)[0-9A-F]{2}){4}$")
 
 
@@ -29,6 +30,18 @@ def _address(value: Any) -> Any:
         )
     digits = written.replace(":", "").replace("-", "")
     return ":".join(digits[at : at + 2] for at in range(0, 12, 2))
+
+
+def _adapter(value: Any) -> Any:
+    """`hci0`, or the address of the radio itself."""
+    if not isinstance(value, str) or _ADAPTER.match(value.strip()):
+        return value.strip() if isinstance(value, str) else value
+    try:
+        return _address(value)
+    except ValueError:
+        raise ValueError(
+            f"{value!r} is neither a radio such as hci0 nor the address of one such as 02:00:00:00:00:01"
+        ) from None
 
 
 Address = Annotated[str, BeforeValidator(_address)]
@@ -53,13 +66,18 @@ class BleSettings(DriverSettings):
     type: Literal["ble"] = "ble"
     alias: Alias | None = None
     """The radio itself: the device of its link state. The driver's name unless given."""
-    adapter: Annotated[str, Field(pattern=r"^hci[0-9]{1,2}$")] | None = None
-    """Which radio; the first one that is powered unless given."""
+    adapter: Annotated[str, BeforeValidator(_adapter)] | None = None
+    """Which radio, by name (hci0) or by its own address; the first one that is powered unless given. A name may become
+    another one when a stick is unplugged, an address does not."""
+    restart_service: bool = False
+    """Whether a radio that stays stuck may cost a restart of the Bluetooth service. The hub's user must be allowed to
+    (docs/drivers/ble.md)."""
     scan_mode: Literal["active", "passive"] = "active"
     """What to try first; where BlueZ refuses it the other one is used. Active listens all the time and hears an
     identical advertisement again; passive listens about half of the time and does not. Prefer active for buttons."""
     silence_s: Annotated[float, Field(ge=5, le=86_400)] = 180.0
-    """The scan is started anew when nothing at all, of no device, was heard for so long."""
+    """The longest time in which nothing at all, of no device, may be heard before the radio is reset. Where more is
+    heard, the driver learns a shorter one."""
     refresh_s: Annotated[float, Field(ge=10, le=86_400)] = 300.0
     """A state that did not change is told again after so long, when the device is heard. Keep it well below the
     shortest time after which a device counts as missing."""
