@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import structlog
 
 from cloud_sync.record import Record
 from gateway.errors import JournalError, JournalFullError
-from gateway.journal.directory import Reserve, set_asides
+from gateway.journal.directory import Reserve, delete_database, set_asides, surplus
+from gateway.journal.hop import hop
 from gateway.journal.numbering import Spans, row_id
 from gateway.journal.reports import Trouble
-from gateway.journal.salvage import salvage
+from gateway.journal.salvage import headers_in, salvage
 from gateway.journal.statements import LANE_SQL
 from gateway.journal.store import Store
 
@@ -22,6 +24,7 @@ DAY_MS = 86_400_000
 _ROUND_S = 600.0
 _PIECE = 5000
 _BREATH_S = 0.02
+_TRIES = 3
 _log = structlog.get_logger()
 
 Numbering = Callable[[Record], int]
@@ -35,10 +38,26 @@ class Salvage:
         self._stores = {lane: store for store in stores for lane in store.shape.lanes}
         self._number = number
         self._tell = tell
+        self._done: set[str] = set()
+        self._tried: dict[str, int] = {}
+        self.headers: dict[bytes, bytes] = {}
+        """Of the runs in the file at hand, by epoch."""
 
-    def left(self, store: Store, done: Sequence[str]) -> list[Path]:
-        """Set-aside files that were not salvaged to the end."""
-        return [aside for aside in set_asides(store.path) if aside.name not in done]
+    def recall(self, meta: Mapping[str, Any]) -> None:
+        """What a file knows of earlier salvage."""
+        for key, value in meta.items():
+            kind, _, name = key.partition("/")
+            if kind == "salvaged":
+                self._done.add(name)
+            elif kind == "tried":
+                self._tried[name] = max(int(value), self._tried.get(name, 0))
+
+    def left(self, store: Store) -> list[Path]:
+        """Set-aside files that were not salvaged to the end; what need not be kept of the others is deleted."""
+        for aside in surplus(store.path, self._done):
+            delete_database(aside)
+            _log.info("journal_set_aside_deleted", set_aside=aside.name)
+        return [aside for aside in set_asides(store.path) if aside.name not in self._done]
 
     async def run(self, store: Store, aside: Path) -> int:
         """Salvage one file. Returns how many records were found; tells it when there were any."""
@@ -60,14 +79,21 @@ class Salvage:
                 futures.append(await self._add(record, number))
             await asyncio.gather(*futures)
 
+        self.headers.update(await hop(headers_in, aside))
         try:
-            await salvage(aside, adopt)
+            holes = await salvage(aside, adopt)
         except (JournalError, OSError) as error:  # tried again after the next start
             _log.warning("journal_salvage_stopped", set_aside=aside.name, why=str(error))
             return 0
-        store.note(f"salvaged/{aside.name}", 1)
+        tries = self._tried[aside.name] = self._tried.get(aside.name, 0) + 1
+        if holes and tries < _TRIES:  # perhaps the card gives them after another start
+            store.note(f"tried/{aside.name}", tries)
+        else:
+            store.note(f"salvaged/{aside.name}", 1)
+            self._done.add(aside.name)
+        self.headers.clear()
         count = sum(spans.size for spans in found.values())
-        _log.info("journal_salvaged", set_aside=aside.name, records=count)
+        _log.info("journal_salvaged", set_aside=aside.name, records=count, unreadable_pages=holes)
         if count or not others:
             self._tell(Trouble(file=store.path.name, what="salvaged", records=count, set_aside=aside.name))
         return count
@@ -106,7 +132,7 @@ async def keep_house(stores: Sequence[Store], reserve: Reserve, today: Callable[
     while True:
         expire(stores, today(), kept_days)
         try:
-            await asyncio.to_thread(reserve.fill)
+            await hop(reserve.fill)
         except OSError as error:
             _log.info("journal_reserve_not_filled", why=str(error))
         await asyncio.sleep(_ROUND_S)

@@ -15,19 +15,21 @@ import structlog
 from cloud_sync.identity import Lane
 from cloud_sync.record import Record
 from gateway.errors import JournalError
-from gateway.journal import database, directory
+from gateway.journal import directory
 from gateway.journal.batch import Batch
 from gateway.journal.caretaking import DAY_MS, Salvage, keep_house, survey
 from gateway.journal.database import ALARM, BULK, EpochRow, ForeignError, Found, Shape
 from gateway.journal.epochs import EpochBook
+from gateway.journal.hop import hop
 from gateway.journal.memory import MemoryBook
 from gateway.journal.numbering import MAX_SEQ, row_id
-from gateway.journal.reports import JournalOpening, Trouble
+from gateway.journal.reports import JournalOpening, ProbeResult, Trouble
 from gateway.journal.settings import MIB, JournalSettings
 from gateway.journal.store import Store
 
 _SALVAGED_FIRST = 16 * MIB
 _WORTH_GIVING_UP = MIB
+_LOOK_S = 5.0
 _log = structlog.get_logger()
 
 
@@ -61,35 +63,34 @@ class Core:
         self._on_trouble = on_trouble
         self._early: list[Trouble] | None = []
         self._salvage = Salvage(hub, self.stores, self.number_for, self.tell)
-        self._salvaged: set[str] = set()
-        self._unsalvaged: dict[Path, Store] = {}
         self._found: dict[Shape, Found] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._owned: int | None = None
+        self._owning: asyncio.Task[int] | None = None
+        self._probing: asyncio.Task[ProbeResult] | None = None
+        self._looked_at = float("-inf")
+        self._is_card_good = False
         self._is_closing = False
 
     # Opening and closing.
 
     async def open(self) -> JournalOpening:
-        """Open what can be opened. Raises JournalRefusedError."""
+        """Open what can be opened, without waiting long for a card that hangs. Raises JournalRefusedError."""
+        until = asyncio.get_running_loop().time() + self.settings.open_s
         for store in self.stores:
-            with suppress(OSError):  # a card that cannot be read is no reason to stop
-                await asyncio.to_thread(database.refuse_future, store.path)
-        try:
-            await asyncio.to_thread(directory.make_directory, self.path)
-            self._owned = await asyncio.to_thread(directory.own, self.path)
-        except OSError as error:
-            _log.error("journal_directory_unusable", why=str(error))  # the stores tell it too
+            store.begin_open()
         for store in self.stores:
-            found = await store.open()
+            found = await store.opened(until)
             if found is not None:
                 await self._take_in(store, found)
         for store in self.stores:
-            if store.shape in self._found and self._found[store.shape].is_fresh:
-                await self._plant(store)
+            if self._is_fresh(store):
+                await self._within(self._plant(store), f"journal-plant-{store.shape.name}")
             store.start()
-        await self._salvage_first()
-        await self._complete_epochs()
+        self._tell_missing()
+        if not any(store.plight.is_hanging for store in self.stores):
+            await self._within(self._salvage_first(), "journal-salvage-first")
+            await self._within(self._complete_epochs(), "journal-epochs")
         opening = JournalOpening(
             previous=self.epochs.previous(
                 {lane: store.ledgers[lane] for lane, store in self.by_lane.items()},
@@ -106,21 +107,69 @@ class Core:
             self._begin(self._survey(store), f"journal-survey-{store.shape.name}")
         return opening
 
+    async def _within(self, work: Coroutine[Any, Any, Any], name: str) -> None:
+        """Wait for it as long as an opening may take; it goes on in the background."""
+        task = self._begin(work, name)
+        await asyncio.wait([task], timeout=self.settings.open_s)
+        if task.done():
+            await task
+
     async def close(self) -> None:
         """Commit what waits, close, and let another process have it."""
         self._is_closing = True
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await asyncio.gather(*(store.close() for store in self.stores))
-        if self._owned is not None:
+        are_closed = await asyncio.gather(*(store.close() for store in self.stores))
+        if self._owned is not None and all(are_closed):  # what hangs may still write: then it ends with the process
             os.close(self._owned)
             self._owned = None
 
-    def _begin(self, work: Coroutine[Any, Any, Any], name: str) -> None:
+    async def take_hold(self) -> None:
+        """See Host."""
+        if self._owned is not None:
+            return
+        if self._owning is None:
+            self._owning = asyncio.create_task(hop(_take_hold, self.path), name="journal-own")
+        owning = self._owning
+        try:
+            self._owned = await asyncio.shield(owning)
+        finally:
+            if owning.done() and self._owning is owning:
+                self._owning = None
+
+    async def is_card_good(self) -> bool:
+        """See Host. Looked at once in a while, as it costs a write."""
+        now = asyncio.get_running_loop().time()
+        if now >= self._looked_at + _LOOK_S:
+            self._looked_at = now
+            self._is_card_good = (await self.probe()).error is None
+        return self._is_card_good
+
+    async def probe(self) -> ProbeResult:
+        """Write to the card and back. Raises nothing, and says so when the card does not answer."""
+        if self._probing is None or self._probing.done():
+            self._probing = asyncio.create_task(hop(directory.probe, self.path, self.reserve), name="journal-probe")
+        await asyncio.wait([self._probing], timeout=self.settings.hanging_s)
+        if self._probing.done():
+            return await self._probing
+        return ProbeResult(
+            write_ms=None, read_ms=None, free_bytes=0, total_bytes=0, reserve_bytes=0, error="the card does not answer"
+        )
+
+    def _tell_missing(self) -> None:
+        """A file that is new although the other one has been there for long: nobody has taken it away quietly."""
+        if not all(store.shape in self._found for store in self.stores) or any(map(self._is_fresh, self.stores)):
+            return
+        for store, other in ((self.alarm, self.bulk), (self.bulk, self.alarm)):
+            if not self._found[store.shape].epochs and len(self._found[other.shape].epochs) > 1:
+                self.tell(Trouble(file=store.path.name, what="missing", detail="an empty one was made in its place"))
+
+    def _begin(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
         task = asyncio.create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _survey(self, store: Store) -> None:
         with suppress(JournalError):  # the count stays an estimate
@@ -154,7 +203,7 @@ class Core:
             self.lineage = lineage
         self.floor_ms = max(self.floor_ms, int(found.meta.get("floor_ms", 0)))
         if not found.is_fresh:
-            self._salvaged.update(key.removeprefix("salvaged/") for key in found.meta if key.startswith("salvaged/"))
+            self._salvage.recall(found.meta)
         self._found[shape] = found
 
     async def _complete_epochs(self) -> None:
@@ -175,7 +224,12 @@ class Core:
     async def _salvage_first(self) -> None:
         """Alarms come back before anything else; what is large or bulk comes back in the background."""
         for store in self.stores:
-            for aside in await asyncio.to_thread(self._salvage.left, store, list(self._salvaged)):
+            try:
+                left = await hop(self._salvage.left, store)
+            except OSError as error:
+                _log.warning("journal_set_asides_unreadable", file=store.path.name, why=str(error))
+                continue
+            for aside in left:
                 if store is self.alarm and directory.size_of(aside) <= _SALVAGED_FIRST:
                     await self._salvage.run(store, aside)
                 else:
@@ -222,15 +276,15 @@ class Core:
             store.waiting.memory.extend(again)
 
     async def make_room(self) -> bool:
-        """See Host. First the reserve, so that the alarm at hand is quick; then everything that is not an alarm."""
-        if await asyncio.to_thread(self.reserve.release):
+        """See Host. First everything that is not an alarm, then the reserve."""
+        if await hop(directory.size_of, self.bulk.path) >= _WORTH_GIVING_UP:
+            records = await self.bulk.give_way()
+            self.tell(Trouble(file=self.bulk.path.name, what="bulk_dropped", records=records))
+            return True
+        if await hop(self.reserve.release):
             self.tell(Trouble(file=self.alarm.path.name, what="reserve_released"))
             return True
-        if directory.size_of(self.bulk.path) < _WORTH_GIVING_UP:
-            return False
-        records = await self.bulk.give_way()
-        self.tell(Trouble(file=self.bulk.path.name, what="bulk_dropped", records=records))
-        return True
+        return False
 
     def tell(self, trouble: Trouble) -> None:
         """See Host."""
@@ -239,10 +293,12 @@ class Core:
         else:
             self._on_trouble(trouble)
 
-    def set_aside(self, shape: Shape, trouble: Trouble, aside: Path) -> None:
+    def set_aside(self, shape: Shape, trouble: Trouble, aside: Path | None) -> None:
         """See Host."""
         self.tell(trouble)
-        if self._early is None and not self._is_closing:  # while opening, they are looked for in the end
+        if (
+            aside is not None and self._early is None and not self._is_closing
+        ):  # while opening, they are looked for in the end
             store = self.alarm if shape is ALARM else self.bulk
             self._begin(self._salvage.run(store, aside), f"journal-salvage-{aside.name}")
 
@@ -253,7 +309,7 @@ class Core:
         epoch = record.id.epoch
         number = self.epochs.number_of(epoch)
         if number is None:
-            row = self.epochs.add(epoch, record.epoch_header or b"")
+            row = self.epochs.add(epoch, record.epoch_header or self._salvage.headers.get(epoch, b""))
             number = row.number
             for store in self.stores:
                 store.note_epoch(row)
@@ -295,6 +351,11 @@ class Core:
             store = self.by_lane[lane]
             store.ledgers[lane].lose([(row_id(number, first), row_id(number, last))])
             store.lazily()
+
+
+def _take_hold(path: Path) -> int:
+    directory.make_directory(path)
+    return directory.own(path)
 
 
 def _headers(connection: sqlite3.Connection) -> dict[int, bytes]:

@@ -88,6 +88,7 @@ class Fault(Enum):
 
     DAMAGED = auto()  # set aside, salvage, begin anew
     FULL = auto()  # make room
+    IO = auto()  # try again; when it stays so while the card is well otherwise, begin anew
     OTHER = auto()  # try again later
 
 
@@ -97,7 +98,20 @@ def fault_of(error: sqlite3.Error) -> Fault:
     is_no_text = not code and isinstance(error, sqlite3.OperationalError)  # Python's own, of bytes it cannot decode
     if code in _DAMAGE or is_no_text:
         return Fault.DAMAGED
-    return Fault.FULL if code == sqlite3.SQLITE_FULL else Fault.OTHER
+    return _FAULTS.get(code, Fault.OTHER)
+
+
+_FAULTS = {
+    sqlite3.SQLITE_FULL: Fault.FULL,
+    sqlite3.SQLITE_IOERR: Fault.IO,
+    sqlite3.SQLITE_CANTOPEN: Fault.IO,
+    sqlite3.SQLITE_READONLY: Fault.IO,
+    sqlite3.SQLITE_PERM: Fault.IO,
+}
+
+
+class NewerError(JournalRefusedError):
+    """The file was written by a newer version: not a byte of it is touched."""
 
 
 class ForeignError(Exception):
@@ -111,8 +125,12 @@ def damage(what: str) -> sqlite3.DatabaseError:
     return error
 
 
+_FAR_FUTURE = 1000
+"""A version so far ahead is damage."""
+
+
 def stored_version(path: Path) -> int | None:
-    """The schema version, read without SQLite so that nothing is touched. None: no database (yet).
+    """The schema version, read without SQLite so that nothing is touched. None: no database of ours (yet).
 
     The newest page 1 may lie in the log only, so its frames are looked at too.
     """
@@ -121,7 +139,7 @@ def stored_version(path: Path) -> int | None:
             head = file.read(100)
     except FileNotFoundError:
         return None
-    if len(head) < 100 or not head.startswith(_MAGIC):
+    if len(head) < 100 or not head.startswith(_MAGIC) or struct.unpack_from(">I", head, 68)[0] != APPLICATION_ID:
         return None
     return max([_version_in(head), *(_version_in(page) for page in _first_pages(Path(f"{path}-wal")))])
 
@@ -151,22 +169,24 @@ def _first_pages(log: Path) -> Iterator[bytes]:
 
 
 def refuse_future(path: Path) -> None:
-    """Raises JournalRefusedError for a database of a newer version. Touches nothing."""
+    """Raises NewerError for a database of a newer version. Touches nothing."""
     version = stored_version(path)
-    if version is not None and version > VERSION:
-        raise JournalRefusedError(
+    if version is not None and VERSION < version < VERSION + _FAR_FUTURE:
+        raise NewerError(
             f"{path} was written by a newer Vaktpost (journal version {version}, this one knows {VERSION}); "
-            "it was not touched: install the newer version again, or move the file away"
+            "it is not touched: install the newer version again"
         )
 
 
 def open_database(path: Path, shape: Shape) -> sqlite3.Connection:
     """Open for writing, made if need be, brought to the present version, and made sure of.
 
-    Raises JournalRefusedError, ForeignError, sqlite3.Error, OSError.
+    Raises NewerError, ForeignError, sqlite3.Error, OSError.
     """
     refuse_future(path)
     directory.make_directory(path.parent)
+    if directory.is_orphaned(path):
+        raise damage("its log lies there without it")  # SQLite would delete the log
     is_new = not path.exists()
     directory.make_private(path)
     connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)
@@ -234,6 +254,8 @@ def _migrate(connection: sqlite3.Connection, shape: Shape) -> None:
     has_tables = connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone()
     if owner != APPLICATION_ID and has_tables:
         raise ForeignError("another program's database")
+    if not 0 <= version <= VERSION:  # a newer one in earnest was refused before
+        raise damage(f"it cannot be of version {version}")
     for step in range(version + 1, VERSION + 1):
         connection.execute("BEGIN IMMEDIATE")
         for statement in _statements((_SQL / f"{shape.name}-{step:04}.sql").read_text(encoding="utf-8")):

@@ -7,6 +7,7 @@ import fcntl
 import os
 import stat
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,11 @@ _RESERVE = "reserve"
 _PROBE = "probe"
 _COMPANIONS = ("", "-wal", "-shm")
 _ROOM_TO_RESERVE = 4
+_PARTS = 4
+"""The reserve is so many files: on a card without a free inode each of them gives one."""
+_INODES = 3
+MAX_ASIDE = 8
+_FIRST_KEPT = 4
 
 
 def make_directory(path: Path) -> None:
@@ -69,12 +75,34 @@ def size_of(path: Path) -> int:
     return total
 
 
-def set_aside(path: Path) -> Path:
-    """Rename a database and its log, so that a new one can be begun; nothing is deleted. Returns the new name."""
-    number = 1
-    while any(Path(f"{path}.damaged-{number}{suffix}").exists() for suffix in _COMPANIONS):
-        number += 1
-    aside = Path(f"{path}.damaged-{number}")
+def is_there(path: Path) -> bool:
+    """Whether anything lies there of a database."""
+    return path.exists() or Path(f"{path}-wal").exists()
+
+
+def is_orphaned(path: Path) -> bool:
+    """Whether there is a log with something in it, and no database that it belongs to."""
+    log = Path(f"{path}-wal")
+    return log.exists() and log.stat().st_size > 0 and (not path.exists() or not path.stat().st_size)
+
+
+def has_no_room(path: Path) -> bool:
+    """Whether nothing can be made any more in the directory: no space, or no inodes."""
+    space = os.statvfs(path)
+    return space.f_bavail * space.f_frsize < _COMPANIONS_BYTES or (space.f_files > 0 and space.f_favail < _INODES)
+
+
+_COMPANIONS_BYTES = 128 * 1024
+"""A log and its index begin with less."""
+
+
+def set_aside(path: Path, name: Path) -> Path:
+    """Rename a database and its log, so that a new one can be begun; nothing is deleted.
+
+    Returns the new name, which is one of the series of `name`.
+    """
+    number = 1 + max((number_of(old) for old in set_asides(name)), default=0)
+    aside = Path(f"{name}.damaged-{number}")
     for suffix in ("-wal", ""):  # the log first: a database without its log is older, a log without is of no use
         with contextlib.suppress(FileNotFoundError):
             Path(f"{path}{suffix}").rename(f"{aside}{suffix}")
@@ -94,6 +122,21 @@ def set_asides(path: Path) -> list[Path]:
     return [Path(f"{path}.damaged-{number}") for number in sorted(found)]
 
 
+def number_of(aside: Path) -> int:
+    """Its place in the series."""
+    return int(aside.name.rpartition("-")[2])
+
+
+def surplus(path: Path, salvaged: Collection[str]) -> list[Path]:
+    """Set-aside files that may be deleted: beyond `MAX_ASIDE`, and salvaged to the end.
+
+    The first four stay, because they show how it began, and the last ones, because they show how it is.
+    """
+    there = set_asides(path)
+    middle = [aside for aside in there[_FIRST_KEPT:] if aside.name in salvaged]
+    return middle[: max(0, len(there) - MAX_ASIDE)]
+
+
 def delete_database(path: Path) -> None:
     """Give the space of a database back."""
     for suffix in _COMPANIONS:
@@ -104,44 +147,53 @@ def delete_database(path: Path) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Reserve:
-    """Space kept back for alarms: a file of real blocks that is deleted when the card is full."""
+    """Space kept back for alarms: files of real blocks that are deleted when the card is full."""
 
     directory: Path
     size_bytes: int
 
     def fill(self) -> bool:
         """Take the space if there is plenty of it. Returns whether the reserve is there."""
-        path = self.directory / _RESERVE
         if self.present_bytes() >= self.size_bytes:
             return True
         space = os.statvfs(self.directory)
         if space.f_bavail * space.f_frsize < self.size_bytes * _ROOM_TO_RESERVE:
             return False
+        for path in self._parts():
+            self._fill_part(path)
+        sync_directory(self.directory)
+        return True
+
+    def _fill_part(self, path: Path) -> None:
         make_private(path)
         number = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         try:
-            os.posix_fallocate(number, 0, self.size_bytes)
+            os.posix_fallocate(number, 0, -(-self.size_bytes // _PARTS))
             os.fsync(number)
         except OSError:
             path.unlink(missing_ok=True)
             raise
         finally:
             os.close(number)
-        return True
 
     def release(self) -> bool:
         """Give the space to the alarms. Returns whether there was any."""
         had = self.present_bytes() > 0
-        (self.directory / _RESERVE).unlink(missing_ok=True)
+        for path in (self.directory / _RESERVE, *self._parts()):
+            path.unlink(missing_ok=True)
         sync_directory(self.directory)
         return had
 
     def present_bytes(self) -> int:
         """How much is kept back now."""
-        try:
-            return (self.directory / _RESERVE).stat().st_size
-        except FileNotFoundError:
-            return 0
+        total = 0
+        for path in (self.directory / _RESERVE, *self._parts()):
+            with contextlib.suppress(FileNotFoundError):
+                total += path.stat().st_size
+        return total
+
+    def _parts(self) -> list[Path]:
+        return [self.directory / f"{_RESERVE}-{number}" for number in range(1, _PARTS + 1)] if self.size_bytes else []
 
 
 def probe(directory: Path, reserve: Reserve) -> ProbeResult:

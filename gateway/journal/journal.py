@@ -14,7 +14,6 @@ from cloud_sync.ranges import SeqRanges
 from cloud_sync.record import parse_record
 from gateway.errors import JournalError
 from gateway.journal.core import Core, epoch_row
-from gateway.journal.directory import probe
 from gateway.journal.numbering import MAX_SEQ, Range, epoch_number, epoch_range, row_id, seq_of
 from gateway.journal.reports import FileState, JournalOpening, LaneCount, Memory, ProbeResult, StoredRecord, Trouble
 from gateway.journal.settings import JournalSettings
@@ -209,7 +208,7 @@ class Journal:
 
     async def probe(self) -> ProbeResult:
         """Write to the card, fsync, read back; free space. Raises nothing."""
-        return await asyncio.to_thread(probe, self._core.path, self._core.reserve)
+        return await self._core.probe()
 
     async def files(self) -> Sequence[FileState]:
         """Both files as they are now. Asks SQLite for what durability really is."""
@@ -251,9 +250,10 @@ async def open_journal(
 ) -> AsyncIterator[Journal]:
     """Open the journal in `directory`, which is made if need be (mode 0700, files 0600).
 
-    A damaged file is set aside, a new one begun, and what can be read is salvaged; a card that cannot be written to
-    is told in `opened.troubles` and tried again with every append. Raises JournalRefusedError only: a journal of a
-    newer version (not a byte of it is touched), or one that another process has open.
+    A damaged file is set aside, a new one begun, and what can be read is salvaged; of a file of a newer version not a
+    byte is touched, and another one beside it is used. A card that cannot be written to or hangs is told in
+    `opened.troubles` and tried again with every append. Raises JournalRefusedError only, for a journal that another
+    process has open.
 
     `wall_ms` is for retention only. `on_trouble` is called in the event loop, for what comes after opening.
     """

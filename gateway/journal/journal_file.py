@@ -13,41 +13,69 @@ import structlog
 from gateway.errors import JournalError
 from gateway.journal import database, directory
 from gateway.journal.batch import Batch, Outcome, write
-from gateway.journal.database import Fault, ForeignError, Found, Shape, fault_of
+from gateway.journal.database import Fault, ForeignError, Found, NewerError, Shape, fault_of
+from gateway.journal.hop import hop
 from gateway.journal.link import Link
 from gateway.journal.reports import Trouble
 from gateway.journal.salvage import rescue
 
 T = TypeVar("T")
 P = ParamSpec("P")
+
+READ_S = 10.0
+"""A card that has not answered a reader by then hangs. The longest reading takes a hundredth of it."""
+_ASK_S = 0.5
+_UNREADABLE = 3
+"""After so many readings that failed one after the other the writer is asked to look at it."""
 _log = structlog.get_logger()
 
 
 class JournalFile:
-    """Opened and replaced by one task; read by many, on a connection of their own."""
+    """Opened and replaced by one task; read by many, on a connection of their own.
 
-    def __init__(self, shape: Shape, path: Path, hub: bytes, on_set_aside: Callable[[Trouble, Path], None]) -> None:
+    A file of a newer version stays where it is, untouched; another one beside it is used as long as it is there.
+    """
+
+    def __init__(
+        self, shape: Shape, path: Path, hub: bytes, on_set_aside: Callable[[Trouble, Path | None], None]
+    ) -> None:
         self.shape = shape
+        self.name = path
+        """What it is called, and what files that are set aside are called after."""
         self.path = path
+        """The one in use."""
         self.damage: sqlite3.Error | None = None
         """What a reader met; the file is to be replaced."""
+        self.unreadable = 0
+        """How many readings failed one after the other."""
         self._hub = hub
         self._on_set_aside = on_set_aside
         self._writer: Link | None = None
         self._reader: Link | None = None
-        self._reader_lock = asyncio.Lock()
+        self._reader_opening: asyncio.Task[Link] | None = None
 
     @property
     def is_open(self) -> bool:
         """Whether it can be written to, as far as is known."""
         return self._writer is not None
 
+    @property
+    def is_beside(self) -> bool:
+        """Whether it stands in for a file of a newer version."""
+        return self.path != self.name
+
+    @property
+    def is_unreadable(self) -> bool:
+        """Whether readers fail again and again."""
+        return self.unreadable >= _UNREADABLE
+
     async def open(self) -> Found:
         """Open it; a damaged or foreign one is set aside, and of it is returned what can be read besides records.
 
-        Raises JournalRefusedError, sqlite3.Error, OSError.
+        Raises sqlite3.Error, OSError.
         """
         try:
+            await self._choose()
             return await self._connect()
         except ForeignError as error:
             return await self.begin_anew(str(error), "foreign")
@@ -55,6 +83,23 @@ class JournalFile:
             if fault_of(error) is not Fault.DAMAGED:
                 raise
             return await self.begin_anew(str(error), "damaged")
+
+    async def _choose(self) -> None:
+        beside = self.name.with_name(f"{self.shape.name}.beside.db")
+        try:
+            await hop(database.refuse_future, self.name)
+        except NewerError as error:
+            if not self.is_beside:
+                _log.error("journal_newer", file=self.name.name, why=str(error))
+                self._on_set_aside(Trouble(file=self.name.name, what="newer", detail=str(error)), None)
+            self.path = beside
+            return
+        self.path = self.name
+        if await hop(directory.is_there, beside):
+            aside = await hop(directory.set_aside, beside, self.name)
+            _log.info("journal_beside_taken_back", file=self.name.name, set_aside=aside.name)
+            told = Trouble(file=self.name.name, what="beside", set_aside=aside.name)
+            self._on_set_aside(told, aside)
 
     async def _connect(self) -> Found:
         found: list[Found] = []
@@ -71,6 +116,7 @@ class JournalFile:
 
         self._writer = await Link.open(connector)
         self.damage = None
+        self.unreadable = 0
         return found[0]
 
     def _demand_own(self, connection: sqlite3.Connection, hub: bytes | None) -> None:
@@ -82,13 +128,13 @@ class JournalFile:
     async def begin_anew(self, why: str, what: str) -> Found:
         """Set it aside and open an empty one. What was read of the old one is in nothing but the answer."""
         await self.close()
-        if not self.path.exists():  # set aside before, and then the new one could not be made
+        if not await hop(directory.is_there, self.path):  # set aside before, and then the new one could not be made
             await self._connect()
             return Found(is_fresh=True)
-        aside = await asyncio.to_thread(directory.set_aside, self.path)
+        aside = await hop(directory.set_aside, self.path, self.name)
         _log.error("journal_set_aside", file=self.path.name, what=what, why=why, set_aside=aside.name)
-        self._on_set_aside(Trouble(file=self.path.name, what=what, detail=why, set_aside=aside.name), aside)
-        found = Found() if what == "foreign" else await asyncio.to_thread(rescue, aside, self.shape)
+        self._on_set_aside(Trouble(file=self.name.name, what=what, detail=why, set_aside=aside.name), aside)
+        found = Found() if what == "foreign" else await hop(rescue, aside, self.shape)
         if found.hub not in {None, self._hub}:
             found = Found()
         found.is_fresh = True
@@ -98,7 +144,7 @@ class JournalFile:
     async def give_up(self) -> None:
         """Delete it and open an empty one."""
         await self.close()
-        await asyncio.to_thread(directory.delete_database, self.path)
+        await hop(directory.delete_database, self.path)
         await self._connect()
 
     async def write(self, batch: Batch) -> Outcome:
@@ -107,33 +153,61 @@ class JournalFile:
             raise JournalError(f"{self.path.name} is not open")
         return await self._writer.run(write, batch)
 
+    async def run(self, work: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Do something on the writer's connection. Raises sqlite3.Error, JournalError."""
+        if self._writer is None:
+            raise JournalError(f"{self.path.name} is not open")
+        return await self._writer.run(work, *args, **kwargs)
+
     async def read(self, work: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Do something on the reader's connection. Raises JournalError."""
+        """Do something on the reader's connection. Raises JournalError, also when the card hangs."""
         try:
-            async with self._reader_lock:
-                if self._writer is None:
-                    raise JournalError(f"{self.path.name} is not open")
-                if self._reader is None:
-                    self._reader = await Link.open(lambda: database.open_reader(self.path, self.shape))
-                reader = self._reader
-            return await reader.run(work, *args, **kwargs)
+            async with asyncio.timeout(READ_S):
+                reader = await self._reading()
+                result = await reader.run(work, *args, **kwargs)
+        except TimeoutError:
+            raise JournalError(f"{self.path.name} cannot be read (the card does not answer)") from None
         except sqlite3.Error as error:
-            if fault_of(error) is Fault.DAMAGED:
+            fault = fault_of(error)
+            if fault is Fault.DAMAGED:
                 self.damage = error
+            elif fault is Fault.IO:
+                self.unreadable += 1
             raise JournalError(f"{self.path.name} cannot be read ({error})") from error
+        self.unreadable = 0
+        return result
+
+    async def _reading(self) -> Link:
+        if self._reader is not None:
+            return self._reader
+        if self._writer is None:
+            raise JournalError(f"{self.path.name} is not open")
+        if self._reader_opening is None:
+            self._reader_opening = asyncio.create_task(self._open_reader(self.path))
+        return await asyncio.shield(self._reader_opening)
+
+    async def _open_reader(self, path: Path) -> Link:
+        try:
+            self._reader = await Link.open(lambda: database.open_reader(path, self.shape))
+        finally:
+            self._reader_opening = None
+        return self._reader
 
     async def durability(self) -> dict[str, int | str]:
-        """What the writing connection says of itself; empty when it is not open."""
+        """What the writing connection says of itself; empty when it is not open or does not answer."""
         try:
-            return {} if self._writer is None else await self._writer.run(database.durability)
-        except sqlite3.Error:
+            async with asyncio.timeout(_ASK_S):
+                return {} if self._writer is None else await self._writer.run(database.durability)
+        except (sqlite3.Error, TimeoutError):
             return {}
 
     async def close(self) -> None:
         """Close both connections; the last one copies the log back."""
-        async with self._reader_lock:
-            writer, reader = self._writer, self._reader
-            self._writer = self._reader = None
+        writer, reader, opening = self._writer, self._reader, self._reader_opening
+        self._writer = self._reader = self._reader_opening = None
+        if opening is not None:
+            opening.cancel()
+            await asyncio.gather(opening, return_exceptions=True)
         if reader is not None:
             await reader.close()
         if writer is not None:

@@ -27,9 +27,12 @@ class StoredRecord:
 class Trouble:
     """Something is wrong with a file of the journal, or was and is mended (`journal_trouble`, `journal_recovered`).
 
-    `what`: "damaged" (set aside, a new file is in use) · "foreign" (of another hub or program; likewise) ·
-    "full" · "unwritable" · "reserve_released" · "bulk_dropped" (measurements gave way to alarms) · and the good ones
-    "salvaged" (`records` were carved from the damaged file and are offered by `unsettled` again) · "recovered".
+    `what`: "damaged" (set aside, a new file is in use) · "foreign" (of another hub or program; likewise) · "newer" (of
+    a newer version: untouched, another file beside it is in use) · "missing" (a file that the other one knows of is not
+    there) · "full" · "unwritable" · "hanging" (it does not answer) · "reserve_released" · "bulk_dropped" (measurements
+    gave way to alarms) · and the good ones "salvaged" (`records` were carved from a file that was set aside and are
+    offered by `unsettled` again) · "beside" (the newer version's file is gone, or can be used by this one) ·
+    "recovered".
     """
 
     file: str
@@ -41,7 +44,7 @@ class Trouble:
     @property
     def is_mended(self) -> bool:
         """Whether this is the good news."""
-        return self.what in {"salvaged", "recovered"}
+        return self.what in {"salvaged", "beside", "recovered"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,3 +100,9 @@ class FileState:
     """Records in memory that wait for the card."""
     last_commit_ms: float | None
     """How long the last commit took."""
+    failing_s: float | None = None
+    """For so long nothing has come to the card: what was taken since is in memory only. None: all is well."""
+    is_beside: bool = False
+    """Whether it stands in for a file of a newer version, which is left alone."""
+    set_aside: int = 0
+    """How many damaged or foreign ones were set aside and still lie there."""

@@ -9,7 +9,7 @@ MIB = 1024 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JournalSettings:
-    """The defaults fit a hub with an SD card; only `telemetry_commit_s` is meant to be changed at a site."""
+    """The defaults fit a hub with an SD card. `[storage]` of the hub's settings has those that a site may change."""
 
     telemetry_commit_s: float = 2.0
     """The stated loss window of measurements at a power cut."""
@@ -21,6 +21,9 @@ class JournalSettings:
     """How long settled alarm and care records stay, to be offered again to a restored central."""
     bulk_limit_bytes: int = 1024 * MIB
     """Beyond this the oldest telemetry goes, then the oldest technical events; a gap record tells."""
+    telemetry_limit_bytes: int = 896 * MIB
+    technical_limit_bytes: int = 128 * MIB
+    """Each lane's own bound, by its records; beyond it the oldest of the lane go."""
     headroom_bytes: int = 32 * MIB
     """With less than this, or an eighth of the card, free, bulk does not grow any more: the oldest makes room."""
     reserve_bytes: int = 4 * MIB
@@ -32,3 +35,11 @@ class JournalSettings:
     """A bulk transaction is committed early at this size, and holds at most twice as many."""
     delete_rows: int = 4000
     """Settled rows deleted in one bulk transaction at most."""
+    open_s: float = 3.0
+    """A card that has not been opened by then is not waited for: the hub begins, and the journal comes when it can."""
+    hanging_s: float = 3.0
+    """A commit that takes longer is told as a card that hangs."""
+    close_s: float = 2.0
+    """How long an end waits for the card."""
+    replace_after_s: float = 10.0
+    """A file that fails for so long, three times running, on a card that takes other files, is set aside."""

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 import structlog
 
 from cloud_sync.identity import Lane
-from gateway.errors import JournalError
+from gateway.errors import JournalError, JournalRefusedError
 from gateway.journal import directory
 from gateway.journal.batch import Batch, Outcome
 from gateway.journal.database import EpochRow, Fault, ForeignError, Found, MemoryRow, Shape, fault_of
+from gateway.journal.hop import hop
 from gateway.journal.journal_file import JournalFile
 from gateway.journal.ledger import Ledger
+from gateway.journal.plight import Plight
 from gateway.journal.reports import FileState, Trouble
 from gateway.journal.settings import JournalSettings
 from gateway.journal.waiting import Entry, Waiting
@@ -37,6 +40,12 @@ _log = structlog.get_logger()
 class Host(Protocol):
     """What a store asks of the journal around it."""
 
+    async def take_hold(self) -> None:
+        """Make sure that the directory is there and nobody else's. Raises OSError, JournalRefusedError."""
+
+    async def is_card_good(self) -> bool:
+        """Whether the card takes another file and gives it back."""
+
     def number(self) -> int | None:
         """The number of the running epoch, once one was started and a file is open."""
 
@@ -52,8 +61,8 @@ class Host(Protocol):
     def tell(self, trouble: Trouble) -> None:
         """Something is wrong, or mended."""
 
-    def set_aside(self, shape: Shape, trouble: Trouble, aside: Path) -> None:
-        """A file was replaced; its records are to be salvaged."""
+    def set_aside(self, shape: Shape, trouble: Trouble, aside: Path | None) -> None:
+        """A file was replaced; the records of the one that was set aside are to be salvaged."""
 
 
 class Store:
@@ -77,7 +86,10 @@ class Store:
         self._due: float | None = None
         self._lazy_due: float | None = None
         self._is_closing = False
-        self._trouble: str | None = None
+        self.plight = Plight(
+            path.name, host.tell, hanging_s=settings.hanging_s, replace_after_s=settings.replace_after_s
+        )
+        self._opening: asyncio.Task[Found] | None = None
         self._log_pages = 0
         self._thinned = 0
         self._thinned_told = -_TELL_S
@@ -154,18 +166,44 @@ class Store:
 
     # Its life.
 
-    async def open(self) -> Found | None:
-        """Open for the first time. None when the card does not take it now: every commit tries again.
+    def begin_open(self) -> None:
+        """Begin to open it for the first time."""
+        self._opening = asyncio.create_task(self._open(), name=f"journal-open-{self.shape.name}")
 
-        Raises JournalRefusedError.
+    async def opened(self, until: float) -> Found | None:
+        """Wait for that, until a moment of the loop's clock. None when the card does not take it (yet).
+
+        Every commit tries again, or goes on waiting. Raises JournalRefusedError.
         """
+        opening = self._opening
+        if opening is None:
+            return None
+        loop = asyncio.get_running_loop()
+        await asyncio.wait([opening], timeout=max(0.0, until - loop.time()))
+        if not opening.done():
+            self.plight.hangs(until - self._settings.open_s)
+            return None
+        self._opening = None
         try:
-            found = await self._file.open()
-        except (sqlite3.Error, OSError) as error:
-            self._complain(error)
+            found = await opening
+        except JournalRefusedError:
+            raise
+        except (sqlite3.Error, OSError, JournalError) as error:
+            self.plight.fails(error)
             return None
         self.load(found)
         return found
+
+    async def _open(self) -> Found:
+        await self._host.take_hold()
+        try:
+            return await self._file.open()
+        except (sqlite3.Error, OSError):
+            if not self.shape.has_memo or not await hop(directory.has_no_room, self.path.parent):
+                raise
+        if not await self._host.make_room():  # what a file needs beside it has no room
+            raise JournalError(f"{self.path.name} cannot be opened: the card is full")
+        return await self._file.open()
 
     def load(self, found: Found) -> None:
         """Begin with what the file holds."""
@@ -182,14 +220,28 @@ class Store:
         """Begin to commit."""
         self._task = asyncio.create_task(self._run(), name=f"journal-{self.shape.name}")
 
-    async def close(self) -> None:
-        """Commit what waits, then close."""
+    async def close(self) -> bool:
+        """Commit what waits, then close. A card that hangs is left alone: False, and what waits is not durable."""
         self._is_closing = True
         self._wake.set()
-        if self._task is not None:
-            await self._task
-        if self._checkpoint is not None:
-            await self._checkpoint
+        tasks: list[asyncio.Task[Any]] = [
+            task for task in (self._opening, self._task, self._checkpoint) if task is not None
+        ]
+        patience_s = self._settings.close_s / 4 if self.plight.is_hanging else self._settings.close_s
+        closing = asyncio.create_task(self._end(tasks), name=f"journal-close-{self.shape.name}")
+        await asyncio.wait([closing], timeout=patience_s)
+        if closing.done():
+            await closing
+            return True
+        _log.error("journal_left_open", file=self.path.name)
+        for task in (closing, *tasks):
+            task.cancel()
+        await asyncio.gather(closing, *tasks, return_exceptions=True)
+        self.waiting.fail_all(JournalError("the journal is closed"))
+        return False
+
+    async def _end(self, tasks: list[asyncio.Task[Any]]) -> None:
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self._file.close()
 
     async def _run(self) -> None:
@@ -227,10 +279,11 @@ class Store:
         batch: Batch | None = None
         started = time.perf_counter()
         try:
-            await self._reopen()
-            is_lazy_due = self._lazy_due is not None and loop.time() >= self._lazy_due
-            batch = self.waiting.take(self._host.number() or 0, is_lazy_due=is_lazy_due)
-            outcome = await self._write(batch)
+            with self.plight.watched():
+                await self._reopen()
+                is_lazy_due = self._lazy_due is not None and loop.time() >= self._lazy_due
+                batch = self.waiting.take(self._host.number() or 0, is_lazy_due=is_lazy_due)
+                outcome = await self._write(batch)
         except (sqlite3.Error, OSError, JournalError) as error:
             self._not_written(batch, error)
             return False
@@ -245,26 +298,42 @@ class Store:
     async def _reopen(self) -> None:
         if self._file.damage is not None:
             await self.replace(str(self._file.damage), "damaged")
+        elif (self.plight.is_suspect or self._file.is_unreadable) and await self._host.is_card_good():
+            await self.replace("it fails again and again, and the card is well otherwise", "damaged")
         if self._file.is_open:
             return
-        found = await self._file.open()
-        if self.is_loaded:
-            if found.is_fresh:
-                await self._planted()
-            return
+        if self._opening is None:
+            self._opening = asyncio.create_task(self._open(), name=f"journal-open-{self.shape.name}")
+        opening = self._opening
+        try:
+            found = await asyncio.shield(opening)
+        finally:
+            if opening.done():
+                self._opening = None
+        if not self.is_loaded:
+            await self._take_late(found)
+        elif found.is_fresh:
+            await self._planted()
+
+    async def _take_late(self, found: Found) -> None:
         try:
             self._host.found_late(self.shape, found)
         except ForeignError as error:
-            await self.replace(str(error), "foreign")
-            return
+            if not found.is_fresh:  # otherwise it is only the remains of a damaged one that do not fit
+                await self._file.begin_anew(str(error), "foreign")
+            found = Found(is_fresh=True)
         self.load(found)
         if found.is_fresh:
             await self.plant()
 
     async def replace(self, why: str, what: str) -> None:
         """Begin anew while running: what is known in memory goes into the new file."""
-        await self._file.begin_anew(why, what)
-        await self._planted()
+        found = await self._file.begin_anew(why, what)
+        self.plight.replaced()
+        if self.is_loaded:
+            await self._planted()
+        else:
+            await self._take_late(found)
 
     async def _planted(self) -> None:
         for ledger in self.ledgers.values():
@@ -291,9 +360,11 @@ class Store:
     async def _make_room(self, batch: Batch, attempt: int) -> bool:
         if self.shape.has_memo:
             return await self._host.make_room()
+        with contextlib.suppress(sqlite3.Error):
+            await self._file.run(_start_log_over)  # the log is room too
         if batch.thinning is not None:
             batch.thinning = replace(batch.thinning, limit_bytes=0)
-        return attempt == 0
+        return attempt <= 1
 
     def _written(self, batch: Batch, outcome: Outcome) -> None:
         self.waiting.written(batch, outcome)
@@ -313,9 +384,7 @@ class Store:
             if loop.time() >= self._thinned_told + _TELL_S:
                 _log.warning("journal_thinned", file=self.path.name, records=self._thinned)
                 self._thinned, self._thinned_told = 0, loop.time()
-        if self._trouble is not None:
-            self._trouble = None
-            self._host.tell(Trouble(file=self.path.name, what="recovered"))
+        self.plight.is_over()
         self._copy_log_back(batch)
 
     def _not_written(self, batch: Batch | None, error: Exception) -> None:
@@ -326,17 +395,8 @@ class Store:
             self.waiting.take_back(batch)
             batch.failed(told)
         self._roomy.set()
-        self._complain(error)
+        self.plight.fails(error)
         self._due_in(0.0 if self.waiting.entries else _RETRY_S)
-
-    def _complain(self, error: Exception) -> None:
-        """Say once that something is wrong."""
-        is_full = isinstance(error, sqlite3.Error) and fault_of(error) is Fault.FULL
-        what = "full" if is_full else "unwritable"
-        if self._trouble != what:
-            self._trouble = what
-            _log.error("journal_trouble", file=self.path.name, what=what, detail=str(error))
-            self._host.tell(Trouble(file=self.path.name, what=what, detail=str(error)))
 
     def _copy_log_back(self, batch: Batch) -> None:
         """Beside the commits, not in the middle of one as SQLite does by itself: an alarm does not wait for it."""
@@ -362,7 +422,7 @@ class Store:
         try:
             return await self._file.read(work, *args, **kwargs)
         finally:
-            if self._file.damage is not None or not self._file.is_open:
+            if self._file.damage is not None or self._file.is_unreadable or not self._file.is_open:
                 self._due_in(0.0)
 
     async def state(self) -> FileState:
@@ -371,10 +431,13 @@ class Store:
             name=self.path.name,
             is_open=self._file.is_open,
             durability=await self._file.durability(),
-            size_bytes=directory.size_of(self.path),
-            last_error=self._trouble,
+            size_bytes=directory.size_of(self._file.path),
+            last_error=self.plight.word,
             waiting=len(self.waiting.entries),
             last_commit_ms=self._commit_ms,
+            failing_s=self.plight.failing_s,
+            is_beside=self._file.is_beside,
+            set_aside=len(directory.set_asides(self.path)),
         )
 
     async def give_way(self) -> int:
@@ -389,8 +452,12 @@ class Store:
                 await self._file.give_up()
                 await self._planted()
             except (sqlite3.Error, OSError, JournalError) as error:
-                self._complain(error)
+                self.plight.fails(error)
             return lost
+
+
+def _start_log_over(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
 
 
 def _checkpoint(connection: sqlite3.Connection) -> None:

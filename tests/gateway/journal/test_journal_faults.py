@@ -16,7 +16,7 @@ import pytest
 from cloud_sync.identity import Lane
 from cloud_sync.ranges import SeqRanges
 from cloud_sync.record import parse_record
-from gateway.errors import JournalError, JournalRefusedError
+from gateway.errors import JournalError
 from gateway.journal import Journal, Trouble, database
 from gateway.journal.database import stored_version
 from gateway.journal.salvage import carve_file
@@ -204,9 +204,10 @@ async def test_with_both_files_damaged_the_alarms_name_their_epochs_themselves(
 
 @pytest.mark.parametrize("name", ["alarm.db", "bulk.db"])
 @pytest.mark.parametrize("is_in_log", [False, True])
-async def test_a_journal_from_the_future_is_refused_and_not_touched(
-    journal_at: Any, run: Any, tmp_path: Path, name: str, is_in_log: bool
+async def test_a_file_from_the_future_is_not_touched_and_another_beside_it_is_used(
+    journal_at: Any, run: Any, tmp_path: Path, troubles: list[Trouble], name: str, is_in_log: bool
 ) -> None:
+    lane = Lane.ALARM if name == "alarm.db" else Lane.TELEMETRY
     async with journal_at() as journal:
         await fill(journal, run, rows=5)
     path = tmp_path / "journal" / name
@@ -214,17 +215,39 @@ async def test_a_journal_from_the_future_is_refused_and_not_touched(
     other.execute("PRAGMA user_version = 2")
     if not is_in_log:
         other.close()
-    before = snapshot(tmp_path)
+    before = snapshot(tmp_path, name)
     assert stored_version(path) == 2
-    with pytest.raises(JournalRefusedError, match=f"{name} was written by a newer Vaktpost .journal version 2"):
-        async with journal_at():
-            pass
-    assert snapshot(tmp_path) == before
+    late = type(run)()
+    async with journal_at() as journal:
+        assert [(trouble.file, trouble.what) for trouble in journal.opened.troubles] == [(name, "newer")]
+        assert "a newer Vaktpost (journal version 2" in journal.opened.troubles[0].detail
+        assert [state.is_beside for state in await journal.files()] == [name == "alarm.db", name == "bulk.db"]
+        await journal.start_epoch(late.epoch, late.header)
+        await journal.append(lane, 1, late.record(lane, 1))
+    assert snapshot(tmp_path, name) == before
+    async with journal_at() as journal:  # what lies beside it lasts
+        assert await all_seqs(journal, lane, late.epoch) == {1}
+        assert journal.opened.previous is not None
+        assert journal.opened.previous.epoch == late.epoch
     other.close()
+    back = sqlite3.connect(path, isolation_level=None)
+    back.execute("PRAGMA user_version = 1")  # the program that can read it is installed again
+    back.close()
+    async with journal_at() as journal:
+        told = {trouble.what for trouble in (*journal.opened.troubles, *troubles)}
+
+        async def is_back() -> bool:
+            return await all_seqs(journal, lane, late.epoch) == {1}
+
+        await until(is_back)
+        assert await all_seqs(journal, lane, run.epoch) == {1, 2, 3, 4, 5}
+        assert await journal.epoch_header(late.epoch) == late.header
+        assert "beside" in told
+        assert not any(state.is_beside for state in await journal.files())
 
 
-def snapshot(directory: Path) -> dict[str, tuple[bytes, int]]:
-    return {str(path): (path.read_bytes(), path.stat().st_mtime_ns) for path in directory.rglob("*") if path.is_file()}
+def snapshot(directory: Path, name: str) -> dict[str, tuple[bytes, int]]:
+    return {str(path): (path.read_bytes(), path.stat().st_mtime_ns) for path in directory.rglob(f"{name}*")}
 
 
 async def test_the_journal_of_another_hub_is_set_aside_whole(
@@ -254,7 +277,7 @@ async def test_a_full_card_costs_the_reserve_then_an_error_and_is_tried_again(
         await journal.start_epoch(run.epoch, run.header)
 
         async def has_reserve() -> bool:
-            return bool((await journal.probe()).reserve_bytes)
+            return (await journal.probe()).reserve_bytes >= 64 * 1024
 
         await until(has_reserve)
         await limit_pages(journal, "alarm", 1)
@@ -435,7 +458,7 @@ def test_records_are_carved_across_the_seams_of_the_pieces(tmp_path: Path, run: 
     path = tmp_path / "alarm.db.damaged-1"
     path.write_bytes(b"".join(chance.randbytes(chance.randrange(50)) + record for record in records[:200]))
     Path(f"{path}-wal").write_bytes(b"x".join(records[200:]))
-    found = {record.raw for piece in carve_file(path) for record in piece}
+    found = {record.raw for piece in carve_file(path) for record in piece or ()}
     assert found == set(records)
 
 

@@ -13,7 +13,6 @@ import pytest
 from cloud_sync.identity import Lane
 from cloud_sync.record import parse_record
 from cloud_sync.seal import EpochKey
-from gateway.errors import JournalRefusedError
 from gateway.journal import database
 
 GOLDEN = Path(__file__).parents[2] / "golden/journal-v1"
@@ -83,12 +82,14 @@ async def test_an_old_journal_is_brought_to_the_present_version(
         assert len(await journal.unsettled(Lane.CARE)) == 5
 
 
-async def test_the_version_before_refuses_what_was_brought_forward(
+async def test_the_version_before_leaves_alone_what_was_brought_forward(
     journal_at: Any, tmp_path: Path, next_version: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with journal_at():
         pass
-    monkeypatch.setattr(database, "VERSION", 1)
-    with pytest.raises(JournalRefusedError, match="newer Vaktpost"):
-        async with journal_at():
-            pass
+    before = {name: (tmp_path / "journal" / name).read_bytes() for name in ("alarm.db", "bulk.db")}
+    monkeypatch.undo()
+    database._intended_schema.cache_clear()
+    async with journal_at() as journal:
+        assert {trouble.what for trouble in journal.opened.troubles} == {"newer"}
+    assert {name: (tmp_path / "journal" / name).read_bytes() for name in before} == before
