@@ -28,6 +28,7 @@ from config import HubSettings
 from drivers.contract import Driver, ProvidesIndicators
 from gateway import asked, control
 from gateway.annunciator import Annunciator
+from gateway.back_off import BackOffRule
 from gateway.bulk import Bulk
 from gateway.card_test import CardTest
 from gateway.clock import HubClock, boot_id
@@ -302,6 +303,7 @@ class Hub:
             on_supervision=self._path_supervised,
             heartbeat_s=heartbeat_s,
             chance=random.Random(),  # noqa: S311  # jitter, not a secret
+            rule=BackOffRule(spread_s=dispatch.reconnect_spread_s),
         )
 
     def _beat(self, name: str, *, is_hello: bool) -> bytes:
@@ -318,6 +320,9 @@ class Hub:
     def _path_supervised(self, path: Path, is_back: bool) -> None:
         _log.warning("path_back" if is_back else "path_lost", uplink=path.name)
         self.pipeline.report("path_back" if is_back else "path_lost", details={"uplink": path.name})
+        if is_back:
+            for other in self.paths:
+                other.ask()
 
     def _receipted(self, receipt: Receipt) -> None:
         stored, unopened = receipt.stored(), SeqRanges(receipt.unopened)

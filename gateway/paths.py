@@ -1,12 +1,15 @@
 """A path to central that is kept open: connect, greet, give signs of life, notice silence, connect again.
 
-Each path runs in a task of its own, so none waits for another. Between attempts it backs off with decorrelated jitter;
-while an alarm waits it tries again at once, at a bounded rate.
+Each path runs in a task of its own, so none waits for another. Between attempts it backs off (`gateway.back_off`);
+while an alarm waits it tries again at once, at a bounded rate. Silence counts from the first sign of life that was not
+answered: then they are given more often, so that a path in reserve is known to be dead, or alive again, within a minute
+or two, however rarely it is looked at otherwise.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Callable
 from typing import NoReturn
@@ -16,24 +19,21 @@ import structlog
 from cloud_sync.errors import RefusedError, UplinkError
 from cloud_sync.identity import Lane
 from cloud_sync.uplink import Uplink, UplinkSession
+from gateway.back_off import FRAMES, BackOff, BackOffRule
 from gateway.selector import PathView
 
 HEARTBEAT_S = 30.0
+WATCHED_BEAT_S = 30.0
+"""A path that is silent or down is watched as closely as this, also one in reserve."""
 MISSED_BEATS = 3
 SILENT_BEATS = 2.5
 TICK_S = 5.0
 """How often the time to the next sign of life is looked at: a path in reserve may come into use."""
 GREETING_S = 5.0
 """A fresh connection that has not answered for so long is silent."""
-GREET_AGAIN_S = 1.0
-"""A greeting without an answer is repeated after this, then half as often each time: a broker may be back before
-central is, and a path in reserve must not look silent until its next sign of life."""
-BACK_OFF_BASE_S = 0.5
-BACK_OFF_MAX_S = 30.0
-HURRY_MIN_S = 0.1
-HURRY_MAX_S = 1.0
-HURRY_SHARE = 0.01
-"""While an alarm waits, the pause between attempts is this share of the outage so far, within the two limits."""
+BEAT_AGAIN_S = 1.0
+"""A sign of life without an answer is repeated after this, then half as often each time: a broker may be back before
+central is."""
 CONTROL_DEADLINE_S = 10.0
 
 _log = structlog.get_logger()
@@ -58,6 +58,7 @@ class Path:
         on_supervision: Callable[[Path, bool], None],
         heartbeat_s: Callable[[], float] = lambda: HEARTBEAT_S,
         chance: random.Random | None = None,
+        rule: BackOffRule = FRAMES,
     ) -> None:
         self.name = uplink.name
         self._uplink = uplink
@@ -72,9 +73,10 @@ class Path:
         self._session: UplinkSession | None = None
         self._renewal = asyncio.Event()
         self._hurry = asyncio.Event()
-        self._back_off_s = BACK_OFF_BASE_S
+        self._back_off = BackOff(self._chance, rule)
         self._down_since_s = boot_s()
-        self._watched_from_s = boot_s()
+        self._silent_since_s: float | None = boot_s()
+        self._beat_due = asyncio.Event()
         self.tried_s = boot_s()
         """When it was last tried, or seen to while it is open. What comes of it does not matter."""
         self.session_count = 0
@@ -95,7 +97,7 @@ class Path:
         if self.heard_s is None:
             is_answering = now_s - self.opened_s < GREETING_S
         else:
-            is_answering = now_s - self.heard_s < SILENT_BEATS * self._heartbeat_s()
+            is_answering = self._silent_s(now_s) < SILENT_BEATS * self._watch_s()
         return PathView(
             name=self.name,
             is_up=self._session is not None,
@@ -104,6 +106,7 @@ class Path:
             opened_s=self.opened_s,
             heard_s=self.heard_s,
             greeted_s=self.greeted_s,
+            down_since_s=self._down_since_s,
         )
 
     @property
@@ -137,13 +140,19 @@ class Path:
     def heard(self) -> None:
         """A verified frame from central came over this path."""
         self.heard_s = self.answered_s = self._boot_s()
-        self._back_off_s = BACK_OFF_BASE_S
+        self._back_off.heard(self.heard_s)
+        self._silent_since_s = None
         if self.is_lost:
             self.is_lost = False
             self._on_supervision(self, True)
         if self.greeted_s is None:
             self.greeted_s = self.heard_s
             self._on_change()
+
+    def ask(self) -> None:
+        """Central was heard elsewhere: a path that was silent gives a sign of life now."""
+        if self._silent_since_s is not None:
+            self._beat_due.set()
 
     # the task
 
@@ -181,6 +190,8 @@ class Path:
         self.session_count += 1
         self.opened_s = self._boot_s()
         self.heard_s = self.greeted_s = None
+        self._asked(self.opened_s)
+        self._back_off.opened()
         self._renewal.clear()
         self._session = session
         _log.info("uplink_opened", uplink=self.name, after_failures=self.failures)
@@ -191,7 +202,19 @@ class Path:
     def _closed(self) -> None:
         self._session = None
         self._down_since_s = self._boot_s()
+        self._asked(self._down_since_s)
         self._on_change()
+
+    def _asked(self, now_s: float) -> None:
+        """From now on an answer is awaited, unless one was awaited before."""
+        if self._silent_since_s is None:
+            self._silent_since_s = now_s
+
+    def _silent_s(self, now_s: float) -> float:
+        return 0.0 if self._silent_since_s is None else now_s - self._silent_since_s
+
+    def _watch_s(self) -> float:
+        return min(self._heartbeat_s(), WATCHED_BEAT_S)
 
     async def _read(self, session: UplinkSession) -> NoReturn:
         async for frame in session.frames():
@@ -200,16 +223,23 @@ class Path:
 
     async def _live(self, session: UplinkSession) -> NoReturn:
         sent_s, jitter = self._boot_s(), self._chance.uniform(0.9, 1.1)
-        greet_again_s = GREET_AGAIN_S
+        again_s = BEAT_AGAIN_S
         while True:
-            wait_s = self._heartbeat_s() if self.greeted_s is not None else min(self._heartbeat_s(), greet_again_s)
-            due_s = sent_s + wait_s * jitter
+            if self._silent_since_s is None:
+                wait_s, again_s = self._heartbeat_s(), BEAT_AGAIN_S
+            else:
+                wait_s = min(self._watch_s(), again_s)
             now_s = self.tried_s = self._boot_s()
+            due_s = now_s if self._beat_due.is_set() else sent_s + wait_s * jitter
             if now_s < due_s:
-                await asyncio.sleep(min(TICK_S, due_s - now_s))
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(min(TICK_S, due_s - now_s)):
+                        await self._beat_due.wait()
                 continue
+            self._beat_due.clear()
+            again_s = BEAT_AGAIN_S if self._silent_since_s is None else again_s * 2
             sent_s, jitter = now_s, self._chance.uniform(0.9, 1.1)
-            greet_again_s *= 2
+            self._asked(now_s)
             await session.send(
                 self._beat(self.name), lane=None, deadline_s=min(CONTROL_DEADLINE_S, self._heartbeat_s())
             )
@@ -220,14 +250,13 @@ class Path:
 
     async def _supervise(self) -> NoReturn:
         while True:
-            patience_s = MISSED_BEATS * self._heartbeat_s()
-            last_s = self._watched_from_s if self.answered_s is None else self.answered_s
-            late_s = self._boot_s() - last_s
+            now_s, patience_s = self._boot_s(), MISSED_BEATS * self._watch_s()
+            late_s = self._silent_s(now_s)
             if late_s >= patience_s:
                 if not self.is_lost:
                     self.is_lost = True
                     self._on_supervision(self, False)
-                if self._session is not None and self._boot_s() - self.opened_s >= patience_s:
+                if self._session is not None and now_s - self.opened_s >= patience_s:
                     self.renew()
                 late_s = 0.0  # look again in a while
             await asyncio.sleep(min(max(0.05, patience_s - late_s), TICK_S))
@@ -243,20 +272,16 @@ class Path:
             _log.warning("uplink_down", uplink=self.name, error=self.last_error, status=status)
 
     async def _pause(self, reason: BaseException) -> None:
+        now_s = self._boot_s()
+        self._back_off.lost(now_s)
         if isinstance(reason, _RenewedError):
             return
-        self._back_off_s = min(BACK_OFF_MAX_S, self._chance.uniform(BACK_OFF_BASE_S, self._back_off_s * 3))
-        pause_s = min(self._back_off_s, self._hurry_pause_s())
-        await asyncio.sleep(pause_s)
-        try:
-            async with asyncio.timeout(self._back_off_s - pause_s):
+        pause_s = self._back_off.pause_s()
+        hurry_s = min(pause_s, self._back_off.hurry_s(now_s))
+        await asyncio.sleep(hurry_s)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(pause_s - hurry_s):
                 await self._hurry.wait()
-        except TimeoutError:
-            return
-
-    def _hurry_pause_s(self) -> float:
-        outage_s = self._boot_s() - self._down_since_s
-        return min(HURRY_MAX_S, max(HURRY_MIN_S, outage_s * HURRY_SHARE))
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:

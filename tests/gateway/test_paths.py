@@ -127,7 +127,7 @@ async def test_an_alarm_that_comes_while_the_path_backs_off_wakes_it() -> None:
     net = Net()
     net.is_reachable = False
     async with net.running() as path:
-        path._back_off_s = 20.0
+        path._back_off._last_s = 20.0
         await net.until(lambda: len(net.attempts) == 1)
         net.is_reachable = True
         path.hurry(True)
@@ -138,7 +138,7 @@ async def test_a_fresh_connection_can_be_asked_for_and_comes_at_once() -> None:
     net = Net()
     async with net.running() as path:
         await net.until(lambda: path.is_up)
-        path._back_off_s = 20.0
+        path._back_off._last_s = 20.0
         path.renew()
         await net.until(lambda: path.session_count == 2, timeout_s=2)
         assert path.failures == 0
@@ -180,7 +180,7 @@ async def test_a_fault_inside_an_uplinks_library_is_a_broken_path_and_nothing_mo
 async def test_a_greeting_that_nobody_heard_is_repeated_long_before_the_next_sign_of_life_is_due(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("gateway.paths.GREET_AGAIN_S", 0.05)
+    monkeypatch.setattr("gateway.paths.BEAT_AGAIN_S", 0.05)
     net = Net()
     net.is_answering = False
     net.path._heartbeat_s = lambda: 3600.0
@@ -195,3 +195,69 @@ async def test_a_greeting_that_nobody_heard_is_repeated_long_before_the_next_sig
         await asyncio.sleep(0.5)
         assert net.sent.count(b"beat") == told
     assert len(net.attempts) == 1
+
+
+async def test_a_path_in_reserve_is_not_called_lost_because_it_comes_into_use_long_after_its_last_sign_of_life() -> (
+    None
+):
+    net = Net()
+    wait_s = 3600.0
+    net.path._heartbeat_s = lambda: wait_s
+    async with net.running() as path:
+        await net.until(lambda: path.answered_s is not None)
+        assert path.answered_s is not None
+        path.answered_s -= 3000.0  # answered within the hour, as a reserve is to
+        net.is_answering = False
+        wait_s = 0.1  # the first path went down: this one is used now
+        await asyncio.sleep(0.1)
+        assert not path.is_lost
+        assert path.view().is_answering
+        net.is_answering = True
+
+
+async def test_a_lost_path_in_reserve_is_found_again_long_before_its_next_sign_of_life(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("gateway.paths.WATCHED_BEAT_S", 0.1)
+    monkeypatch.setattr("gateway.paths.BEAT_AGAIN_S", 0.05)
+    net = Net()
+    wait_s = 0.05
+    net.path._heartbeat_s = lambda: wait_s
+    async with net.running() as path:
+        await net.until(lambda: path.answered_s is not None)
+        net.is_answering = False
+        await net.until(lambda: net.supervision == [False])
+        wait_s = 3600.0  # in reserve again, while central is still away
+        told = net.sent.count(b"beat")
+        net.is_answering = True
+        await net.until(lambda: net.supervision == [False, True], timeout_s=2)
+        assert net.sent.count(b"beat") > told or path.session_count > 1
+
+
+async def test_a_silent_path_asks_at_once_when_central_is_heard_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.paths.BEAT_AGAIN_S", 60.0)
+    net = Net()
+    net.path._heartbeat_s = lambda: 3600.0
+    net.is_answering = False
+    async with net.running() as path:
+        await net.until(lambda: path.is_up)
+        net.is_answering = True
+        path.ask()
+        await net.until(lambda: path.answered_s is not None, timeout_s=2)
+        told = net.sent.count(b"beat")
+        path.ask()  # not silent: nothing to ask
+        await asyncio.sleep(0.05)
+        assert net.sent.count(b"beat") == told == 1
+
+
+async def test_a_path_that_opens_and_breaks_at_once_is_tried_ever_more_rarely_though_central_answers() -> None:
+    net = Net()
+    async with net.running() as path:
+        for count in (1, 2, 3):
+            await net.until(lambda count=count: path.session_count == count and path.heard_s is not None)
+            net.down.put_nowait(None)
+            await net.until(lambda: not path.is_up)
+        assert path._back_off.last_s > 0.5
+        first, *_, last = [later - one for one, later in zip(net.attempts, net.attempts[1:], strict=False)]
+        assert first >= 0.5
+        assert last >= 0.5
