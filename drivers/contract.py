@@ -92,7 +92,8 @@ class DriverContext:
     """Facts for the health check, written by the driver at will: "last_poll_boot_s", "frames_refused", ..."""
     alive: Callable[[], None] = lambda: None
     """A promise: called by the driver's own loop at least every ten seconds, from the first call on. A driver that then
-    falls silent for 45 seconds hangs, and is ended and started anew. Never call it from a timer that outlives a fault."""
+    gives no sign for 45 seconds hangs, and is ended and started anew. Never call it from a timer of its own: that would
+    go on through the very fault that it is to show."""
 
 
 class Driver(Protocol):

@@ -12,7 +12,7 @@ import contextlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from dbus_fast import Message, MessageFlag, MessageType, RequestNameReply, Variant
 from dbus_fast.aio import MessageBus
@@ -33,6 +33,7 @@ AD_SERVICE_DATA_16 = 0x16
 
 Properties = dict[str, Variant]
 Pattern = tuple[int, int, bytes]
+Mend = Literal["scan", "power", "service"]
 
 
 @dataclass(slots=True)
@@ -48,7 +49,8 @@ class FakeBlueZ:
     """`async with FakeBlueZ(bus.address) as bluez:` owns org.bluez on that bus.
 
     `has_monitors` and `accepts_discovery` say which of the two ways of scanning this bluetoothd offers. While
-    `is_deaf` is set the adapter claims to scan and hears nothing, as a stuck one does.
+    `is_deaf` is set the adapter claims to scan and hears nothing, as in a place where nothing advertises. `get_stuck`
+    makes it deaf until something is done about it; `is_in_progress` makes it refuse every search, likewise.
     """
 
     def __init__(
@@ -63,12 +65,20 @@ class FakeBlueZ:
     ) -> None:
         self.accepts_discovery = accepts_discovery
         self.is_deaf = False
+        self.stuck_until: Mend | None = None
+        """It hears nothing until a new scan, until its power was off, or until bluetoothd was started anew."""
+        self.is_in_progress = False
+        """StartDiscovery is answered "in progress" until the adapter's power was off."""
+        self.denies_power = False
+        self.power_cycles = 0
+        """How often a client switched the adapter off and on again."""
         self.denies_access = False
         """While set nobody may ask anything, as when the hub's user is not in the group `bluetooth`."""
         self.scan_starts = 0
         """How often a scan was begun, of either kind."""
         self._address = bus_address
         self._path = f"/org/bluez/{adapter}"
+        self._has_adapter = True
         self._is_powered = is_powered
         self._has_monitors = has_monitors
         self._temporary_timeout_s = temporary_timeout_s
@@ -126,6 +136,27 @@ class FakeBlueZ:
             self._end_discovery(self._listeners.values())
         self._adapter_changed({"Powered": Variant("b", on)})
 
+    def get_stuck(self, until: Mend) -> None:
+        """From now on the adapter says that it scans and hears nothing."""
+        self.stuck_until = until
+
+    def unplug(self) -> None:
+        """The stick is pulled: its adapter and all its devices are gone."""
+        self._end_discovery(self._listeners.values())
+        for each in self._listeners.values():
+            each.monitors.clear()
+        self._note_scanning()
+        for path in tuple(self._devices):
+            self._drop(path)
+        self._has_adapter = False
+        self._signal("/", OBJECTS, "InterfacesRemoved", "oas", [self._path, [ADAPTER, MONITORS]])
+
+    def plug_in(self, adapter: str, *, is_powered: bool = True) -> None:
+        """The stick is back, under this name, as after a reset of the bus it sits on."""
+        self._path = f"/org/bluez/{adapter}"
+        self._has_adapter, self._is_powered = True, is_powered
+        self._signal("/", OBJECTS, "InterfacesAdded", "oa{sa{sv}}", [self._path, self._adapter_interfaces()])
+
     def end_discovery(self) -> None:
         """Discovery stops without anybody having asked for it."""
         self._end_discovery(self._listeners.values())
@@ -153,6 +184,9 @@ class FakeBlueZ:
             if self._bus.connected:
                 return
             await self.vanish()
+        if self.stuck_until is not None:
+            self.stuck_until = None  # a new bluetoothd sets the adapter up anew
+        self.is_in_progress = False
         bus = await MessageBus(bus_address=self._address).connect()
         self._bus = bus
         bus.add_message_handler(self._receive)
@@ -189,7 +223,7 @@ class FakeBlueZ:
     # The adapter and its devices
 
     def _hears(self, service_data: Mapping[str, bytes]) -> bool:
-        if self.is_deaf or not self._is_powered:
+        if self.is_deaf or self.stuck_until is not None or not self._is_powered or not self._has_adapter:
             return False
         return any(
             each.is_discovering
@@ -306,6 +340,8 @@ class FakeBlueZ:
             )
             if self._bus is not None:
                 self._bus.send(activate)
+            if self.stuck_until == "scan":
+                self.stuck_until = None
             self.scan_starts += 1
             self._note_scanning()
 
@@ -313,12 +349,14 @@ class FakeBlueZ:
         if self.denies_access:
             return Message.new_error(message, "org.freedesktop.DBus.Error.AccessDenied", "not in the group bluetooth")
         if message.member == "GetManagedObjects":
-            objects: dict[str, dict[str, Properties]] = {self._path: self._adapter_interfaces()}
+            objects: dict[str, dict[str, Properties]] = (
+                {self._path: self._adapter_interfaces()} if self._has_adapter else {}
+            )
             objects |= {path: {DEVICE: known} for path, known in self._devices.items()}
             return Message.new_method_return(message, "a{oa{sa{sv}}}", [objects])
         if message.member == "Ping":
             return Message.new_method_return(message)
-        if message.path != self._path:
+        if message.path != self._path or not self._has_adapter:
             return Message.new_error(message, "org.freedesktop.DBus.Error.UnknownObject", f"no {message.path}")
         listener = self._listeners.setdefault(message.sender or "", _Listener())
         match message.member:
@@ -326,6 +364,8 @@ class FakeBlueZ:
                 asked = message.body[0].get("DuplicateData")
                 listener.wants_duplicates = bool(asked.value) if asked is not None else False
                 return Message.new_method_return(message)
+            case "Set" if message.body[:2] == [ADAPTER, "Powered"]:
+                return self._set_power(message)
             case "StartDiscovery":
                 return self._start_discovery(message, listener)
             case "StopDiscovery":
@@ -333,7 +373,7 @@ class FakeBlueZ:
                     return Message.new_error(message, "org.bluez.Error.Failed", "No discovery started")
                 self._end_discovery([listener])
                 return Message.new_method_return(message)
-            case "RegisterMonitor" if self._has_monitors:
+            case "RegisterMonitor" if self._has_monitors and not self.is_in_progress:
                 listener.monitors[message.body[0]] = ()
                 return Message.new_method_return(message)
             case "UnregisterMonitor" if self._has_monitors:
@@ -345,14 +385,28 @@ class FakeBlueZ:
                     message, "org.freedesktop.DBus.Error.UnknownMethod", f"{message.interface}.{message.member}"
                 )
 
+    def _set_power(self, message: Message) -> Message:
+        if self.denies_power:
+            return Message.new_error(message, "org.freedesktop.DBus.Error.AccessDenied", "not allowed")
+        is_on = bool(message.body[2].value)
+        if is_on and not self._is_powered:
+            self.power_cycles += 1
+            self.is_in_progress = False
+            if self.stuck_until != "service":
+                self.stuck_until = None
+        self.power(on=is_on)
+        return Message.new_method_return(message)
+
     def _start_discovery(self, message: Message, listener: _Listener) -> Message:
         if not self._is_powered:
             return Message.new_error(message, "org.bluez.Error.NotReady", "Resource Not Ready")
         if not self.accepts_discovery:
             return Message.new_error(message, "org.bluez.Error.NotPermitted", "discovery is not allowed here")
-        if listener.is_discovering:
+        if listener.is_discovering or self.is_in_progress:
             return Message.new_error(message, "org.bluez.Error.InProgress", "Operation already in progress")
         listener.is_discovering = True
+        if self.stuck_until == "scan":
+            self.stuck_until = None
         self.scan_starts += 1
         self._announce_discovering()
         return Message.new_method_return(message)
