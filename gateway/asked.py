@@ -53,6 +53,7 @@ async def describe(hub: Hub) -> dict[str, Any]:
         "memory_bytes": status.memory_bytes(),
         "tasks": len(asyncio.all_tasks()),
         "is_healthy": hub.annunciator.is_healthy,
+        "mode": status.describe_mode(hub.mode, now_s - hub.started_s),
         "home": status.describe_home(hub.home),
         "last_alarm": status.describe_alarm(hub.pipeline.last_alarm),
         "paths": status.describe_paths(hub.paths, now_s),

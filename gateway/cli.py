@@ -126,7 +126,11 @@ def _run(options: argparse.Namespace) -> int:
     settings = start.settings
     for problem in settings.warnings:
         print(problem, file=sys.stderr)
-    identity = identity_store.load(settings.state_dir)
+    try:
+        identity = identity_store.load(settings.state_dir)
+    except HubError:
+        start.ended()  # said in words what is missing: that is no crash
+        raise
     faulthandler.enable()  # the watchdog ends a program that hangs with SIGABRT: then every thread says where it stood
     gc.set_threshold(20_000, 20, 50)  # nearly everything here is freed by counting; fewer pauses, no leak
     sys.setswitchinterval(TURN_S)
@@ -147,6 +151,7 @@ def _run(options: argparse.Namespace) -> int:
     try:
         asyncio.run(keep_watch())
     except JournalRefusedError as error:
+        start.ended()
         _say_error(str(error), as_json=False)
         return FAILED
     return OK

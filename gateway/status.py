@@ -13,6 +13,7 @@ from gateway.drivers_host import HostedDriver
 from gateway.home import Home
 from gateway.journal import FileState, LaneCount, Trouble
 from gateway.paths import Path
+from gateway.safe_mode import Mode
 from gateway.urgent import Pending
 
 STATUS_VERSION = 1
@@ -136,6 +137,16 @@ def describe_clock(clock: HubClock) -> dict[str, Any]:
     }
 
 
+def describe_mode(mode: Mode, uptime_s: float) -> dict[str, Any]:
+    """Whether all of it runs, and if not, why and what is missing."""
+    found: dict[str, Any] = {"is_full": mode.is_full, "is_safe": mode.is_safe, "is_last_good": mode.is_last_good}
+    if not mode.is_full:
+        found |= {"why": mode.why, "left_out": list(mode.left_out), "problem": mode.problem or None}
+    if mode.is_safe:
+        found |= {"crashes": mode.crashes, "full_set_in_s": round(max(0.0, mode.trial_after_s - uptime_s))}
+    return found
+
+
 def describe_home(home: Home) -> dict[str, Any]:
     """What is shown at home."""
     view = home.view
@@ -164,6 +175,7 @@ def render(status: Mapping[str, Any]) -> str:
     lines = [
         f"hub {status['hub']} is running {status['software']} for {_span(status['uptime_s'])}",
         f"settings {status['config_hash']}",
+        *_mode_lines(status["mode"]),
         f"lamp at home: {status['home']['lamp']}",
         "",
         "paths to central",
@@ -194,6 +206,17 @@ def render(status: Mapping[str, Any]) -> str:
     apart = "central's time is not known" if offset is None else f"{offset:+d} ms from central"
     lines.append(f"clock: {'trusted' if clock['is_trusted'] else 'NOT trusted'}, {apart}")
     return "\n".join(lines)
+
+
+def _mode_lines(mode: Mapping[str, Any]) -> list[str]:
+    lines = []
+    if mode["is_safe"]:
+        left_out = ", ".join(mode["left_out"]) or "nothing"
+        lines.append(f"SAFE MODE after {mode['crashes']} starts that did not last; left out: {left_out}")
+        lines.append(f"  all of it is tried again in {_span(mode['full_set_in_s'])}, or after a restart of the service")
+    if mode["is_last_good"]:
+        lines.append(f"LAST GOOD SETTINGS: the file cannot be used ({mode['problem'] or 'it did not last'})")
+    return lines
 
 
 def _span(seconds: float | None) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cloud_sync.vocabulary import Scalar
+from gateway.safe_mode import FULL, Mode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +116,8 @@ class SettingsFacts:
     """Versions of what lies below: python, kernel."""
     running_s: float | None = None
     """How long the daemon has been running; None when it does not."""
+    mode: Mode = FULL
+    """Whether all of it runs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -357,6 +357,8 @@ def judge_settings(facts: SettingsFacts, expected: Expectation) -> Iterator[Heal
         next_key="start_program" if facts.running_s is None else "",
         params={name: version[:_MAX_TEXT] for name, version in facts.system.items()},
     )
+    if not facts.mode.is_full:
+        yield _judge_mode(facts)
     for name, value, wanted, next_key in (
         ("software", facts.software, expected.software, "confirm_software"),
         ("settings", facts.config_hash, expected.config_hash, "confirm_settings"),
@@ -372,6 +374,27 @@ def judge_settings(facts: SettingsFacts, expected: Expectation) -> Iterator[Heal
             found_key="changed_since_last" if is_other else "same_as_last" if wanted else "",
             next_key=next_key if is_other else "",
         )
+
+
+def _judge_mode(facts: SettingsFacts) -> HealthLine:
+    """Less runs here than was set up: nobody should have to find that out by a missing alarm."""
+    mode = facts.mode
+    params: dict[str, Scalar] = {"problem": mode.problem[:_MAX_TEXT]}
+    if mode.is_safe:
+        left_s = max(0.0, mode.trial_after_s - (facts.running_s or 0.0))
+        params |= {
+            "crashes": mode.crashes,
+            "left_out": ", ".join(mode.left_out)[:_MAX_TEXT] or "-",
+            "trial_s": round(left_s),
+        }
+    return HealthLine(
+        id="mode",
+        result=Outcome.FAIL,
+        text_key="mode",
+        found_key="safe_mode" if mode.is_safe else "last_good_settings",
+        next_key="leave_safe_mode" if mode.is_safe else "mend_settings",
+        params=params,
+    )
 
 
 def judge_test(facts: TestFacts) -> HealthLine:

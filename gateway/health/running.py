@@ -224,6 +224,7 @@ def _settings(hub: Hub) -> SettingsFacts:
         config_hash=hub.epoch.config_hash,
         system=system_facts(),
         running_s=hub.clock.boot_s() - hub.started_s,
+        mode=hub.mode,
     )
 
 
