@@ -7,12 +7,13 @@ the receipt and the claim with a chirp, and sounds by itself only when an alarm 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 
 import structlog
 
 from drivers.contract import Indicators, Lamp, Pattern
+from gateway.local_response.policy import Cause
 from gateway.replies import HomeView
 
 OFF = Pattern(colour=None)
@@ -33,6 +34,11 @@ LAMP: Mapping[Lamp, Pattern] = {
 SILENT = Pattern(colour=None)
 LOCAL_ALARM = Pattern(colour=None, steps=((True, 1.0), (False, 1.0)))
 """The alarm has not got through: call whoever is near."""
+UNANSWERED = Pattern(colour=None, steps=((True, 0.3), (False, 0.2), (True, 0.3), (False, 1.6)))
+"""The alarm has got through, and nobody has taken it."""
+BUZZER: Mapping[Cause | None, Pattern] = {None: SILENT, Cause.NO_RECEIPT: LOCAL_ALARM, Cause.NO_CLAIM: UNANSWERED}
+CUT_OFF = Pattern(colour="yellow", steps=((True, 0.12), (False, 5.88)))
+"""No alarm, and no contact with central: a press would call for help here only, until contact is back."""
 
 
 class Chirp(StrEnum):
@@ -70,16 +76,37 @@ class Annunciator:
     def __init__(self) -> None:
         self._indicators: Indicators | None = None
         self._view = HomeView()
-        self._is_local_alarm = False
+        self._cause: Cause | None = None
+        self._owed: Chirp | None = None
+        self._is_cut_off = False
+        self._is_calling = False
         self._is_healthy = False
+        self._troubles: dict[str, str] = {}
         self._quiet: asyncio.TimerHandle | None = None
 
     def attach(self, indicators: Indicators | None) -> None:
         """The hardware has come (None: has gone). What was last to be shown is shown again."""
         self._indicators = indicators
+        self._troubles.clear()
+        self.play_again()
+
+    def play_again(self) -> None:
+        """Drive all of it anew, as it ought to be."""
         self._play_lamp()
         self._play_buzzer()
+        self._play_call()
         self.healthy(self._is_healthy)
+
+    @property
+    def has_indicators(self) -> bool:
+        """Whether anything is connected."""
+        return self._indicators is not None
+
+    def trouble(self, indicator: str) -> str:
+        """What is wrong with lamp, buzzer, call or relay; empty when nothing is."""
+        if self._indicators is None:
+            return ""
+        return self._troubles.get(indicator, "") or self._indicators.trouble
 
     def show(self, view: HomeView) -> None:
         """Show a state, with the sound that belongs to the change."""
@@ -91,8 +118,9 @@ class Annunciator:
             self.chirp(chirp)
 
     def chirp(self, chirp: Chirp) -> None:
-        """Sound once. A local alarm goes before any chirp."""
-        if self._is_local_alarm:
+        """Sound once. A local alarm goes before any chirp; good news that came meanwhile sounds when it ends."""
+        if self._cause is not None:
+            self._owed = None if chirp is Chirp.PRESSED else chirp
             return
         pattern = CHIRPS[chirp]
         self._buzz(pattern)
@@ -100,21 +128,36 @@ class Annunciator:
         length_s = sum(seconds for _, seconds in pattern.steps[:-1])
         self._quiet = asyncio.get_running_loop().call_later(length_s + 0.2, self._play_buzzer)
 
-    def local_alarm(self, is_on: bool) -> None:
-        """An alarm has not got through (True), or all that may sound have (False)."""
-        if is_on is not self._is_local_alarm:
-            self._is_local_alarm = is_on
+    def test_chirp(self) -> None:
+        """Sound as after a receipt, for somebody who tests the buzzer."""
+        self.chirp(Chirp.RECEIVED)
+
+    def local_alarm(self, cause: Cause | None) -> None:
+        """Sound for an alarm that nobody answers for, or (None) fall silent."""
+        if cause is not self._cause:
+            self._cause = cause
             self._hush()
             self._play_buzzer()
+            owed, self._owed = self._owed, None
+            if owed is not None and cause is None:
+                self.chirp(owed)
+
+    def call(self, is_on: bool) -> None:
+        """Switch the relay that calls whoever is near: a siren, a corridor lamp."""
+        if is_on is not self._is_calling:
+            self._is_calling = is_on
+            self._play_call()
+
+    def cut_off(self, is_cut_off: bool) -> None:
+        """Show, while there is no alarm, that there is no contact with central."""
+        if is_cut_off is not self._is_cut_off:
+            self._is_cut_off = is_cut_off
+            self._play_lamp()
 
     def healthy(self, is_healthy: bool) -> None:
         """Hold the relay while the hub can do its work."""
         self._is_healthy = is_healthy
-        if self._indicators is not None:
-            try:
-                self._indicators.healthy(is_healthy)
-            except Exception as error:  # noqa: BLE001  # the relay's hardware is never the end of an alarm
-                _log.warning("indicator_failed", indicator="relay", error=error)
+        self._drive("relay", lambda indicators: indicators.healthy(is_healthy))
 
     @property
     def is_healthy(self) -> bool:
@@ -126,18 +169,27 @@ class Annunciator:
             self._quiet = None
 
     def _play_lamp(self) -> None:
-        if self._indicators is not None:
-            try:
-                self._indicators.lamp(LAMP[self._view.lamp])
-            except Exception as error:  # noqa: BLE001  # the lamp's hardware is never the end of an alarm
-                _log.warning("indicator_failed", indicator="lamp", error=error)
+        lamp = self._view.lamp
+        pattern = CUT_OFF if self._is_cut_off and lamp is Lamp.OFF else LAMP[lamp]
+        self._drive("lamp", lambda indicators: indicators.lamp(pattern))
 
     def _play_buzzer(self) -> None:
-        self._buzz(LOCAL_ALARM if self._is_local_alarm else SILENT)
+        self._buzz(BUZZER[self._cause])
 
     def _buzz(self, pattern: Pattern) -> None:
-        if self._indicators is not None:
-            try:
-                self._indicators.buzzer(pattern)
-            except Exception as error:  # noqa: BLE001  # the buzzer's hardware is never the end of an alarm
-                _log.warning("indicator_failed", indicator="buzzer", error=error)
+        self._drive("buzzer", lambda indicators: indicators.buzzer(pattern))
+
+    def _play_call(self) -> None:
+        is_on = self._is_calling
+        self._drive("call", lambda indicators: indicators.call(is_on))
+
+    def _drive(self, indicator: str, drive: Callable[[Indicators], None]) -> None:
+        if self._indicators is None:
+            return
+        try:
+            drive(self._indicators)
+        except Exception as error:  # noqa: BLE001  # an indicator's hardware is never the end of an alarm
+            self._troubles[indicator] = f"{type(error).__name__}: {error}"[:200]
+            _log.warning("indicator_failed", indicator=indicator, error=error)
+        else:
+            self._troubles.pop(indicator, None)

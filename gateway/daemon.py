@@ -42,6 +42,7 @@ from gateway.hub_epoch import HubEpoch
 from gateway.identity_store import Identity
 from gateway.inbox import Inbox, Listeners
 from gateway.journal import Journal, Trouble
+from gateway.local_response import assembly
 from gateway.paths import CONTROL_DEADLINE_S, Path
 from gateway.pipeline import Pipeline
 from gateway.safe_mode import FULL, Mode
@@ -117,9 +118,7 @@ class Hub:
             paths=self.paths,
             clock=clock,
             on_sent=self.inbox.sent,
-            on_overdue=self._overdue,
             on_loaded=self._loaded,
-            overdue_s=settings.local_response.after_no_receipt_s,
             timing=Timing(
                 second_path_s=dispatch.second_path_after_s,
                 third_path_s=dispatch.third_path_after_s,
@@ -137,9 +136,16 @@ class Hub:
         self.home = Home(clock=clock, annunciator=self.annunciator, send_report=self._send_report)
         self.home.recall(journal.memory.get(QUIET))
         self.pipeline = Pipeline(
-            epoch=self.epoch, journal=journal, clock=clock, urgent=self.urgent, bulk=self.bulk, home=self.home
+            epoch=self.epoch,
+            journal=journal,
+            clock=clock,
+            urgent=self.urgent,
+            bulk=self.bulk,
+            home=self.home,
+            watch_over=lambda pending: self.local_response.watch_over(pending),  # noqa: PLW0108  # it comes later
         )
         self.settling = Settling(journal, self.inbox.lineage, self._offer_again)
+        self.local_response = assembly.assemble(self)
         self.watch = Watch(settings, journal=journal, clock=clock, pipeline=self.pipeline)
         self.drivers = DriversHost(
             make_drivers(settings),
@@ -181,6 +187,7 @@ class Hub:
                     sending.create_task(self.urgent.run(), name="urgent"),
                     sending.create_task(self.bulk.run(), name="bulk"),
                     sending.create_task(self.home.run(), name="home"),
+                    sending.create_task(self.local_response.run(), name="local-response"),
                     sending.create_task(self.settling.run(), name="settling"),
                     sending.create_task(self.pipeline.store_again(), name="store-again"),
                     sending.create_task(self.housekeeping.run(), name="housekeeping"),
@@ -242,6 +249,7 @@ class Hub:
 
     async def _end(self) -> None:
         """The last event, everything onto the card, and what can still leave."""
+        self.local_response.save()
         self.pipeline.report("hub_stopped", details={"uptime_s": round(self.clock.boot_s() - self.started_s)})
         is_clean = not self.pipeline.unstored
         try:
@@ -316,6 +324,7 @@ class Hub:
         self.urgent.paths_changed()
         self.bulk.paths_changed()
         self.home.paths_changed()
+        self.local_response.look()
 
     def _path_supervised(self, path: Path, is_back: bool) -> None:
         _log.warning("path_back" if is_back else "path_lost", uplink=path.name)
@@ -364,12 +373,8 @@ class Hub:
 
     def _loaded(self, pending: Pending) -> None:
         if pending.is_alarm:
+            self.local_response.found(pending)
             self.home.raised(pending)
-
-    def _overdue(self, pending: Pending) -> None:
-        if pending.is_alarm and self.home.overdue(pending):
-            _log.warning("local_response", lane=pending.id.lane.word, seq=pending.id.seq)
-            self.pipeline.report("local_response", details={"epoch": pending.id.epoch.hex(), "seq": pending.id.seq})
 
     def _is_able(self) -> bool:
         return not self._is_ending and not (self.pipeline.unstored and not any(path.is_up for path in self.paths))

@@ -14,6 +14,8 @@ from cloud_sync.errors import MalformedError, UplinkError
 from cloud_sync.hub_messages import MAX_LAMPS, Trace
 from cloud_sync.identity import EventId, Lane, id_from_text
 from cloud_sync.stub import LocalAction
+from cloud_sync.stub_answer import StubAnswer
+from drivers.contract import Lamp
 from gateway.annunciator import Annunciator, Chirp
 from gateway.clock import HubClock
 from gateway.replies import HomeView, Replies
@@ -47,7 +49,8 @@ class Home:
         self._is_report_due = True
         self._wake = asyncio.Event()
         self._tests: dict[EventId, asyncio.Event] = {}
-        self._calling: set[EventId] = set()
+        self.on_look: Callable[[], None] = lambda: None
+        """Called after everything that may have changed what is true of an alarm."""
 
     @property
     def view(self) -> HomeView:
@@ -72,15 +75,20 @@ class Home:
             self._annunciator.chirp(Chirp.PRESSED)
         self._refresh()
 
+    def recalled(self, event: EventId, action: LocalAction, *, is_receipted: bool) -> None:
+        """An earlier run raised this and did not hear that it was closed."""
+        self._replies.recalled(event, action, is_receipted=is_receipted)
+
+    def central_had(self, event: EventId) -> None:
+        """An alarm of an earlier run turns out to have been receipted then."""
+        self._replies.receipted([event], 0)
+
     def receipted(self, those: list[Pending], central_ms: int) -> None:
         """Central has these."""
         self._travelled.extend(pending for pending in those if not pending.is_loaded)
         self._replies.receipted((pending.id for pending in those), central_ms)
         self._is_report_due = True
         self._wake.set()
-        for pending in those:
-            self._calling.discard(pending.id)
-        self._annunciator.local_alarm(bool(self._calling))
         self._refresh()
 
     def heard(self, reply: Reply) -> None:
@@ -91,15 +99,15 @@ class Home:
                 answered.set()
         self._refresh()
 
-    def overdue(self, pending: Pending) -> bool:
-        """An alarm has waited too long for a receipt: call whoever is near. False when it is one to be silent about."""
-        if pending.action is LocalAction.NONE:
-            return False
-        if pending.action is LocalAction.LAMP_AND_BUZZER:
-            self._calling.add(pending.id)
-            self._annunciator.local_alarm(True)
+    def answered(self, answer: StubAnswer) -> None:
+        """Central has answered a stub: it knows of the alarm, though the full record is still to come."""
+        self._clock.hear(answer.central_ms)
+        self._replies.answered(answer)
         self._refresh()
-        return True
+
+    def standing(self) -> Mapping[EventId, Lamp]:
+        """Every event raised here that is not closed, and what is true of it now."""
+        return self._replies.standing(self._clock.central_ms())
 
     def central_replaced(self) -> None:
         """Central's database is another one than before."""
@@ -150,6 +158,7 @@ class Home:
             self._wake.set()
         elif after.next_change_ms != before.next_change_ms:
             self._wake.set()
+        self.on_look()
 
     def _until_change_s(self) -> float | None:
         change_ms, now_ms = self._view.next_change_ms, self._clock.central_ms()

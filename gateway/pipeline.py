@@ -43,6 +43,7 @@ class Pipeline:
         urgent: Urgent,
         bulk: Bulk,
         home: Home,
+        watch_over: Callable[[Pending], Mapping[str, str]],
         on_raised: Callable[[Judged, EventId], None] | None = None,
     ) -> None:
         self._epoch = epoch
@@ -51,6 +52,7 @@ class Pipeline:
         self._urgent = urgent
         self._bulk = bulk
         self._home = home
+        self._watch_over = watch_over
         self._on_raised = on_raised
         self._unstored: dict[EventId, tuple[Pending, Mapping[str, int | str]]] = {}
         self.taken = dict.fromkeys(Lane, 0)
@@ -111,6 +113,8 @@ class Pipeline:
         remember = judged.remember
         if kind.is_alarm and judged.action is LocalAction.NONE:
             remember = {**remember, **self._home.keep_quiet(event_id)}
+        elif kind.is_alarm:
+            remember = {**remember, **self._watch_over(pending)}
         self._store(pending, remember)
         self._bulk.urgent_seen()
         if kind.is_alarm:

@@ -11,6 +11,8 @@ The rules:
 - Over all open alarms the least reassuring state is shown: unknown, waiting, taken, on the way.
 - A test alarm is answered by machine and never shown.
 - An alarm that the home is to be silent about is never shown, also not by a run that did not raise it.
+- An answer to a stub says that central knows the alarm, though it has no full record yet: it is shown as that answer
+  says, for a while; the highest (version, time) wins. A receipt or a reply goes before it.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from dataclasses import dataclass, field, replace
 from cloud_sync.central_messages import AlarmReply, Reply, ReplyState
 from cloud_sync.identity import EventId
 from cloud_sync.stub import LocalAction
+from cloud_sync.stub_answer import AnswerState, StubAnswer
 from drivers.contract import Lamp
 
 SNAPSHOT_MARGIN_MS = 2_000
@@ -33,6 +36,9 @@ MAX_TESTS = 64
 MAX_QUIET = 16
 """So many of the newest silent alarms are known over a restart."""
 
+STUB_ANSWER_VALID_MS = 10 * 60_000
+"""How long what an answer to a stub says of people holds. It names no time itself, and the next one may be lost."""
+
 LEAST_REASSURING_FIRST = (Lamp.UNKNOWN, Lamp.WAITING, Lamp.TAKEN, Lamp.ON_THE_WAY)
 
 _SHOWN: Mapping[ReplyState, Lamp] = {
@@ -40,6 +46,14 @@ _SHOWN: Mapping[ReplyState, Lamp] = {
     ReplyState.TAKEN: Lamp.TAKEN,
     ReplyState.ON_THE_WAY: Lamp.ON_THE_WAY,
     ReplyState.CLOSED: Lamp.OFF,
+}
+
+
+_ANSWERED: Mapping[AnswerState, Lamp] = {
+    AnswerState.KNOWN: Lamp.WAITING,
+    AnswerState.WAITING: Lamp.WAITING,
+    AnswerState.TAKEN: Lamp.TAKEN,
+    AnswerState.ON_THE_WAY: Lamp.ON_THE_WAY,
 }
 
 
@@ -76,6 +90,20 @@ class HomeView:
 class _Raised:
     action: LocalAction
     receipted_ms: int | None = None
+    answer: StubAnswer | None = None
+    """What central says of an alarm of which it has the stub only."""
+
+    def lamp(self, central_ms: int | None) -> tuple[Lamp, int | None]:
+        """What to show for an event that no reply names, and when (in central's time) that changes by itself."""
+        if self.receipted_ms is not None:
+            return Lamp.WAITING, None
+        if self.answer is None:
+            return Lamp.UNKNOWN, None
+        lamp = _ANSWERED.get(self.answer.state, Lamp.WAITING)
+        if lamp is Lamp.WAITING:
+            return lamp, None
+        until_ms = self.answer.central_ms + STUB_ANSWER_VALID_MS
+        return (lamp, until_ms) if central_ms is not None and central_ms < until_ms else (Lamp.WAITING, None)
 
 
 @dataclass(slots=True)
@@ -112,6 +140,10 @@ class Replies:
             if settled is not None:
                 del self._raised[settled]
 
+    def recalled(self, event: EventId, action: LocalAction, *, is_receipted: bool) -> None:
+        """An earlier run raised this. One that central had is closed by a snapshot that lacks it."""
+        self._raised.setdefault(event, _Raised(action, receipted_ms=0 if is_receipted else None))
+
     def test_raised(self, event: EventId) -> None:
         """A test was made here: wait for its answer, show nothing."""
         self._tests[event] = None
@@ -133,11 +165,24 @@ class Replies:
         if reply.is_snapshot:
             self._close_all_but({one.alarm for one in reply.alarms}, said_ms)
 
+    def answered(self, answer: StubAnswer) -> None:
+        """A verified answer to a stub of this hub."""
+        raised = self._raised.get(answer.event)
+        if raised is None:
+            return
+        before = raised.answer
+        if before is not None and (answer.version, answer.central_ms) <= (before.version, before.central_ms):
+            return
+        if answer.state is AnswerState.CLOSED:
+            del self._raised[answer.event]
+        elif answer.state is not AnswerState.MACHINE:
+            raised.answer = answer
+
     def central_replaced(self) -> None:
         """Central's database is another one than before: what it knew and counted may be gone."""
         self._closed.clear()
         for raised in self._raised.values():
-            raised.receipted_ms = None
+            raised.receipted_ms = raised.answer = None
         for alarm in self._alarms.values():
             alarm.reply = replace(alarm.reply, version=0, valid_until_ms=0)
             for event in alarm.events:  # also those of earlier runs: they are being offered again
@@ -173,7 +218,10 @@ class Replies:
         for event, raised in self._raised.items():
             if raised.action is LocalAction.NONE or (event in named and raised.receipted_ms is not None):
                 continue
-            unnamed.append((event, Lamp.UNKNOWN if raised.receipted_ms is None else Lamp.WAITING))
+            lamp, until_ms = raised.lamp(central_ms)
+            unnamed.append((event, lamp))
+            if until_ms is not None:
+                expiries.append(until_ms)
             sounds = sounds or raised.action is LocalAction.LAMP_AND_BUZZER
         states = {one.state for one in shown} | {state for _, state in unnamed}
         shown += [
@@ -187,6 +235,18 @@ class Replies:
             unnamed=tuple(unnamed),
             next_change_ms=min(expiries, default=None),
         )
+
+    def standing(self, central_ms: int | None) -> Mapping[EventId, Lamp]:
+        """Every event raised here that is not closed, and what is true of it now."""
+        named: dict[EventId, Lamp] = {}
+        for alarm in self._alarms.values():
+            has_expired = central_ms is None or central_ms >= alarm.reply.valid_until_ms
+            state = Lamp.WAITING if has_expired else _SHOWN[alarm.reply.state]
+            named.update(dict.fromkeys(alarm.events, state))
+        return {
+            event: named[event] if event in named and raised.receipted_ms is not None else raised.lamp(central_ms)[0]
+            for event, raised in self._raised.items()
+        }
 
     def _take(self, one: AlarmReply, said_ms: int) -> None:
         if one.events and all(event in self._tests for event in one.events):

@@ -59,7 +59,6 @@ class Pending:
     """Read from the journal: of an earlier run, or set aside for want of room."""
     is_alone: bool = False
     """An envelope with it was refused: it travels by itself from now on."""
-    is_overdue: bool = False
     confirmation: asyncio.Future[bool] | None = None
 
     def confirm(self) -> None:
@@ -93,9 +92,7 @@ class Urgent:
         paths: Sequence[Path],
         clock: HubClock,
         on_sent: Callable[[int], None],
-        on_overdue: Callable[[Pending], None],
         on_loaded: Callable[[Pending], None],
-        overdue_s: float = 15.0,
         timing: Timing | None = None,
     ) -> None:
         self._epoch = epoch
@@ -103,9 +100,7 @@ class Urgent:
         self._paths = {path.name: path for path in paths}
         self._boot_s = clock.boot_s
         self._on_sent = on_sent
-        self._on_overdue = on_overdue
         self._on_loaded = on_loaded
-        self._overdue_s = overdue_s
         self._timing = timing or Timing()
         self._pending: dict[EventId, Pending] = {}
         self._done: dict[tuple[bytes, Lane], SeqRanges] = {}
@@ -210,10 +205,9 @@ class Urgent:
         """When the oldest of what is held was observed (or read from the journal); None when nothing is held."""
         return min((pending.observed_s for pending in self._pending.values()), default=None)
 
-    @property
-    def overdue(self) -> list[Pending]:
-        """What has waited so long that the home was called upon."""
-        return [pending for pending in self._pending.values() if pending.is_overdue]
+    def is_settled(self, event_id: EventId) -> bool:
+        """Whether an event of an earlier run is known to wait for nothing: the journal was read to its end."""
+        return not self._unread and event_id not in self._pending
 
     # the task
 
@@ -253,13 +247,6 @@ class Urgent:
                 times.append(choice.next_s)
             if choice.send or choice.renew:
                 times.append(now_s + self._timing.retry_s)  # look again at what comes of it
-            if not pending.is_overdue:
-                due_s = pending.observed_s + self._overdue_s
-                if now_s >= due_s:
-                    pending.is_overdue = True
-                    self._on_overdue(pending)
-                else:
-                    times.append(due_s)
         for (name, epoch, lane, _), batch in sends.items():
             for at in range(0, len(batch), MAX_BATCH):
                 self._dispatch(self._paths[name], epoch, lane, batch[at : at + MAX_BATCH], now_s)

@@ -1,4 +1,4 @@
-"""Lamp, buzzer and health relay on output pins.
+"""Lamp, buzzer and relays on output pins.
 
 The wish is kept apart from the hardware: callers say what is to be shown, one task shows it, and shows it again when
 the pins come back after a failure. Pins that are not wired are silently not driven. A colour that is not wired lights
@@ -51,10 +51,16 @@ class GpioIndicators:
         self._outputs = outputs
         self._retry_s = retry_s
         self._log = structlog.get_logger().bind(driver=name)
-        self._lamp, self._buzzer, self._relay = _Voice(), _Voice(), _Voice()
+        self._lamp, self._buzzer, self._relay, self._call = _Voice(), _Voice(), _Voice(), _Voice()
         self._changed = asyncio.Event()
         self._tried = asyncio.Event()
         self._is_down = False
+        self._trouble = ""
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing can be shown at present; empty when all is well."""
+        return self._trouble
 
     def lamp(self, pattern: Pattern, /) -> None:
         self._replace(self._lamp, pattern)
@@ -64,6 +70,9 @@ class GpioIndicators:
 
     def healthy(self, is_healthy: bool, /) -> None:
         self._replace(self._relay, self._beat() if is_healthy else OFF)
+
+    def call(self, is_on: bool, /) -> None:
+        self._replace(self._call, ON if is_on else OFF)
 
     @asynccontextmanager
     async def playing(self) -> AsyncIterator[GpioIndicators]:
@@ -110,6 +119,7 @@ class GpioIndicators:
                             is_active_low = name in self._outputs.active_low
                             lines[name] = await pins.claim_output(number, is_active_low=is_active_low)
                         back_off_s = self._retry_s
+                        self._trouble = ""
                         if self._is_down:
                             self._is_down = False
                             self._log.info("indicators_recovered")
@@ -117,6 +127,7 @@ class GpioIndicators:
                     finally:
                         await pins.release(lines.values())
             except DriverError as failure:
+                self._trouble = str(failure)
                 if not self._is_down:
                     self._is_down = True
                     self._log.warning("indicators_lost", reason=str(failure))
@@ -152,6 +163,7 @@ class GpioIndicators:
             (self._lamp, next((colour for colour in LAMPS if colour == self._lamp.pattern.colour), None)),
             (self._buzzer, "buzzer"),
             (self._relay, "healthy"),
+            (self._call, "call"),
         ):
             is_on, left_s = step_at(voice.pattern, now_s - voice.since_s)
             if left_s is not None:

@@ -29,7 +29,7 @@ from drivers.gpio.kinds import MEANINGS, Contact, Kind, Meaning
 
 Pull = Literal["up", "down", "none"]
 Level = Literal["low", "high"]
-Output = Literal["red", "yellow", "green", "buzzer", "healthy"]
+Output = Literal["red", "yellow", "green", "buzzer", "healthy", "call"]
 
 PULLED_UP_BY_HARDWARE = (2, 3)
 """GPIO2 and GPIO3 carry 1.8 kOhm pull-up resistors on every Pi (they are the I2C bus)."""
@@ -136,6 +136,8 @@ class GpioOutputs(_Part):
     buzzer: Bcm | None = None
     healthy: Bcm | None = None
     """The relay that is energised while the hub is healthy."""
+    call: Bcm | None = None
+    """A relay that calls whoever is near when an alarm is not answered for: a siren, a corridor lamp."""
     active_low: tuple[Output, ...] = ()
     """Outputs that are on when their pin is low, as on many relay boards."""
     healthy_pulse_ms: int | None = Field(default=None, ge=20, le=10_000)
@@ -149,6 +151,7 @@ class GpioOutputs(_Part):
             "green": self.green,
             "buzzer": self.buzzer,
             "healthy": self.healthy,
+            "call": self.call,
         }
         return {name: pin for name, pin in wired.items() if pin is not None}
 

@@ -339,21 +339,28 @@ class Button:
 
 
 class Panel:
-    """Lamp, buzzer and relay that remember what they were told."""
+    """Lamp, buzzer and relays that remember what they were told."""
+
+    trouble = ""
 
     def __init__(self) -> None:
         self.lamps: list[str | None] = []
         self.sounds: list[Pattern] = []
         self.relay: list[bool] = []
+        self.calls: list[bool] = []
 
     def lamp(self, pattern: Pattern, /) -> None:
-        self.lamps.append(next(word.value for word, one in LAMP.items() if one == pattern))
+        words = [word.value for word, one in LAMP.items() if one == pattern]
+        self.lamps.append(words[0] if words else "cut_off")
 
     def buzzer(self, pattern: Pattern, /) -> None:
         self.sounds.append(pattern)
 
     def healthy(self, is_healthy: bool, /) -> None:
         self.relay.append(is_healthy)
+
+    def call(self, is_on: bool, /) -> None:
+        self.calls.append(is_on)
 
 
 SETTINGS = """

@@ -8,16 +8,20 @@ import pytest
 
 from drivers.contract import Lamp, Pattern
 from gateway.annunciator import CHIRPS, LAMP, LOCAL_ALARM, SILENT, Annunciator, Chirp, chirp_of
+from gateway.local_response.policy import Cause
 from gateway.replies import HomeView
 
 
 class Panel:
-    """Lamp, buzzer and relay that remember what they were told."""
+    """Lamp, buzzer and relays that remember what they were told."""
+
+    trouble = ""
 
     def __init__(self) -> None:
         self.lamps: list[Pattern] = []
         self.sounds: list[Pattern] = []
         self.relay: list[bool] = []
+        self.calls: list[bool] = []
         self.is_broken = False
         self.sounded = asyncio.Event()
 
@@ -32,6 +36,9 @@ class Panel:
 
     def healthy(self, is_healthy: bool, /) -> None:
         self.relay.append(is_healthy)
+
+    def call(self, is_on: bool, /) -> None:
+        self.calls.append(is_on)
 
 
 def view(lamp: Lamp, *, may_sound: bool = True) -> HomeView:
@@ -98,10 +105,10 @@ async def test_a_change_is_shown_once_and_chirps_once_and_then_is_quiet() -> Non
 async def test_a_local_alarm_sounds_until_all_has_got_through_and_no_chirp_ends_it() -> None:
     panel, annunciator = Panel(), Annunciator()
     annunciator.attach(panel)
-    annunciator.local_alarm(True)
+    annunciator.local_alarm(Cause.NO_RECEIPT)
     annunciator.chirp(Chirp.PRESSED)
     assert panel.sounds[-1] == LOCAL_ALARM
-    annunciator.local_alarm(False)
+    annunciator.local_alarm(None)
     assert panel.sounds[-1] == SILENT
 
 

@@ -145,15 +145,18 @@ async def test_an_alarm_that_does_not_get_through_calls_the_home_and_stops_when_
         home.lines[0].cut()
         home.button.press()
         async with asyncio.timeout(5):
-            while not hub.urgent.overdue:
+            while not hub.local_response.decision.calls:
                 await asyncio.sleep(0.05)
         sounds = home.button.panel.sounds
         assert sounds[-1] == LOCAL_ALARM
         home.lines[0].mend()
         await central.event("pendant_pressed")
-        await central.event("local_response")
+        began = await central.event("local_response")
+        assert began.details["cause"] == "no_receipt"
+        ended = await central.event("local_response_ended")
+        assert (ended.details["why"], ended.details["seq"]) == ("received", began.details["seq"])
         await central.until(lambda: central.reports and central.reports[-1].lamp == "waiting")
-        assert not hub.urgent.overdue
+        assert not hub.local_response.decision.calls
     assert LOCAL_ALARM not in sounds[-2:]
 
 

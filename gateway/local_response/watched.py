@@ -1,0 +1,122 @@
+"""The alarms that local response watches over, and what it remembers of them over a restart.
+
+One text in the journal's memory holds them all: event, device alias, class, times, and how often which measure was
+used. No names, no numbers: telephone numbers are remembered by their place in the settings.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from cloud_sync.errors import MalformedError
+from cloud_sync.identity import EventId, Lane, id_from_text
+from cloud_sync.stub import LocalAction
+from cloud_sync.vocabulary import AlarmClass
+from gateway.local_response.policy import Alarm, Cause, Deadlines, Stage
+
+MEMORY_KEY = "local/alarms"
+MAX_WATCHED = 64
+"""Beyond this the oldest is forgotten, those that are over first."""
+MAX_REMEMBERED = 12
+"""So many of the newest are known over a restart."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Watched:
+    """One alarm of this home, from when it was raised until everything that was done for it is undone."""
+
+    event: EventId
+    device: str
+    alarm_class: AlarmClass
+    action: LocalAction
+    moment: str
+    """When it was raised, as `triage.moments` writes it down."""
+    raised_s: float
+    stage: Stage = Stage.UNKNOWN
+    since_s: float = 0.0
+    acting: Cause | None = None
+    ended: str = ""
+    """Why the hub no longer acts for it: received, taken, on_the_way, closed. Empty while it does, or never did."""
+    ended_s: float = 0.0
+    is_gone: bool = False
+    """Closed: kept only until everybody who was called knows."""
+    is_unproven: bool = False
+    """Of an earlier run, which did not say that central has it. The journal knows."""
+    sent: dict[str, int] = field(default_factory=dict)
+    """How often each way of calling was used for it since the hub began to act."""
+
+    def alarm(self, deadlines: Deadlines) -> Alarm:
+        """What policy sees of it."""
+        return Alarm(
+            event=self.event,
+            device=self.device,
+            alarm_class=self.alarm_class,
+            action=self.action,
+            stage=self.stage,
+            raised_s=self.raised_s,
+            since_s=self.since_s,
+            deadlines=deadlines,
+        )
+
+    def line(self, deadlines: Deadlines) -> list[Any]:
+        """As it is remembered. That central got it in time is left out: the journal knows, and the card is spared."""
+        event = self.event
+        is_plain = self.stage is Stage.WAITING and not self.alarm(deadlines).is_late
+        return [
+            f"{event.epoch.hex()}/{int(event.lane)}/{event.seq}",
+            self.moment,
+            self.device,
+            int(self.alarm_class),
+            int(self.action),
+            0 if is_plain else int(self.stage),
+            0 if is_plain else round(self.since_s - self.raised_s, 1),
+            "" if self.acting is None else self.acting.value,
+            self.ended,
+            int(self.is_gone),
+            self.sent,
+        ]
+
+
+def dump(watched: Iterable[Watched], deadlines: Deadlines) -> str:
+    """The newest of them as one text, empty when there is none."""
+    lines = [one.line(deadlines) for one in list(watched)[-MAX_REMEMBERED:]]
+    return json.dumps(lines, separators=(",", ":")) if lines else ""
+
+
+def load(text: object, hub: bytes) -> list[Watched]:
+    """What was remembered; anything that cannot be read is left out. `raised_s` has to be set from `moment`."""
+    try:
+        lines = json.loads(text) if isinstance(text, str) and text else []
+    except ValueError:
+        return []
+    found: list[Watched] = []
+    for line in lines[:MAX_WATCHED] if isinstance(lines, list) else ():
+        try:
+            found.append(_watched(line, hub))
+        except (MalformedError, ValueError, TypeError, KeyError):
+            continue
+    return found
+
+
+def _watched(line: Any, hub: bytes) -> Watched:
+    name, moment, device, alarm_class, action, stage, after_s, acting, ended, is_gone, sent = line
+    epoch, lane, seq = name.split("/")
+    counts: Mapping[Any, Any] = sent if isinstance(sent, dict) else {}
+    return Watched(
+        event=EventId(hub, id_from_text(epoch), Lane(int(lane)), int(seq)),
+        device=str(device)[:16],
+        alarm_class=AlarmClass(alarm_class),
+        action=LocalAction(action),
+        moment=str(moment),
+        raised_s=0.0,
+        stage=Stage(stage),
+        is_unproven=Stage(stage) is Stage.UNKNOWN,
+        since_s=float(after_s),
+        acting=Cause(acting) if acting else None,
+        ended=str(ended),
+        is_gone=bool(is_gone),
+        sent={str(key)[:16]: int(count) for key, count in counts.items()},
+    )
