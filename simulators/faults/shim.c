@@ -147,10 +147,13 @@ static int fd_fails(enum operation operation, int fd) {
 #else
 #define note_open(fd, path, flags) (void)0
 #define note_write(fd, bytes, length, offset) (void)0
+#define note_sync_begin(fd) (void)0
 #define note_sync(fd) (void)0
 #define note_truncate(fd, length) (void)0
 #define note_unlink(path) (void)0
 #define note_rename(from, to) (void)0
+#define note_mkdir(path) (void)0
+#define note_allocate(fd, offset, length) (void)0
 #endif
 
 #define WITH_MODE                                                                                                      \
@@ -222,6 +225,7 @@ PWRITE(pwrite64, off64_t)
     int name(int fd) {                                                                                                 \
         REAL(int, #name, int);                                                                                         \
         if (fd_fails(OP_SYNC, fd)) return -1;                                                                          \
+        note_sync_begin(fd);                                                                                           \
         int result = real(fd);                                                                                         \
         if (result == 0) note_sync(fd);                                                                                \
         return result;                                                                                                 \
@@ -243,7 +247,10 @@ TRUNCATE(ftruncate64, off64_t)
 #define ALLOCATE(name, type)                                                                                           \
     int name(int fd, type offset, type length) {                                                                       \
         REAL(int, #name, int, type, type);                                                                             \
-        return fd_fails(OP_WRITE, fd) ? errno : real(fd, offset, length);                                              \
+        if (fd_fails(OP_WRITE, fd)) return errno;                                                                      \
+        int result = real(fd, offset, length);                                                                         \
+        if (result == 0) note_allocate(fd, offset, length);                                                            \
+        return result;                                                                                                 \
     }
 ALLOCATE(posix_fallocate, off_t)
 ALLOCATE(posix_fallocate64, off64_t)
@@ -266,5 +273,8 @@ int rename(const char *from, const char *to) {
 
 int mkdir(const char *path, mode_t mode) {
     REAL(int, "mkdir", const char *, mode_t);
-    return fails(OP_NAME, path) ? -1 : real(path, mode);
+    if (fails(OP_NAME, path)) return -1;
+    int result = real(path, mode);
+    if (result == 0) note_mkdir(path);
+    return result;
 }

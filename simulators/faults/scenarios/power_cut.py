@@ -1,0 +1,208 @@
+"""The power fails at any moment: what the card had confirmed is on the card."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from cloud_sync.identity import Lane
+from simulators.faults.disk import Disk
+from simulators.faults.ledger import Place
+from simulators.faults.power_cut import Cut, Promises, choose_cuts, examine, play_cuts
+from simulators.faults.recorded_hub import BROKEN
+from simulators.faults.recording import Step, steps
+from simulators.faults.registry import Run, scenario
+from simulators.faults.shim import build_shim
+from simulators.faults.trial import Trial
+from simulators.faults.verdict import Verdict
+
+KEPT = Path(".run/power-cuts")
+"""Recordings in which something was lost."""
+SHORT_S = 3.0
+LONG_S = 30.0
+HUB_EVERY = 60
+"""One hub is started on a disk for so many journals."""
+
+
+@scenario("power-cut", "power cut, anything unsynced lost, torn or reordered", short=120, long=6000)
+async def power_cut(run: Run) -> Verdict:
+    """A recording of the real hub; rounds are disks that a cut may leave."""
+    return await cut_power(run)
+
+
+@scenario("power-cut-normal", "… with synchronous=NORMAL", short=60, long=600, must_fail=True)
+async def power_cut_normal(run: Run) -> Verdict:
+    """Broken on purpose."""
+    return await cut_power(run, broken="NORMAL")
+
+
+@scenario("power-cut-off", "… with synchronous=OFF", short=60, long=600, must_fail=True)
+async def power_cut_off(run: Run) -> Verdict:
+    """Broken on purpose."""
+    return await cut_power(run, broken="OFF")
+
+
+@dataclass(slots=True, kw_only=True)
+class Recorded:
+    """A hub that was recorded, with central as it was before it was out of reach."""
+
+    trial: Trial
+    file: Path
+    central: Path
+    hub: bytes
+    whole: list[Step]
+
+    @property
+    def state(self) -> Path:
+        """The folder that was recorded."""
+        return self.trial.home / "state"
+
+
+async def cut_power(run: Run, *, broken: str = "") -> Verdict:
+    """Record, cut, look."""
+    run.folder.mkdir(parents=True, exist_ok=True)
+    file = run.folder / "recording"
+    environment = {
+        "LD_PRELOAD": str(await asyncio.to_thread(build_shim, run.folder)),
+        "VAKTPOST_RECORD": str(file),
+        "VAKTPOST_RECORD_ROOT": str(run.folder / "home" / "state"),
+    }
+    if broken:
+        environment[BROKEN] = broken
+    opened = Trial.open(run, hub_environment=environment, hub_module=("-m", "simulators.faults.recorded_hub"))
+    async with opened as trial:
+        recorded = await record(run, trial, file)
+        found = _compare_live(recorded)
+        verdict = await _examine_all(run, recorded, is_sound=not broken)
+        if not broken:
+            verdict += await _start_hubs(run, recorded)
+    verdict = replace(verdict, complaints=verdict.complaints + tuple(found))
+    if verdict.lost and not broken:
+        verdict = replace(verdict, complaints=(*verdict.complaints, _keep(run, recorded)))
+    return verdict
+
+
+async def record(run: Run, trial: Trial, file: Path) -> Recorded:
+    """Connected for a while, then out of reach: killed, started, ended and started again meanwhile."""
+    chance, stage = run.chance, trial.stage
+    span_s = LONG_S if run.is_long else SHORT_S
+    before = run.folder / "central-before"
+    async with trial.load(often=4, readings_per_s=100):
+        await trial.confirmed(5)
+        stage.cable.cut()
+        await stage.central.stop()
+        await asyncio.to_thread(shutil.copytree, stage.folder / "central", before, ignore=_no_sockets)
+        await trial.confirmed(5)
+        await asyncio.sleep(span_s * chance.uniform(0.4, 0.6))
+        await stage.hub.kill()
+        await stage.hub.start()
+        await trial.confirmed(5)
+        await asyncio.sleep(span_s * chance.uniform(0.2, 0.4))
+        await stage.hub.stop()
+        await stage.hub.start()
+        await trial.confirmed(5)
+        await asyncio.sleep(span_s * chance.uniform(0.1, 0.2))
+    status = await trial.status()
+    hub = bytes.fromhex(status["hub"]) if status else b""
+    await stage.hub.stop()
+    return Recorded(
+        trial=trial,
+        file=file,
+        central=before,
+        hub=hub,
+        whole=await asyncio.to_thread(lambda: list(steps(file))),
+    )
+
+
+def _no_sockets(folder: str, names: list[str]) -> list[str]:
+    return [name for name in names if (Path(folder) / name).is_socket()]
+
+
+def _compare_live(recorded: Recorded) -> list[str]:
+    """The recording is whole: played to its end, it gives what really lies there."""
+    disk = Disk(str(recorded.state))
+    for step in recorded.whole:
+        disk.take(step)
+    wrong = []
+    for path, content in disk.live().items():
+        if path.startswith("journal/") and not path.endswith("-shm"):
+            real = recorded.state / path
+            if not real.exists() or real.read_bytes() != content:
+                wrong.append(f"the recording of {path} is not what lies on the disk")
+    return wrong
+
+
+async def _examine_all(run: Run, recorded: Recorded, *, is_sound: bool) -> Verdict:
+    """The real journal on every disk."""
+    cuts = choose_cuts(recorded.whole, run.rounds, run.chance)
+    styles: Counter[str] = Counter()
+    lost: set[Place] = set()
+    damaged, complaints, promised = 0, [], 0
+    for cut, promises, image in play_cuts(recorded.whole, str(recorded.state), cuts, run.folder):
+        outcome = await examine(cut, promises, image / "journal", recorded.hub)
+        run.done += 1
+        if run.done % 200 == 0:
+            run.say(f"{run.done} of {run.rounds} disks")
+        promised = max(promised, outcome.promised)
+        damaged += outcome.is_damaged
+        if outcome.missing or outcome.refusal:
+            lost.update(outcome.missing)
+            styles[cut.style.value] += 1
+            complaints.append(
+                f"--cut {cut.step} --chance {cut.chance} ({cut.style.value}): {len(outcome.missing)} of"
+                f" {outcome.promised} confirmed are missing: {outcome.missing[:3]} {outcome.refusal}"
+            )
+    if damaged and is_sound:
+        complaints.append(f"{damaged} disks of {len(cuts)} had a damaged file: a power cut alone must not damage any")
+    notes: dict[str, str | int | float] = {"disks": len(cuts), "steps recorded": len(recorded.whole)}
+    if not is_sound:
+        notes |= {"disks with something lost": sum(styles.values()), "damaged": damaged}
+    return Verdict(events_in=promised, lost=len(lost), complaints=tuple(complaints), notes=notes)
+
+
+async def _start_hubs(run: Run, recorded: Recorded) -> Verdict:
+    """The real hub on a few of them, with central as it was before."""
+    trial, stage = recorded.trial, recorded.trial.stage
+    cuts = choose_cuts(recorded.whole, max(1, run.rounds // HUB_EVERY), run.chance)
+    verdict = Verdict()
+    for cut, promises, image in play_cuts(recorded.whole, str(recorded.state), cuts, run.folder):
+        await stage.hub.stop()
+        await stage.central.stop()
+        await asyncio.to_thread(_put, recorded.central, stage.folder / "central")
+        await asyncio.to_thread(_put, image / "journal", trial.journal)
+        stage.cable.mend()
+        await stage.central.start()
+        await stage.central_is_up()
+        await stage.hub.start()
+        await stage.hub_is_up()
+        trial.complaints.clear()
+        await trial.settle()
+        verdict += _at_central(trial, cut, promises)
+    return replace(verdict, events_in=0, notes={"hubs": len(cuts)})
+
+
+def _at_central(trial: Trial, cut: Cut, promises: Promises) -> Verdict:
+    wanted = {place for place in promises.durable if Lane(place[1]).is_urgent}
+    missing = wanted - {tuple(row) for row in trial.rows("SELECT epoch, lane, seq FROM event")}
+    if not missing:
+        return Verdict(events_in=len(wanted))
+    words = f"--cut {cut.step} --chance {cut.chance}: the hub started on this disk did not bring {sorted(missing)[:3]}"
+    return Verdict(events_in=len(wanted), lost=len(missing), complaints=(words,))
+
+
+def _put(source: Path, target: Path) -> None:
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(source, target)
+
+
+def _keep(run: Run, recorded: Recorded) -> str:
+    KEPT.mkdir(parents=True, exist_ok=True)
+    kept = KEPT / f"{run.seed}.recording"
+    shutil.copy(recorded.file, kept)
+    return (
+        f"python -m simulators.faults.power_cut {kept} --root {recorded.state} --hub {recorded.hub.hex()} --cut N"
+        " --chance M looks at one of these disks again"
+    )
