@@ -50,6 +50,7 @@ class Device:
         rules: BleSettings,
         *,
         key: bytes | None,
+        boot_id: str,
         started_boot_s: float,
         remembered: Callable[[str], int | str | None],
         tally: Tally,
@@ -60,7 +61,9 @@ class Device:
         self._refresh_s = rules.refresh_s
         self._measurement_s = rules.measurement_s
         self._cipher = AESCCM(key, tag_length=TAG_LENGTH) if key is not None else None
-        self._freshness = Freshness(alias=settings.alias, key=key, started_boot_s=started_boot_s, remembered=remembered)
+        self._freshness = Freshness(
+            alias=settings.alias, key=key, boot_id=boot_id, started_boot_s=started_boot_s, remembered=remembered
+        )
         self._tally = tally
         self._log = log
         self._logged: set[str] = set()
@@ -80,6 +83,8 @@ class Device:
         before = self._freshness.counter
         verdict = self._freshness.judge(frame, service_data, now_s, tells_news=self._tells_news(frame))
         if verdict is Verdict.COPY:
+            # What it says is what was last heard, if only before a restart: it is known now, and no news later.
+            self._known |= {(each.object_id, each.nth): each.value for each in frame.readings}
             self._tally.add("duplicates")
             return []
         if verdict is Verdict.STALE:
@@ -122,7 +127,7 @@ class Device:
             )
 
         told: list[Observation] = []
-        for press in self._freshness.new_presses(frame, now_s, is_suspect=is_suspect):
+        for press in self._freshness.new_presses(frame, now_s):
             details: dict[str, Scalar] = {}
             if press.nth > 1:
                 details["button"] = press.nth

@@ -17,6 +17,7 @@ from drivers.ble.codec import included_address
 from drivers.ble.device import Device, Tally
 from drivers.ble.link import BluetoothLink, LinkTimes
 from drivers.ble.settings import BleSettings, is_readable_by_others, read_key
+from drivers.boot import read_boot_id
 from drivers.contract import DriverContext, Fact, Observation
 from drivers.errors import TransientDriverError
 
@@ -38,11 +39,13 @@ class BleDriver:
         tally = Tally(context.diagnostics)
         backlog = Backlog(tally, taken=self._note_told)
         queued = self._told
+        boot_id = read_boot_id()
         devices = {
             device.address: Device(
                 device,
                 self._settings,
                 key=keys.get(device.alias),
+                boot_id=boot_id,
                 started_boot_s=context.boot_s(),
                 remembered=context.remembered,
                 tally=tally,

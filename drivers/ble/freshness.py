@@ -2,26 +2,31 @@
 
 A device says one thing many times, because nobody tells it that it was heard. What is a copy depends on what it sends:
 
-- **With a key** the counter in the frame decides. A higher one is new. The same frame again is a copy for
-  `AUTHENTIC_COPY_S`. A lower counter means a new battery, a device that lost its memory, or somebody who plays back a
-  recording; these cannot be told apart. An alarm is therefore believed and marked as suspect, and its counter adopted,
-  so that the device works again from there; anything else is refused, because believing an old "door closed" would
-  hide an open door. The same counter again after `AUTHENTIC_COPY_S` is treated like a lower one: it is what a pendant
-  sends whose battery gives out at each press.
+- **With a key** the counter in the frame decides. A higher one than any before is new. The same frame again is a copy
+  for `AUTHENTIC_COPY_S` from when it was first heard, also over a restart of the hub; over a reboot, which forgets when
+  that was, a press is raised again. Any counter at or below the highest means a new battery, a device that lost its
+  memory, or somebody who plays back a recording; these cannot be told apart. An alarm is therefore believed and marked
+  as suspect; anything else is refused, because believing an old "door closed" would hide an open door. The highest
+  counter stays what it was: otherwise one recorded alarm would make all that was recorded after it look new.
+- **A count that began anew** is watched beside the highest one. When it has gone on for `PROBATION_S` and nothing with
+  a higher counter than the old highest came meanwhile, the old device is gone and the count becomes the device's own. A
+  recording cannot do that while the device is in use: what it says itself is higher, and ends the probation.
 - **Without a key** nothing can be believed more than anything else. The same press (same packet id, same buttons) is a
   copy while copies come less than `COPY_GAP_S` apart, but for no longer than `COPY_SPAN_S`: a device without a packet
   id, or one that always starts from the same, must be able to call again. A frame in which all buttons are 'none' ends
   the press.
 
-What is remembered over a restart is the highest counter, in a pair of keys (see `remember`). Both are tied to the key:
-a device that is given a new one starts anew.
+What is remembered over a restart is the highest counter, the count on probation, and which frame was accepted last and
+when, in a pair of keys (see `remember`). All are tied to the key: a device that is given a new one starts anew.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
@@ -36,6 +41,8 @@ COPY_SPAN_S: Final = 30.0
 AUTHENTIC_COPY_S: Final = 60.0
 """For how long an authenticated frame that is heard again is surely the same transmission. Longer than the half minute
 for which bluetoothd keeps a device and what it said."""
+PROBATION_S: Final = 86_400.0
+"""Long enough for every device in use to have said something: they give a sign of life every few hours at least."""
 FRAMES_KEPT: Final = 16
 """How many frames of a device are remembered at once: more than any device sends in turn."""
 
@@ -51,6 +58,30 @@ ALARMING: Final[Mapping[Fact, bool]] = {
 """The value with which a state may become an alarm. A press always may."""
 
 _PressKey = tuple[int | None, tuple[tuple[int, int], ...]]
+
+_MARK: Final = re.compile(
+    r"^(?P<key>[0-9a-f]{8}):(?P<generation>\d{1,10}):(?P<counter>\d{1,10})"
+    r"(?::(?P<boot>[0-9a-f]{8}):(?P<frame>[0-9a-f]{16}):(?P<at_ms>\d{1,15})(?::(?P<line>\d{1,10}):(?P<since_ms>\d{1,15}))?)?$"
+)
+
+
+@dataclass(slots=True)
+class _Line:
+    """A count that began anew: the last of it, and since when."""
+
+    counter: int
+    since_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """What an earlier run committed. Times only when it was in this boot."""
+
+    generation: int = 0
+    counter: int = -1
+    frame: str = ""
+    at_s: float = float("-inf")
+    line: _Line | None = None
 
 
 class Verdict(Enum):
@@ -70,16 +101,25 @@ class Freshness:
         *,
         alias: str,
         key: bytes | None,
+        boot_id: str,
         started_boot_s: float,
         remembered: Callable[[str], int | str | None],
     ) -> None:
         self._alarm_key, self._other_key = f"counter/{alias}/alarm", f"counter/{alias}/other"
         self._is_keyed = key is not None
         self._fingerprint = hashlib.sha256(key).hexdigest()[:8] if key is not None else ""
+        self._boot = hashlib.sha256(boot_id.encode()).hexdigest()[:8]
         self._started_boot_s = started_boot_s
-        marks = [self._parse(remembered(name)) for name in (self._alarm_key, self._other_key)]
-        self._generation, self.counter = max(marks) if self._is_keyed else (0, -1)
-        self._was_remembered = self.counter >= 0
+        marks = [self._parse(remembered(name)) for name in (self._alarm_key, self._other_key)] if self._is_keyed else []
+        furthest = max(marks, key=lambda mark: (mark.generation, mark.counter), default=_Mark())
+        latest = max(marks, key=lambda mark: (mark.generation == furthest.generation, mark.at_s), default=_Mark())
+        self._generation = furthest.generation
+        self.counter = furthest.counter
+        """The highest that is believed."""
+        self._line = latest.line
+        self._restored = latest.frame, latest.at_s
+        self._last_frame = latest.frame, max(0.0, latest.at_s)
+        self._is_new_line = False
         self._accepted: OrderedDict[bytes, float] = OrderedDict()
         self._last_plain: bytes = b""
         self._last_plain_at = self._last_plain_since = float("-inf")
@@ -112,29 +152,56 @@ class Freshness:
             self._last_plain = service_data
             self._last_plain_at = self._last_plain_since = now_s
             return Verdict.NEW
+        # The device and a recording of it number their packets alike: what one said is no copy of the other.
+        self._is_new_line = frame.counter > self.counter and self._line is not None
         if frame.counter > self.counter:
-            self._accept(frame.counter, service_data, now_s)
+            self.counter, self._line = frame.counter, None
+            self._accept(service_data, now_s)
             return Verdict.NEW
-        if frame.counter == self.counter:
-            # The frame that was the last one before a restart may still be on the air.
-            is_fresh_start = self._was_remembered and now_s - self._started_boot_s < AUTHENTIC_COPY_S
-            if is_fresh_start or not tells_news:
-                return Verdict.COPY
+        line = self._line
+        if frame.counter == (self.counter if line is None else line.counter) and (
+            not tells_news or self._was_last_before_restart(frame, service_data, now_s)
+        ):
+            return Verdict.COPY
+        if line is None or frame.counter < line.counter:
+            self._line = _Line(frame.counter, now_s)
+            self._is_new_line = True
+        elif frame.counter > line.counter:
+            line.counter = frame.counter
+            if now_s - line.since_s >= PROBATION_S:
+                self._generation += 1
+                self.counter, self._line = frame.counter, None
+                self._accept(service_data, now_s)
+                return Verdict.NEW
+        else:
+            self._is_new_line = True  # it began again at the very same count
         if not is_alarming(frame):
             return Verdict.STALE
-        self._generation += 1
-        self._accept(frame.counter, service_data, now_s)
+        self._accept(service_data, now_s)
         return Verdict.SUSPECT
 
-    def _accept(self, counter: int, service_data: bytes, now_s: float) -> None:
-        self.counter = counter
-        self._was_remembered = False
+    def _was_last_before_restart(self, frame: Frame, service_data: bytes, now_s: float) -> bool:
+        """Whether this is the frame that an earlier run took last, still on the air. In doubt it is not.
+
+        A press must be the same bytes, soon after they were first heard. A state that was last so before the restart,
+        byte for byte, is no news either while the hub has just started: some devices repeat it for hours.
+        """
+        restored, at_s = self._restored
+        if not restored or _digest(service_data) != restored:
+            return False
+        if 0 <= now_s - at_s < AUTHENTIC_COPY_S:
+            return True
+        return not frame.presses and now_s - self._started_boot_s < AUTHENTIC_COPY_S
+
+    def _accept(self, service_data: bytes, now_s: float) -> None:
+        self._last_frame = _digest(service_data), now_s
+        self._restored = "", float("-inf")
         self._accepted[service_data] = now_s
         self._accepted.move_to_end(service_data)
         if len(self._accepted) > FRAMES_KEPT:
             self._accepted.popitem(last=False)
 
-    def new_presses(self, frame: Frame, now_s: float, *, is_suspect: bool = False) -> tuple[Press, ...]:
+    def new_presses(self, frame: Frame, now_s: float) -> tuple[Press, ...]:
         """The presses of a frame that was judged NEW or SUSPECT which are not copies of an earlier one."""
         self._last_press = None
         if not frame.presses:
@@ -150,7 +217,8 @@ class Freshness:
             return presses  # the counter has decided
         key = self._last_press = frame.packet_id, tuple((press.nth, press.code) for press in presses)
         first_s, last_s = self._presses.get(key, (now_s, float("-inf")))
-        if not is_suspect and now_s - last_s < COPY_GAP_S and now_s - first_s < COPY_SPAN_S:
+        # A device that has just begun anew has begun its packet ids anew, too.
+        if not self._is_new_line and now_s - last_s < COPY_GAP_S and now_s - first_s < COPY_SPAN_S:
             self._presses[key] = first_s, now_s
             return ()
         self._presses[key] = now_s, now_s
@@ -163,21 +231,34 @@ class Freshness:
         """What to commit with an Observation of the frame judged last.
 
         Alarms and the rest are committed each in their own order, and an alarm may overtake. So each has a key of its
-        own, and at start the further one counts: first by how often a counter has gone back, then by the counter.
+        own, and at start the further one counts: first by how often a count has ended its probation, then by the
+        counter; for what is told with a time, the later one.
         """
         if not self._is_keyed:
             return {}
-        mark = f"{self._fingerprint}:{self._generation}:{self.counter}"
+        frame, at_s = self._last_frame
+        mark = f"{self._fingerprint}:{self._generation}:{self.counter}:{self._boot}:{frame}:{int(at_s * 1000)}"
+        if self._line is not None:
+            mark += f":{self._line.counter}:{int(self._line.since_s * 1000)}"
         return {self._alarm_key if is_alarm else self._other_key: mark}
 
-    def _parse(self, mark: int | str | None) -> tuple[int, int]:
-        if not isinstance(mark, str):
-            return 0, -1
-        fingerprint, _, numbers = mark.partition(":")
-        generation, _, counter = numbers.partition(":")
-        if fingerprint != self._fingerprint or not (generation.isdecimal() and counter.isdecimal()):
-            return 0, -1
-        return int(generation), int(counter)
+    def _parse(self, mark: int | str | None) -> _Mark:
+        found = _MARK.match(mark) if isinstance(mark, str) else None
+        if found is None or found["key"] != self._fingerprint:
+            return _Mark()
+        generation, counter = int(found["generation"]), int(found["counter"])
+        is_this_boot = found["boot"] == self._boot
+        line = None
+        if found["line"] is not None:
+            # After a reboot nobody knows for how long: the probation begins again.
+            since_s = int(found["since_ms"]) / 1000 if is_this_boot else self._started_boot_s
+            line = _Line(int(found["line"]), since_s)
+        at_s = int(found["at_ms"]) / 1000 if is_this_boot else float("-inf")
+        return _Mark(generation, counter, found["frame"] or "", at_s, line)
+
+
+def _digest(service_data: bytes) -> str:
+    return hashlib.blake2s(service_data, digest_size=8).hexdigest()
 
 
 def is_alarming(frame: Frame) -> bool:

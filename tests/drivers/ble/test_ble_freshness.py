@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import structlog
 
 from drivers.ble import PLUGIN
 from drivers.ble.device import Device, Tally
-from drivers.ble.freshness import AUTHENTIC_COPY_S, COPY_GAP_S, COPY_SPAN_S
+from drivers.ble.freshness import AUTHENTIC_COPY_S, COPY_GAP_S, COPY_SPAN_S, PROBATION_S
 from drivers.contract import Fact, Observation
 from simulators.bthome_device import BTHomeDevice, SimulatedDoor, SimulatedPendant
 
@@ -23,6 +24,7 @@ class Ear:
     def __init__(self, key: bytes | None = None, **rules: Any) -> None:
         self.now_s = 1000.0
         self.key = key
+        self.boot_id = "this boot"
         self.memory: dict[str, int | str] = {}
         self.diagnostics: dict[str, Any] = {}
         self.rules = PLUGIN.settings.model_validate({"devices": [{"alias": "pendant", "address": MAC}], **rules})
@@ -33,6 +35,7 @@ class Ear:
             self.rules.devices[0],
             self.rules,
             key=self.key,
+            boot_id=self.boot_id,
             started_boot_s=self.now_s,
             remembered=self.memory.get,
             tally=Tally(self.diagnostics),
@@ -146,7 +149,7 @@ def test_copies_of_an_authentic_press_count_once_whatever_the_pauses_between_the
     assert ear.diagnostics["replay_suspects"] == 0
 
 
-def test_an_alarm_with_a_counter_that_went_back_raises_as_suspect_and_counts_from_there() -> None:
+def test_an_alarm_with_a_counter_that_went_back_raises_as_suspect_each_time_until_a_day_has_passed() -> None:
     ear, pendant = Ear(KEY), SimulatedPendant(MAC, KEY, counter=1000)
     assert not ear.presses(pendant.press_data())[0].is_replay_suspect
     pendant.change_battery()
@@ -154,21 +157,100 @@ def test_an_alarm_with_a_counter_that_went_back_raises_as_suspect_and_counts_fro
     assert suspect.is_replay_suspect
     assert suspect.may_alarm
     assert suspect.details == {"counter": 1, "counter_before": 1001}
-    (pressed,) = ear.presses(pendant.press_data(), after_s=3600.0)
-    assert not pressed.is_replay_suspect
+    assert [each.is_replay_suspect for each in ear.presses(pendant.press_data(), after_s=3600.0)] == [True]
     ear.restart()
-    (pressed,) = ear.presses(pendant.press_data(), after_s=3600.0)
-    assert not pressed.is_replay_suspect, "the counter that was adopted outlives a restart"
+    assert [each.is_replay_suspect for each in ear.presses(pendant.press_data(), after_s=3600.0)] == [True]
+    assert [each.is_replay_suspect for each in ear.presses(pendant.press_data(), after_s=PROBATION_S)] == [False]
+    ear.restart()
+    assert [each.is_replay_suspect for each in ear.presses(pendant.press_data(), after_s=3600.0)] == [False]
 
 
-def test_an_adopted_counter_outlives_a_restart_that_follows_at_once() -> None:
+def test_a_probation_that_was_under_way_outlives_a_restart_and_begins_again_after_a_reboot() -> None:
     ear, pendant = Ear(KEY), SimulatedPendant(MAC, KEY, counter=1000)
     ear.hear(pendant.press_data())
     assert len(ear.memory) == 2, "the press and the battery are committed each in their own order"
     pendant.change_battery()
     assert ear.presses(pendant.press_data(), after_s=3600.0)[0].is_replay_suspect
     ear.restart()
-    assert not ear.presses(pendant.press_data(), after_s=3600.0)[0].is_replay_suspect
+    assert not ear.presses(pendant.press_data(), after_s=PROBATION_S)[0].is_replay_suspect
+    pendant.change_battery()
+    assert ear.presses(pendant.press_data(), after_s=3600.0)[0].is_replay_suspect
+    ear.boot_id, ear.now_s = "the next boot", 20.0
+    ear.restart()
+    assert ear.presses(pendant.press_data(), after_s=PROBATION_S - 1)[0].is_replay_suspect
+    assert not ear.presses(pendant.press_data(), after_s=1.0)[0].is_replay_suspect
+
+
+def test_a_recorded_alarm_does_not_make_what_was_recorded_after_it_look_new() -> None:
+    ear, door = Ear(KEY), SimulatedDoor(MAC, KEY)
+    recorded_open, recorded_closed = _door(door, is_open=True), _door(door, is_open=False)
+    ear.hear(recorded_open)
+    ear.hear(recorded_closed, after_s=10.0)
+    assert ear.hear(_door(door, is_open=True), after_s=3600.0)
+    assert [each.is_replay_suspect for each in ear.hear(recorded_open, after_s=100.0)] == [True]
+    assert ear.hear(recorded_closed, after_s=1.0) == [], "the door stands open, whatever the recording says"
+    assert ear.hear(_door(door, is_open=False), after_s=1.0)[-1].value is False, "the door itself is believed"
+
+
+def test_a_recording_played_for_more_than_a_day_is_not_believed_while_the_device_itself_is_heard() -> None:
+    ear, pendant = Ear(KEY), SimulatedPendant(MAC, KEY)
+    recording = [pendant.press_data() for _ in range(60)]
+    for said in recording:
+        ear.hear(said, after_s=60.0)
+    for said in recording:
+        assert all(each.is_replay_suspect for each in ear.presses(said, after_s=3600.0))
+        assert [each.is_replay_suspect for each in ear.presses(pendant.press_data(), after_s=60.0)] == [False]
+
+
+@pytest.mark.parametrize("is_restarted", [True, False])
+def test_a_pendant_that_begins_again_at_the_very_count_it_had_is_heard_right_after_a_restart_of_the_hub(
+    is_restarted: bool,
+) -> None:
+    ear, pendant = Ear(KEY), SimulatedPendant(MAC, KEY, battery_pct=40)
+    assert len(ear.presses(pendant.press_data())) == 1
+    pendant.change_battery()
+    if is_restarted:
+        ear.restart()
+    assert [each.is_replay_suspect for each in ear.presses(pendant.press_data(), after_s=5.0)] == [True]
+
+
+def test_the_same_bytes_soon_after_a_restart_are_a_copy_only_as_long_as_without_one() -> None:
+    ear, said = Ear(KEY), SimulatedPendant(MAC, KEY).press_data()
+    assert len(ear.presses(said)) == 1
+    ear.now_s += AUTHENTIC_COPY_S - 10
+    ear.restart()
+    assert ear.presses(said, after_s=9.0) == []
+    assert [each.is_replay_suspect for each in ear.presses(said, after_s=2.0)] == [True]
+
+
+def test_after_a_reboot_the_same_bytes_are_raised_again() -> None:
+    ear, said = Ear(KEY), SimulatedPendant(MAC, KEY).press_data()
+    assert len(ear.presses(said)) == 1
+    ear.boot_id = "the next boot"
+    ear.restart()
+    assert [each.is_replay_suspect for each in ear.presses(said, after_s=1.0)] == [True]
+
+
+@pytest.mark.parametrize("boot_id", ["this boot", "the next boot"])
+def test_a_state_repeated_for_hours_under_one_counter_is_no_news_after_a_restart(boot_id: str) -> None:
+    ear, detector = Ear(KEY), BTHomeDevice(MAC, KEY)
+    said = detector.service_data(b"\x29\x01")
+    ear.hear(said)
+    ear.now_s += 3600.0
+    ear.boot_id = boot_id
+    ear.restart()
+    for _ in range(60):
+        assert ear.hear(said, after_s=10.0) == []
+    assert ear.diagnostics["replay_suspects"] == ear.diagnostics["frames_refused"] == 0
+
+
+def test_what_an_older_version_remembered_is_still_known() -> None:
+    ear = Ear(KEY)
+    fingerprint = hashlib.sha256(KEY).hexdigest()[:8]
+    ear.memory = {"counter/pendant/alarm": f"{fingerprint}:2:1000"}
+    ear.restart()
+    assert ear.presses(SimulatedPendant(MAC, KEY, counter=900).press_data())[0].details["counter_before"] == 1000
+    assert not ear.presses(SimulatedPendant(MAC, KEY, counter=1000).press_data(), after_s=1.0)[0].is_replay_suspect
 
 
 def test_a_press_right_after_a_new_battery_is_told_although_it_looks_like_the_one_before() -> None:
@@ -184,7 +266,8 @@ def test_a_door_that_still_stands_open_after_a_new_battery_is_told_again() -> No
     door.change_battery()
     (suspect,) = ear.hear(_door(door, is_open=True), after_s=100.0)
     assert (suspect.fact, suspect.value, suspect.is_replay_suspect) == (Fact.DOOR, True, True)
-    assert ear.hear(_door(door, is_open=False), after_s=1.0)[0].value is False, "and it is believed from there"
+    assert ear.hear(_door(door, is_open=False), after_s=1.0) == [], "that it was closed is not believed for a day"
+    assert [each.value for each in ear.hear(_door(door, is_open=False), after_s=PROBATION_S)][-1] is False
 
 
 def test_what_is_no_alarm_is_refused_with_a_counter_that_went_back() -> None:
