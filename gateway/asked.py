@@ -42,6 +42,7 @@ async def describe(hub: Hub) -> dict[str, Any]:
     now_s = hub.clock.boot_s()
     counts = await hub.journal.counts()
     held: dict[Lane, int] = {**hub.urgent.counts(), **hub.bulk.in_memory()}
+    lost = {lane: hub.journal.dropped(lane) + hub.pipeline.keeping.lost[lane] for lane in Lane}
     return {
         "version": status.STATUS_VERSION,
         "hub": hub.epoch.hub.hex(),
@@ -58,12 +59,13 @@ async def describe(hub: Hub) -> dict[str, Any]:
         "last_alarm": status.describe_alarm(hub.pipeline.last_alarm),
         "paths": status.describe_paths(hub.paths, now_s),
         "drivers": status.describe_drivers(hub.drivers.hosted, now_s),
-        "lanes": status.describe_lanes(counts, hub.pipeline.taken, hub.pipeline.lost, held),
+        "lanes": status.describe_lanes(counts, hub.pipeline.taken, lost, held),
         "journal": status.describe_journal(
             await hub.journal.files(),
             hub.troubles.values(),
             telemetry_commit_s=hub.settings.hub.telemetry_commit_s,
-            unstored=hub.pipeline.unstored,
+            unstored=hub.pipeline.keeping.unstored,
+            held=hub.pipeline.keeping.held,
         ),
         "clock": status.describe_clock(hub.clock),
         "intake": hub.watch.describe(),

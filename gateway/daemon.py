@@ -26,7 +26,7 @@ from cloud_sync.uplink import Uplink
 from cloud_sync.vitals import Watchdog
 from config import HubSettings
 from drivers.contract import Driver, ProvidesIndicators
-from gateway import asked, control
+from gateway import asked, control, stubs
 from gateway.annunciator import Annunciator
 from gateway.back_off import BackOffRule
 from gateway.bulk import Bulk
@@ -43,6 +43,7 @@ from gateway.identity_store import Identity
 from gateway.inbox import Inbox, Listeners
 from gateway.journal import Journal, Trouble
 from gateway.local_response import assembly
+from gateway.modem_sharing import modem_of, share
 from gateway.paths import CONTROL_DEADLINE_S, Path
 from gateway.pipeline import Pipeline
 from gateway.safe_mode import FULL, Mode
@@ -106,11 +107,15 @@ class Hub:
                 receipt=self._receipted,
                 reply=self._replied,
                 command=self._commanded,
+                answer=partial(stubs.take_answer, self),
                 lineage=self._central_replaced,
                 security=lambda reason, count: self._tell("security", details={"reason": reason}, count=count),
             ),
         )
-        self.paths = [self._path(uplink) for uplink in make_uplinks(settings, identity, self.epoch)]
+        self.modem = modem_of(settings, clock)
+        uplinks = make_uplinks(settings, identity, self.epoch)
+        share(self.modem, uplinks)
+        self.paths = [self._path(uplink) for uplink in uplinks]
         dispatch = settings.dispatch
         self.urgent = Urgent(
             epoch=self.epoch,
@@ -189,10 +194,11 @@ class Hub:
                     sending.create_task(self.home.run(), name="home"),
                     sending.create_task(self.local_response.run(), name="local-response"),
                     sending.create_task(self.settling.run(), name="settling"),
-                    sending.create_task(self.pipeline.store_again(), name="store-again"),
+                    sending.create_task(self.pipeline.keeping.run(), name="keeping"),
                     sending.create_task(self.housekeeping.run(), name="housekeeping"),
                     sending.create_task(self.card_test.run(), name="card-test"),
                     sending.create_task(self.watchdog.run(), name="watchdog"),
+                    *([] if self.modem is None else [sending.create_task(self.modem.run(), name="modem")]),
                     *(sending.create_task(path.run(), name=f"path-{path.name}") for path in self.paths),
                 ]
                 async with asyncio.TaskGroup() as sensing:
@@ -251,11 +257,13 @@ class Hub:
         """The last event, everything onto the card, and what can still leave."""
         self.local_response.save()
         self.pipeline.report("hub_stopped", details={"uptime_s": round(self.clock.boot_s() - self.started_s)})
-        is_clean = not self.pipeline.unstored
+        keeping = self.pipeline.keeping
+        keeping.offer_again()
+        is_clean = not keeping.unstored
         try:
             async with asyncio.timeout(FLUSH_GRACE_S):
                 await self.journal.flush()
-                if any(path.is_up for path in self.paths):
+                if any(path.is_up and not path.carries_stubs for path in self.paths):
                     await self.bulk.flush()
                 await self.settling.flush()
         except TimeoutError:
@@ -293,11 +301,13 @@ class Hub:
     # what the parts tell one another
 
     def _path(self, uplink: Uplink) -> Path:
+        if uplink.carries_stubs:
+            return stubs.path_of(self, uplink, self._paths_changed, self._path_supervised)
         dispatch = self.settings.dispatch
         name = uplink.name
 
         def heartbeat_s() -> float:
-            used = next((path for path in self.paths if path.is_up), None)
+            used = next((path for path in self.paths if path.is_up and not path.carries_stubs), None)
             is_used = not self.paths or name == self.paths[0].name or (used is not None and name == used.name)
             return dispatch.heartbeat_s if is_used else dispatch.reserve_heartbeat_s
 
@@ -377,7 +387,8 @@ class Hub:
             self.home.raised(pending)
 
     def _is_able(self) -> bool:
-        return not self._is_ending and not (self.pipeline.unstored and not any(path.is_up for path in self.paths))
+        is_storing = not self.pipeline.keeping.unstored and self.journal.is_taking(Lane.ALARM)
+        return not self._is_ending and (is_storing or any(path.is_up for path in self.paths))
 
     def journal_trouble(self, trouble: Trouble) -> None:
         """The journal is in trouble, or out of it."""

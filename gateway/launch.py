@@ -65,7 +65,7 @@ async def run_hub(
         settings.state_dir / JOURNAL_FOLDER,
         identity.hub,
         wall_ms=clock.wall_ms,
-        settings=JournalSettings(telemetry_commit_s=settings.hub.telemetry_commit_s),
+        settings=JournalSettings.of(settings),
         on_trouble=told,
     ) as journal:
         clock.floor_ms = journal.opened.floor_ms

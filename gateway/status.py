@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -13,6 +14,8 @@ from gateway.drivers_host import HostedDriver
 from gateway.home import Home
 from gateway.journal import FileState, LaneCount, Trouble
 from gateway.paths import Path
+from gateway.probes import ProbeView
+from gateway.stub_path import StubPath
 from gateway.safe_mode import Mode
 from gateway.urgent import Pending
 
@@ -31,9 +34,24 @@ def describe_paths(paths: Iterable[Path], now_s: float) -> list[dict[str, Any]]:
             "connections": path.session_count,
             "failures": path.failures,
             "last_error": path.last_error or None,
+            "probe": _describe_probe(path.probe_view()) if isinstance(path, StubPath) else None,
         }
         for path in paths
     ]
+
+
+def _describe_probe(probe: ProbeView) -> dict[str, Any]:
+    if probe.awaited_s is None:
+        state = "not_yet" if probe.answered_ms is None else "answered"
+    else:
+        state = "unanswered" if probe.is_overdue else "not_sent" if probe.error else "awaited"
+    return {
+        "state": state,
+        "sent_ms": probe.sent_ms,
+        "answered_ms": probe.answered_ms,
+        "awaited_s": None if probe.awaited_s is None else round(probe.awaited_s, 1),
+        "error": probe.error or None,
+    }
 
 
 def _path_state(path: Path) -> str:
@@ -86,14 +104,22 @@ def describe_lanes(
 
 
 def describe_journal(
-    files: Iterable[FileState], troubles: Iterable[Trouble], *, telemetry_commit_s: float, unstored: int
+    files: Iterable[FileState], troubles: Iterable[Trouble], *, telemetry_commit_s: float, unstored: int, held: int = 0
 ) -> dict[str, Any]:
-    """The journal. `loss_window_s` is what a power cut may cost of measurements; alarms have none."""
-    found = list(troubles)
+    """The journal. `loss_window_s` is what a power cut now may cost: for alarms nothing while the card takes them."""
+    found, files = list(troubles), list(files)
+    failing = {one.name: round(one.failing_s, 1) for one in files if one.failing_s is not None}
+    alarm_s, bulk_s = failing.get("alarm.db", 0), failing.get("bulk.db", 0)
     return {
-        "state": "trouble" if found or unstored else "good",
-        "loss_window_s": {"alarm": 0, "care": 0, "technical": 0.1, "telemetry": telemetry_commit_s},
+        "state": "trouble" if found or unstored or failing else "good",
+        "loss_window_s": {
+            "alarm": alarm_s,
+            "care": alarm_s,
+            "technical": 0.1 + bulk_s,
+            "telemetry": telemetry_commit_s + bulk_s,
+        },
         "alarms_in_memory_only": unstored,
+        "bulk_in_memory_only": held,
         "troubles": [{"file": one.file, "what": one.what, "detail": one.detail} for one in found],
         "files": [
             {
@@ -103,6 +129,9 @@ def describe_journal(
                 "waiting": one.waiting,
                 "last_commit_ms": one.last_commit_ms,
                 "last_error": one.last_error,
+                "failing_s": None if one.failing_s is None else round(one.failing_s, 1),
+                "is_beside_newer": one.is_beside,
+                "set_aside": one.set_aside,
                 "durability": dict(one.durability),
             }
             for one in files
@@ -184,6 +213,8 @@ def render(status: Mapping[str, Any]) -> str:
         heard = "never answered" if path["answered_s_ago"] is None else f"answered {_span(path['answered_s_ago'])} ago"
         trip = "" if path["round_trip_ms"] is None else f", {path['round_trip_ms']:g} ms"
         why = f", {path['last_error']}" if path["last_error"] and path["state"] != "up" else ""
+        if path.get("probe") is not None:
+            heard = _probe_text(path["probe"])
         lines.append(f"  {path['uplink']:<16} {path['state']:<10} {heard}{trip}{why}")
     lines += ["", "drivers"]
     for driver in status["drivers"]:
@@ -197,8 +228,9 @@ def render(status: Mapping[str, Any]) -> str:
         waiting = "?" if facts["waiting"] is None else f"{'' if facts['waiting_is_exact'] else '~'}{facts['waiting']}"
         lines.append(f"{lane:<12}{facts['taken']:>10}{waiting:>10}{facts['lost']:>8}")
     journal, clock = status["journal"], status["clock"]
-    window_s = journal["loss_window_s"]["telemetry"]
-    lines += ["", f"journal: {journal['state']}; a power cut may cost {window_s:g} s of measurements, and no alarms"]
+    window_s, alarm_s = journal["loss_window_s"]["telemetry"], journal["loss_window_s"]["alarm"]
+    alarms = "no alarms" if not alarm_s else f"the alarms of {alarm_s:g} s that central does not have"
+    lines += ["", f"journal: {journal['state']}; a power cut may cost {window_s:g} s of measurements, and {alarms}"]
     lines += [f"  {one['file']}: {one['what']} {one['detail']}".rstrip() for one in journal["troubles"]]
     if journal["alarms_in_memory_only"]:
         lines.append(f"  {journal['alarms_in_memory_only']} alarms are in memory only: the card would not take them")
@@ -217,6 +249,31 @@ def _mode_lines(mode: Mapping[str, Any]) -> list[str]:
     if mode["is_last_good"]:
         lines.append(f"LAST GOOD SETTINGS: the file cannot be used ({mode['problem'] or 'it did not last'})")
     return lines
+
+
+def _probe_text(probe: Mapping[str, Any]) -> str:
+    """The time of day is the one at which the hub stands."""
+    answered = (
+        "never answered" if probe["answered_ms"] is None else f"last probe answered {clock_text(probe['answered_ms'])}"
+    )
+    match probe["state"]:
+        case "not_yet":
+            return "not probed yet"
+        case "awaited":
+            return f"probe sent {_span(probe['awaited_s'])} ago, {answered}"
+        case "unanswered":
+            return f"no answer to a probe for {_span(probe['awaited_s'])}, {answered}"
+        case "not_sent":
+            return f"probe not sent, {answered}"
+        case _:
+            return answered
+
+
+def clock_text(wall_ms: int, zone: tzinfo | None = None) -> str:
+    """A moment for people at the hub: the time of day, with the date when it was not today."""
+    moment = datetime.fromtimestamp(wall_ms / 1000, UTC).astimezone(zone)
+    today = datetime.now(UTC).astimezone(zone).date()
+    return f"{moment:%H:%M}" if moment.date() == today else f"{moment:%Y-%m-%d %H:%M}"
 
 
 def _span(seconds: float | None) -> str:

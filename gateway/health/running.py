@@ -26,14 +26,17 @@ from gateway.health.facts import (
     HealthSources,
     JournalFacts,
     KeyFacts,
+    ProbedFacts,
     SettingsFacts,
     TestFacts,
     UplinkFacts,
     WaitingFacts,
 )
 from gateway.identity_store import Identity
-from gateway.journal import JournalSettings, ProbeResult
+from gateway.journal import FileState, ProbeResult
 from gateway.paths import Path
+from gateway.status import clock_text
+from gateway.stub_path import StubPath
 
 if TYPE_CHECKING:
     from gateway.daemon import Hub
@@ -72,16 +75,16 @@ async def check(examiner: Examiner, arguments: Mapping[str, Any]) -> dict[str, A
     return result.to_plain()
 
 
-def journal_facts(probed: ProbeResult) -> JournalFacts:
-    """What the journal found out, for the judge."""
+def journal_facts(probed: ProbeResult, reserve_bytes: int, failing: str | None = None) -> JournalFacts:
+    """What the journal found out, for the judge. `failing`: what is wrong with one of its files, if anything."""
     return JournalFacts(
         write_ms=probed.write_ms,
         read_ms=probed.read_ms,
         free_bytes=probed.free_bytes,
         total_bytes=probed.total_bytes,
         reserve_bytes=probed.reserve_bytes,
-        reserve_wanted_bytes=JournalSettings().reserve_bytes,
-        error=probed.error,
+        reserve_wanted_bytes=reserve_bytes,
+        error=probed.error or failing,
     )
 
 
@@ -119,7 +122,13 @@ def _ends_ms(certificate: bytes) -> int | None:
 
 
 async def _probe_journal(hub: Hub) -> JournalFacts:
-    return journal_facts(await hub.journal.probe())
+    probed, files = await hub.journal.probe(), await hub.journal.files()
+    failing = next((f"{one.name}: {one.last_error or 'not open'}" for one in files if _is_failing(one)), None)
+    return journal_facts(probed, hub.journal.settings.reserve_bytes, failing)
+
+
+def _is_failing(file: FileState) -> bool:
+    return file.last_error is not None or not file.is_open
 
 
 def _drivers(hub: Hub) -> list[DriverFacts]:
@@ -183,8 +192,10 @@ def _level(alias: str, driver: HostedDriver) -> str | None:
     return next((level for level in _LEVELS if level in levels), None)
 
 
-async def _round_trip(hub: Hub, path: Path) -> UplinkFacts:
+async def _round_trip(hub: Hub, path: Path) -> UplinkFacts | ProbedFacts:
     """An envelope without records over this path: central commits, and its receipt says how long that took."""
+    if isinstance(path, StubPath):
+        return _probed(hub, path)
     round_trip_s: float | None = None
     error = path.last_error
     if path.is_up:
@@ -209,12 +220,26 @@ async def _round_trip(hub: Hub, path: Path) -> UplinkFacts:
     )
 
 
+def _probed(hub: Hub, path: StubPath) -> ProbedFacts:
+    probe, answered_s = path.probe_view(), path.answered_s
+    return ProbedFacts(
+        name=path.name,
+        is_up=path.is_up,
+        is_lost=path.is_lost,
+        answered_at=None if probe.answered_ms is None else clock_text(probe.answered_ms, hub.settings.zone),
+        answered_s_ago=None if answered_s is None else max(0.0, hub.clock.boot_s() - answered_s),
+        awaited_s=probe.awaited_s,
+        is_overdue=probe.is_overdue,
+        last_error=probe.error or path.last_error,
+    )
+
+
 def _waiting(hub: Hub) -> WaitingFacts:
     since_s = hub.urgent.waiting_since_s
     return WaitingFacts(
         records=sum(hub.urgent.counts().values()),
         oldest_s=None if since_s is None else max(0.0, hub.clock.boot_s() - since_s),
-        in_memory_only=hub.pipeline.unstored,
+        in_memory_only=hub.pipeline.keeping.unstored,
     )
 
 

@@ -67,8 +67,8 @@ async def _examine(settings: HubSettings) -> HealthResult:
 
 async def _probe(settings: HubSettings) -> JournalFacts:
     folder = settings.state_dir / "journal"
-    reserve = directory.Reserve(folder, JournalSettings().reserve_bytes)
-    return journal_facts(await asyncio.to_thread(directory.probe, folder, reserve))
+    reserve = directory.Reserve(folder, JournalSettings.of(settings).reserve_bytes)
+    return journal_facts(await asyncio.to_thread(directory.probe, folder, reserve), reserve.size_bytes)
 
 
 def _keys(settings: HubSettings) -> Sequence[KeyFacts]:

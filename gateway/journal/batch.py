@@ -31,6 +31,8 @@ class Thinning:
     limit_bytes: int
     card: Path
     headroom_bytes: int
+    over: Mapping[Lane, int] = field(default_factory=dict)
+    """How many rows a lane has beyond its own bound."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -168,11 +170,13 @@ def _thin(connection: sqlite3.Connection, batch: Batch) -> dict[Lane, list[Range
     """Make room: the oldest go, and a gap says so in the same transaction."""
     thinned: dict[Lane, list[Range]] = {}
     thinning = batch.thinning
-    if thinning is None or not batch.rows or not _is_too_big(connection, thinning):
+    if thinning is None or not batch.rows:
         return thinned
+    is_too_big = _is_too_big(connection, thinning)
     left = batch.delete_rows
     for lane in thinning.lanes:
-        ids = [row for (row,) in connection.execute(LANE_SQL[lane].head, (left,))]
+        count = left if is_too_big else min(left, thinning.over.get(lane, 0))
+        ids = [row for (row,) in connection.execute(LANE_SQL[lane].head, (count,))] if count else []
         if not ids:
             continue
         thinned[lane] = runs(ids)

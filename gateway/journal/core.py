@@ -344,13 +344,15 @@ class Core:
         """Days since 1970, as far as the hub knows; 0 means something else on the card."""
         return max(1, max(self.wall_ms(), self.floor_ms) // DAY_MS)
 
-    def lose(self, lane: Lane, first: int, last: int) -> None:
-        """Numbers of the running epoch that will never come."""
+    def lose(self, lane: Lane, first: int, last: int) -> bool:
+        """Numbers of the running epoch that will never come. False when it has no number yet."""
         number = self.number()
-        if number is not None and 1 <= first <= last <= MAX_SEQ:
-            store = self.by_lane[lane]
-            store.ledgers[lane].lose([(row_id(number, first), row_id(number, last))])
-            store.lazily()
+        if number is None or not 1 <= first <= last <= MAX_SEQ:
+            return False
+        store = self.by_lane[lane]
+        store.ledgers[lane].lose([(row_id(number, first), row_id(number, last))])
+        store.lazily()
+        return True
 
 
 def _take_hold(path: Path) -> int:

@@ -175,9 +175,43 @@ class Journal:
         numbers = dict.fromkeys(epoch_number(first) for first, _ in core.by_lane[lane].ledgers[lane].gaps)
         return tuple(epoch for number in numbers if (epoch := core.epochs.name_of(number)) is not None)
 
-    def give_up(self, lane: Lane, first: int, last: int) -> None:
-        """Numbers of the running epoch whose records could not be kept anywhere: they become a gap."""
-        self._core.lose(lane, first, last)
+    def give_up(self, lane: Lane, first: int, last: int) -> bool:
+        """Numbers of the running epoch whose records could not be kept anywhere: they become a gap.
+
+        False when there is no file yet whose gap that could be.
+        """
+        return self._core.lose(lane, first, last)
+
+    def dropped(self, lane: Lane) -> int:
+        """How many records of a lane became gaps since the journal was opened."""
+        return self._core.by_lane[lane].ledgers[lane].dropped
+
+    def is_hanging(self, lane: Lane) -> bool:
+        """Whether the card does not answer now."""
+        return self._core.by_lane[lane].plight.is_hanging
+
+    def is_taking(self, lane: Lane) -> bool:
+        """Whether what is appended comes onto the card, as far as is known."""
+        store = self._core.by_lane[lane]
+        return store.is_loaded and store.plight.word is None
+
+    def is_settled(self, lane: Lane, epoch: bytes, seq: int) -> bool:
+        """Whether central has receipted this."""
+        number = self._core.epochs.number_of(epoch)
+        return number is not None and row_id(number, seq) in self._core.by_lane[lane].ledgers[lane].settled
+
+    def receipted(self, lane: Lane, epoch: bytes) -> int:
+        """Up to which number all of a run's records in a lane were receipted by the present lineage."""
+        number = self._core.epochs.number_of(epoch)
+        if number is None:
+            return 0
+        first, last = next(self._core.by_lane[lane].ledgers[lane].settled.within(*epoch_range(number)), (0, 0))
+        return seq_of(last) if seq_of(first) == 1 else 0
+
+    @property
+    def settings(self) -> JournalSettings:
+        """What it was opened with."""
+        return self._core.settings
 
     async def counts(self) -> Mapping[Lane, LaneCount]:
         """What waits for a receipt, per lane. At once: nothing is counted for it, one record per lane is looked at."""

@@ -25,6 +25,8 @@ class Ledger:
         self.again = Spans()
         """Settled once, by a central that has lost it since. On the card these are kept under day 0."""
         self.gaps = Spans()
+        self.dropped = 0
+        """How many became gaps since the start."""
         self.doomed = Spans()
         """To be deleted, when there is a commit to ride on."""
         self.high = 0
@@ -121,7 +123,9 @@ class Ledger:
             self.present.remove(first, last)
             self.high = max(self.high, last)
             for part in list(self.settled.outside(first, last)):
+                before = self.gaps.size
                 self.gaps.add(*part)
+                self.dropped += self.gaps.size - before
                 self.has_changed_gaps = True
 
     def on_day(self, day: int) -> list[Range]:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from config import HubSettings
 
 MIB = 1024 * 1024
 
@@ -19,10 +23,10 @@ class JournalSettings:
     it waits for company rather than write a page per alarm."""
     kept_days: int = 7
     """How long settled alarm and care records stay, to be offered again to a restored central."""
-    bulk_limit_bytes: int = 1024 * MIB
-    """Beyond this the oldest telemetry goes, then the oldest technical events; a gap record tells."""
-    telemetry_limit_bytes: int = 896 * MIB
-    technical_limit_bytes: int = 128 * MIB
+    bulk_limit_bytes: int = 640 * MIB
+    """As a file. Beyond this the oldest telemetry goes, then the oldest technical events; a gap record tells."""
+    telemetry_limit_bytes: int = 448 * MIB
+    technical_limit_bytes: int = 64 * MIB
     """Each lane's own bound, by its records; beyond it the oldest of the lane go."""
     headroom_bytes: int = 32 * MIB
     """With less than this, or an eighth of the card, free, bulk does not grow any more: the oldest makes room."""
@@ -43,3 +47,18 @@ class JournalSettings:
     """How long an end waits for the card."""
     replace_after_s: float = 10.0
     """A file that fails for so long, three times running, on a card that takes other files, is set aside."""
+
+    @classmethod
+    def of(cls, hub: HubSettings) -> JournalSettings:
+        """As the settings of a site say."""
+        chosen = hub.storage
+        telemetry, technical = chosen.telemetry_mib * MIB, chosen.technical_mib * MIB
+        return cls(
+            telemetry_commit_s=hub.hub.telemetry_commit_s,
+            kept_days=chosen.kept_days,
+            bulk_limit_bytes=(telemetry + technical) * 5 // 4,
+            telemetry_limit_bytes=telemetry,
+            technical_limit_bytes=technical,
+            headroom_bytes=chosen.keep_free_mib * MIB,
+            reserve_bytes=chosen.reserve_mib * MIB,
+        )

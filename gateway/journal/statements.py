@@ -22,6 +22,7 @@ class LaneSql:
     delete: str
     run: str
     head: str
+    tail: str
     walk: str
     lengths: str
 
@@ -39,6 +40,7 @@ def _lane_sql(table: str) -> LaneSql:
         delete=f"DELETE {between}",
         run=f"SELECT max(id), count(*) FROM (SELECT id {between} ORDER BY id LIMIT ?)",
         head=f"SELECT id FROM {table} ORDER BY id LIMIT ?",
+        tail=f"SELECT id, raw FROM {table} ORDER BY id DESC",
         lengths=f"SELECT id, length(raw) FROM {table} ORDER BY id",
         walk=f"SELECT id FROM {table} WHERE id > ? ORDER BY id LIMIT ?",
     )

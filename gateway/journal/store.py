@@ -21,9 +21,11 @@ from gateway.journal.database import EpochRow, Fault, ForeignError, Found, Memor
 from gateway.journal.hop import hop
 from gateway.journal.journal_file import JournalFile
 from gateway.journal.ledger import Ledger
+from gateway.journal.numbering import Spans, epoch_number, seq_of
 from gateway.journal.plight import Plight
 from gateway.journal.reports import FileState, Trouble
 from gateway.journal.settings import JournalSettings
+from gateway.journal.statements import LANE_SQL
 from gateway.journal.waiting import Entry, Waiting
 
 T = TypeVar("T")
@@ -34,6 +36,7 @@ _NEXT_DELETES_S = 0.05
 _CLOSING_S = 1.0
 _LOG_PAGES = 400
 _TELL_S = 60.0
+_CARRIED_BYTES = 512 * 1024
 _log = structlog.get_logger()
 
 
@@ -441,11 +444,17 @@ class Store:
         )
 
     async def give_way(self) -> int:
-        """Give the whole file up for alarms that have no room. Returns how many records were lost."""
+        """Give the whole file up for alarms that have no room. Returns how many records were lost.
+
+        The newest technical events are carried over in memory, and come back onto the card as far as there is room.
+        """
         async with self._lock:
+            carried = await self._newest(Lane.TECHNICAL, _CARRIED_BYTES)
             lost = 0
-            for ledger in self.ledgers.values():
+            for lane, ledger in self.ledgers.items():
                 gone = list(ledger.present.minus(ledger.settled))
+                for row, _ in carried if lane is Lane.TECHNICAL else ():
+                    gone = [part for span in gone for part in Spans([(row, row)]).outside(*span)]
                 lost += sum(last - first + 1 for first, last in gone)
                 ledger.lose(gone)
             try:
@@ -453,7 +462,28 @@ class Store:
                 await self._planted()
             except (sqlite3.Error, OSError, JournalError) as error:
                 self.plight.fails(error)
+            for row, raw in carried:
+                with contextlib.suppress(JournalError):
+                    self.add(Lane.TECHNICAL, seq_of(row), raw, [], epoch_number(row))
             return lost
+
+    async def _newest(self, lane: Lane, limit_bytes: int) -> list[tuple[int, bytes]]:
+        """The newest records that wait for a receipt, oldest first."""
+        try:
+            rows = await self._file.read(_last_rows, LANE_SQL[lane].tail, limit_bytes)
+        except JournalError:
+            return []
+        return [(row, raw) for row, raw in reversed(rows) if row not in self.ledgers[lane].settled]
+
+
+def _last_rows(connection: sqlite3.Connection, query: str, limit_bytes: int) -> list[tuple[int, bytes]]:
+    rows: list[tuple[int, bytes]] = []
+    for row, raw in connection.execute(query):
+        limit_bytes -= len(raw)
+        if limit_bytes < 0:
+            break
+        rows.append((row, raw))
+    return rows
 
 
 def _start_log_over(connection: sqlite3.Connection) -> None:

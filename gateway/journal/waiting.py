@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import itemgetter
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from gateway.journal.settings import JournalSettings
 
 _ALARM_ROWS = 500
 _ROW_BYTES = 200
+_THINNED_AHEAD = 64
 _WORTH_A_RIDE = 1000
 """So many rows to delete go with a commit that comes along anyway; fewer wait, as they would touch as many pages."""
 
@@ -110,7 +111,7 @@ class Waiting:
             forgotten_memory=self.forgotten_memory,
             memory=self.memory,
             delete_rows=settings.delete_rows,
-            thinning=self._thinning,
+            thinning=None if self._thinning is None else replace(self._thinning, over=self._over()),
         )
         self.epochs, self.forgotten_epochs, self.forgotten_memory = [], [], []
         self.memory = []
@@ -127,6 +128,20 @@ class Waiting:
         newest = {row[0]: row for row in sorted(batch.memory, key=itemgetter(2))}
         batch.memory = list(newest.values())
         return batch
+
+    def _over(self) -> dict[Lane, int]:
+        """How many rows each lane has beyond its bound; some more, so that not every commit has to thin."""
+        limits = {
+            Lane.TELEMETRY: self._settings.telemetry_limit_bytes,
+            Lane.TECHNICAL: self._settings.technical_limit_bytes,
+        }
+        over = {}
+        for lane, limit in limits.items():
+            ledger = self._ledgers[lane]
+            most = int(limit / max(1.0, ledger.mean_bytes))
+            if ledger.present.size > most:
+                over[lane] = ledger.present.size - most + most // _THINNED_AHEAD
+        return over
 
     def _take_entries(self, batch: Batch, number: int) -> None:
         taken, self.entries = self.entries[: self._rows_limit], self.entries[self._rows_limit :]

@@ -182,7 +182,7 @@ async def test_a_press_is_confirmed_by_central_when_the_card_takes_nothing(
         async with asyncio.timeout(3):
             assert await home.button.press() is True
         await central.event("pendant_pressed")
-        assert hub.pipeline.unstored == 1
+        assert hub.pipeline.keeping.unstored == 1
 
 
 async def test_an_alarm_does_not_wait_for_a_card_that_hangs(

@@ -138,9 +138,9 @@ async def test_a_card_that_takes_nothing_lets_bulk_live_in_memory_and_the_rest_b
         def refuse(*_: object, **__: object) -> asyncio.Future[None]:
             raise JournalFullError("the card is full")
 
-        def give_up(lane: Lane, first: int, last: int) -> None:
+        def give_up(lane: Lane, first: int, last: int) -> bool:
             given_up.append((lane, first, last))
-            real_give_up(lane, first, last)
+            return real_give_up(lane, first, last)
 
         monkeypatch.setattr(hub.journal, "append_nowait", refuse)
         monkeypatch.setattr(hub.journal, "give_up", give_up)
@@ -149,7 +149,7 @@ async def test_a_card_that_takes_nothing_lets_bulk_live_in_memory_and_the_rest_b
         async with asyncio.timeout(5):
             while hub.pipeline.taken[Lane.TELEMETRY] < 200:
                 await asyncio.sleep(0.02)
-        lost = hub.pipeline.lost[Lane.TELEMETRY]
+        lost = hub.journal.dropped(Lane.TELEMETRY)
         assert 0 < lost < 200
         assert len(given_up) == lost
         monkeypatch.setattr(hub.journal, "append_nowait", working)
@@ -197,9 +197,10 @@ async def test_a_flood_of_alarms_is_held_on_the_card_and_all_of_it_arrives(
 async def test_an_alarm_that_the_card_refused_is_offered_to_it_again(
     home: HubUnderTest, central: Central, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from gateway import pipeline
+    from gateway import keeping
 
-    monkeypatch.setattr(pipeline, "STORE_AGAIN_S", 0.2)
+    monkeypatch.setattr(keeping, "TICK_S", 0.1)
+    monkeypatch.setattr(keeping, "STORE_AGAIN_S", 0.2)
     home.lines[0].is_reachable = False
     async with home.running() as hub:
         working = hub.journal.append_nowait
@@ -210,7 +211,7 @@ async def test_an_alarm_that_the_card_refused_is_offered_to_it_again(
         monkeypatch.setattr(hub.journal, "append_nowait", refuse)
         confirmation = home.button.press()
         async with asyncio.timeout(5):
-            while not hub.pipeline.unstored:
+            while not hub.pipeline.keeping.unstored:
                 await asyncio.sleep(0.02)
         assert not confirmation.done()
         monkeypatch.setattr(hub.journal, "append_nowait", working)
