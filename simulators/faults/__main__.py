@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 import difflib
+import logging
 import random
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+import structlog
 
 from simulators.faults.playing import play
 from simulators.faults.registry import Scenario, all_scenarios
@@ -21,6 +24,7 @@ REPORT = Path("docs/fault-report.md")
 def main() -> int:
     """Run from the command line."""
     words = _words()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     known = all_scenarios()
     chosen = _chosen(known, words.only)
     if words.list:

@@ -51,7 +51,7 @@ async def kill_central(run: Run) -> Verdict:
         return await trial.judged()
 
 
-@scenario("kill-broker", "kill -9 of the broker under load, the only path", short=3, long=100)
+@scenario("kill-broker", "kill -9 of the broker under load, the only path", short=2, long=100)
 async def kill_broker(run: Run) -> Verdict:
     """It forgets everything: what it took and did not hand on comes again."""
     chance = run.chance

@@ -1,0 +1,112 @@
+"""What judges faults is itself held to account: every scenario is played by a test, and what is lost is seen."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cloud_sync.vocabulary import BY_WORD
+from simulators.faults.ledger import Ledger, Press
+from simulators.faults.registry import Scenario, all_scenarios
+from simulators.faults.report import Line, table
+from simulators.faults.verdict import Verdict
+
+PRESSED = BY_WORD["pendant_pressed"].code
+
+
+def test_every_scenario_is_played_by_a_test_of_its_own_file() -> None:
+    here = Path(__file__).parent
+    tested = "\n".join(path.read_text() for path in here.glob("test_*.py"))
+    for module in {one.play.__module__.rpartition(".")[2] for one in all_scenarios().values()}:
+        assert f'FAULTS = "{module}"' in tested, f"no file under tests/faults plays {module}"
+
+
+class Central:
+    """Central's tables, as far as the ledger looks at them."""
+
+    def __init__(self) -> None:
+        self.database = sqlite3.connect(":memory:")
+        self.database.executescript(
+            "CREATE TABLE event (epoch, lane, seq, kind, device, boot_ms, received_ms);"
+            "CREATE TABLE alarm (id INTEGER PRIMARY KEY, kind, device, repeats);"
+            "CREATE TABLE log_entry (alarm, what);"
+        )
+        self.seq = 0
+
+    def rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
+        return self.database.execute(sql, values).fetchall()
+
+    def event(self, boot_ms: int, *, effects: int = 1) -> None:
+        self.seq += 1
+        self.database.execute(
+            "INSERT INTO event VALUES ('e', 1, ?, ?, 'button-1', ?, ?)", (self.seq, PRESSED, boot_ms, boot_ms + 40)
+        )
+        for _ in range(effects):
+            self.database.execute("INSERT INTO alarm VALUES (NULL, 'pendant_pressed', 'button-1', 0)")
+            self.database.execute("INSERT INTO log_entry VALUES (last_insert_rowid(), 'raised')")
+
+
+@pytest.fixture
+def central() -> Central:
+    return Central()
+
+
+def ledger(*pressed_s: float) -> Ledger:
+    found = Ledger(0)
+    found.presses = [Press(device="button-1", pressed_s=at, confirmed_s=at + 0.01) for at in pressed_s]
+    found.asked["button-1"] = len(pressed_s)
+    return found
+
+
+def test_all_that_was_confirmed_and_is_there_once_is_counted_as_good(central: Central) -> None:
+    central.event(1000)
+    central.event(2000)
+    count = ledger(1.0, 2.0).compare(central.rows, 0)
+    assert (count.events_in, count.lost, count.doubled, count.complaints) == (2, 0, 0, [])
+    assert [at for _, at in count.arrivals] == [1.04, 2.04]
+
+
+def test_a_confirmed_press_that_is_not_there_is_lost(central: Central) -> None:
+    central.event(1000)
+    assert ledger(1.0, 2.0).compare(central.rows, 0).lost == 1
+
+
+def test_a_press_that_came_as_two_events_is_doubled(central: Central) -> None:
+    central.event(1000)
+    central.event(1000)
+    assert ledger(1.0).compare(central.rows, 0).doubled
+
+
+def test_one_event_with_two_effects_is_doubled_and_one_without_is_lost(central: Central) -> None:
+    central.event(1000, effects=2)
+    assert ledger(1.0).compare(central.rows, 0).doubled == 1
+    other = Central()
+    other.event(1000, effects=0)
+    assert ledger(1.0).compare(other.rows, 0).lost == 1
+
+
+def test_a_record_that_lay_on_the_card_and_never_came_is_lost(central: Central) -> None:
+    central.event(1000)
+    found = ledger(1.0)
+    found.on_card = {("e", 1, 1), ("e", 4, 7)}
+    assert found.compare(central.rows, 0).lost == 1
+
+
+async def _nothing(_run: Any) -> Verdict:
+    return Verdict()
+
+
+def test_a_run_that_confirmed_nothing_is_not_good_and_one_that_must_fail_has_to() -> None:
+    one = Scenario(name="x", title="x", short=1, long=1, play=_nothing)
+    broken = Scenario(name="y", title="y", short=1, long=1, play=_nothing, must_fail=True)
+    assert not Verdict().is_good
+    assert not Line(scenario=broken, rounds=1, verdict=Verdict(events_in=5), took_s=0).is_good
+    caught = Line(scenario=broken, rounds=1, verdict=Verdict(events_in=5, lost=2), took_s=0)
+    assert caught.is_good
+    lost = Line(scenario=one, rounds=3, verdict=Verdict(events_in=5, lost=2), took_s=0)
+    assert not lost.is_good
+    assert "FAILED" in table([lost])
+    assert "caught" in table([caught])
