@@ -13,8 +13,8 @@ from drivers.contract import ALIAS
 from gateway import status
 from gateway.commands import CommandError
 from gateway.hub_epoch import OWN_ALIAS
+from gateway.pending import Pending
 from gateway.triage import Judged
-from gateway.urgent import Pending
 
 if TYPE_CHECKING:
     from gateway.daemon import Hub

@@ -45,11 +45,12 @@ from gateway.journal import Journal, Trouble
 from gateway.local_response import assembly
 from gateway.modem_sharing import modem_of, share
 from gateway.paths import CONTROL_DEADLINE_S, Path
+from gateway.pending import Pending
 from gateway.pipeline import Pipeline
 from gateway.safe_mode import FULL, Mode
 from gateway.selector import Timing, bulk_path
 from gateway.settling import Settling
-from gateway.urgent import Pending, Urgent
+from gateway.urgent import Urgent
 from gateway.vitals import pulses_of
 from gateway.watch import Watch
 

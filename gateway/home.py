@@ -18,8 +18,8 @@ from cloud_sync.stub_answer import StubAnswer
 from drivers.contract import Lamp
 from gateway.annunciator import Annunciator, Chirp
 from gateway.clock import HubClock
+from gateway.pending import Pending
 from gateway.replies import HomeView, Replies
-from gateway.urgent import Pending
 
 RETRY_S = 2.0
 EXPIRY_SLACK_S = 0.05

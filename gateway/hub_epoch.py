@@ -91,6 +91,10 @@ class HubEpoch:
             )
             return seal_record(event_id, short, self._seal_key, stub=stub, epoch_header=header)
 
+    def probe(self) -> bytes:
+        """A signed stub that asks only whether a path works."""
+        return Stub.probe(self.hub, self.id, self._clock.wall_ms()).signed(self._key)
+
     def sender(self) -> Sender:
         """The head of the next message; its number is used up."""
         self._number += 1

@@ -12,6 +12,7 @@ import structlog
 from cloud_sync.central_messages import Address, Command, HeartbeatAnswer, Receipt, Reply
 from cloud_sync.errors import MalformedError, ReplayedError, WireError
 from cloud_sync.frames import FrameType
+from cloud_sync.stub_answer import StubAnswer, open_answer
 from cloud_sync.trust import TrustBundle
 from gateway.clock import HubClock
 from gateway.paths import Path
@@ -30,6 +31,8 @@ class Listeners:
     receipt: Callable[[Receipt], None]
     reply: Callable[[Reply], None]
     command: Callable[[Command], None]
+    answer: Callable[[Path, StubAnswer], None]
+    """Central knows what a stub told; of whatever run."""
     lineage: Callable[[bytes], None]
     """Central's database is another one than before."""
     security: Callable[[str, int], None]
@@ -101,6 +104,16 @@ class Inbox:
                 self._to.command(command)
             else:
                 raise MalformedError("frame_type", frame_type.name)
+        except WireError as error:
+            self.refuse(error, path.name)
+
+    def accept_answer(self, path: Path, data: bytes) -> None:
+        """Take one stub answer, from a path that carries no frames."""
+        try:
+            answer = open_answer(data, self._trust)
+            if answer.hub != self._hub:
+                raise ReplayedError("other_hub")
+            self._to.answer(path, answer)
         except WireError as error:
             self.refuse(error, path.name)
 

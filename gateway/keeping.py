@@ -18,7 +18,8 @@ from cloud_sync.identity import EventId, Lane
 from gateway.bulk import UNSTORED_BYTES, Bulk
 from gateway.errors import JournalError
 from gateway.journal import Journal
-from gateway.urgent import Pending, Urgent
+from gateway.pending import Pending
+from gateway.urgent import Urgent
 
 TICK_S = 0.5
 STORE_AGAIN_S = 5.0

@@ -46,6 +46,8 @@ class _RenewedError(UplinkError):
 class Path:
     """One uplink and what is known about it."""
 
+    carries_stubs = False
+
     def __init__(
         self,
         uplink: Uplink,

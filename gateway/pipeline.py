@@ -19,8 +19,9 @@ from gateway.home import Home
 from gateway.hub_epoch import OWN_ALIAS, HubEpoch
 from gateway.journal import Journal
 from gateway.keeping import Keeping
+from gateway.pending import Pending
 from gateway.triage import Judged
-from gateway.urgent import Pending, Urgent
+from gateway.urgent import Urgent
 
 _NOTHING: Mapping[str, Scalar] = {}
 

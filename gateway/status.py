@@ -14,10 +14,10 @@ from gateway.drivers_host import HostedDriver
 from gateway.home import Home
 from gateway.journal import FileState, LaneCount, Trouble
 from gateway.paths import Path
+from gateway.pending import Pending
 from gateway.probes import ProbeView
-from gateway.stub_path import StubPath
 from gateway.safe_mode import Mode
-from gateway.urgent import Pending
+from gateway.stub_path import StubPath
 
 STATUS_VERSION = 1
 

@@ -8,25 +8,26 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import NoReturn
 
 import structlog
 
 from cloud_sync import stub
 from cloud_sync.errors import MalformedError, RefusedError, UplinkError
-from cloud_sync.hub_messages import Trace
 from cloud_sync.identity import EventId, Lane
 from cloud_sync.ranges import SeqRanges
 from cloud_sync.record import parse_record
 from cloud_sync.stub import LocalAction
+from cloud_sync.stub_answer import StubAnswer
 from cloud_sync.vocabulary import AlarmClass
 from gateway.clock import HubClock
 from gateway.errors import JournalError
 from gateway.hub_epoch import HubEpoch
 from gateway.journal import Journal, StoredRecord
 from gateway.paths import Path
+from gateway.pending import Pending
 from gateway.selector import Attempt, Timing, choose, ranked
+from gateway.stubs import StubQueue, stub_to_send
 
 MAX_BATCH = 50
 MAX_LOADED = 100
@@ -36,49 +37,10 @@ MAX_HELD = 2_000
 UNREADABLE_PAUSE_S = 5.0
 SWEEP_S = 30.0
 """How often the journal is asked whether something was left lying."""
+MAX_KNOWN = 256
 LANES = (Lane.ALARM, Lane.CARE)
 
 _log = structlog.get_logger()
-
-
-@dataclass(slots=True, eq=False, kw_only=True)
-class Pending:
-    """One record that central has not receipted. Times are boot seconds."""
-
-    id: EventId
-    record: bytes
-    action: LocalAction
-    is_alarm: bool
-    observed_s: float
-    judged_s: float | None = None
-    durable_s: float | None = None
-    first_sent_s: float | None = None
-    receipted_s: float | None = None
-    attempts: dict[str, Attempt] = field(default_factory=dict)
-    is_loaded: bool = False
-    """Read from the journal: of an earlier run, or set aside for want of room."""
-    is_alone: bool = False
-    """An envelope with it was refused: it travels by itself from now on."""
-    confirmation: asyncio.Future[bool] | None = None
-
-    def confirm(self) -> None:
-        """Fsynced here or receipted by central: whoever waits for it may be told."""
-        if self.confirmation is not None and not self.confirmation.done():
-            self.confirmation.set_result(True)
-
-    def trace(self) -> Trace:
-        """How long it took, in milliseconds since the device was heard."""
-
-        def since(moment: float | None) -> float | None:
-            return None if moment is None else round((moment - self.observed_s) * 1000, 2)
-
-        return Trace(
-            event=self.id,
-            judged_ms=since(self.judged_s),
-            durable_ms=since(self.durable_s),
-            sent_ms=since(self.first_sent_s),
-            receipt_ms=since(self.receipted_s),
-        )
 
 
 class Urgent:
@@ -98,6 +60,9 @@ class Urgent:
         self._epoch = epoch
         self._journal = journal
         self._paths = {path.name: path for path in paths}
+        self._stubs = {
+            path.name: StubQueue(path, clock.boot_s, self._look_again) for path in paths if path.carries_stubs
+        }
         self._boot_s = clock.boot_s
         self._on_sent = on_sent
         self._on_loaded = on_loaded
@@ -108,6 +73,8 @@ class Urgent:
         self._unread = set(LANES)
         self._beginnings = 0
         self._loaded = 0
+        self._known: dict[EventId, tuple[int, int]] = {}
+        """Answers to stubs of records that are not held here, or not yet."""
         self._wanted_headers: set[bytes] = set()
         self._brought: set[bytes] = set()
         """Epochs whose header was sent for its own sake."""
@@ -123,6 +90,8 @@ class Urgent:
     def add(self, pending: Pending) -> None:
         """A new alarm: send it now."""
         self._pending[pending.id] = pending
+        if self._stubs:
+            pending.stub = stub_to_send(pending.record)
         self._hurry()
         next_s = self._advance([pending])
         if next_s is not None and (self._next_s is None or next_s < self._next_s):
@@ -162,6 +131,18 @@ class Urgent:
                 self._room.set()
         return found
 
+    def answered(self, answer: StubAnswer) -> bool:
+        """Central knows an alarm by its stub: no more stubs of it. True when this was not known before."""
+        pending = self._pending.get(answer.event)
+        told, before = (answer.version, answer.central_ms), self._known.get(answer.event)
+        if pending is not None:
+            before, pending.known = pending.known, max(told, pending.known or told)
+        elif not self._is_done(answer.event):
+            self._known[answer.event] = max(told, before or told)
+            if len(self._known) > MAX_KNOWN:
+                del self._known[next(iter(self._known))]
+        return pending is not None and before is None
+
     def header_wanted(self, epoch: bytes) -> None:
         """Central has not got this epoch's header: the next envelope carries it, if need be one without records.
 
@@ -183,6 +164,9 @@ class Urgent:
         self._introduced = set()
         self._brought.clear()
         self._done.clear()
+        self._known.clear()
+        for pending in self._pending.values():
+            pending.known = None
         for lane in LANES:
             self._read_again(lane)
 
@@ -217,6 +201,8 @@ class Urgent:
             self._group = group
             try:
                 group.create_task(self._load(), name="urgent-backlog")
+                for name, queue in self._stubs.items():
+                    group.create_task(queue.run(), name=f"stubs-{name}")
                 while True:
                     self._wake.clear()
                     next_s = self._next_s = self._advance(list(self._pending.values()))
@@ -234,11 +220,18 @@ class Urgent:
             return None
         now_s = self._boot_s()
         views = [path.view() for path in self._paths.values()]
+        for_frames = [view for view in views if not view.carries_stubs]
         sends: dict[tuple[str, bytes, Lane, EventId | None], list[Pending]] = {}
         times: list[float] = []
         for pending in those:
-            choice = choose(pending.attempts, pending.first_sent_s, views, now_s, self._timing)
+            may_text = pending.stub is not None and pending.known is None
+            usable = views if may_text else for_frames
+            choice = choose(pending.attempts, pending.first_sent_s, usable, now_s, self._timing)
             for name in choice.send:
+                if name in self._stubs:
+                    self._mark(pending, self._paths[name], now_s, is_queued=True)
+                    self._stubs[name].put(pending)
+                    continue
                 alone = pending.id if pending.is_alone else None
                 sends.setdefault((name, pending.id.epoch, pending.id.lane, alone), []).append(pending)
             for name in choice.renew:
@@ -255,15 +248,19 @@ class Urgent:
     def _dispatch(self, path: Path, epoch: bytes, lane: Lane, batch: list[Pending], now_s: float) -> None:
         if self._group is None:
             return
-        count = 1
-        for pending in batch:
-            before = pending.attempts.get(path.name)
-            count = 1 if before is None else before.count + 1
-            pending.attempts[path.name] = Attempt(session=path.session_count, sent_s=now_s, count=count)
-            if pending.first_sent_s is None:
-                pending.first_sent_s = self._boot_s()
+        count = max(self._mark(pending, path, now_s) for pending in batch)
         deadline_s = self._timing.receipt_wait_s(count)
         self._group.create_task(self._send(path, epoch, lane, batch, deadline_s), name=f"urgent-{path.name}")
+
+    def _mark(self, pending: Pending, path: Path, now_s: float, *, is_queued: bool = False) -> int:
+        before = pending.attempts.get(path.name)
+        count = 1 if before is None else before.count + 1
+        pending.attempts[path.name] = Attempt(
+            session=path.session_count, sent_s=now_s, count=count, is_queued=is_queued
+        )
+        if pending.first_sent_s is None:
+            pending.first_sent_s = self._boot_s()
+        return count
 
     async def _send(self, path: Path, epoch: bytes, lane: Lane, batch: list[Pending], deadline_s: float) -> None:
         header = None
@@ -303,6 +300,9 @@ class Urgent:
                 pending.attempts[path.name] = Attempt(
                     session=mark.session, sent_s=self._boot_s(), count=mark.count, has_failed=True
                 )
+        self._wake.set()
+
+    def _look_again(self) -> None:
         self._wake.set()
 
     def _hurry(self) -> None:
@@ -374,6 +374,8 @@ class Urgent:
             is_alarm=is_alarm,
             observed_s=self._boot_s(),
             is_loaded=True,
+            stub=stub_to_send(stored.record) if self._stubs and not stored.was_settled else None,
+            known=self._known.pop(event_id, None),
         )
         self._loaded += 1
         self._pending[event_id] = pending

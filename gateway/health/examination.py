@@ -16,7 +16,7 @@ import structlog
 from cloud_sync.health import HealthLine, HealthResult, Outcome
 from gateway.health import judge, limits
 from gateway.health.board import judge_board, read_board
-from gateway.health.facts import Expectation, HealthSources, JournalFacts, TestFacts, UplinkFacts
+from gateway.health.facts import Expectation, HealthSources, JournalFacts, ProbedFacts, TestFacts, UplinkFacts
 
 JOURNAL_DEADLINE_S = 5.0
 UPLINK_DEADLINE_S = limits.RECEIPT_DEADLINE_S
@@ -105,7 +105,7 @@ class Examiner:
             )
         return judge.judge_journal(facts)
 
-    async def _uplink(self, name: str, probe: Callable[[], Awaitable[UplinkFacts]]) -> Lines:
+    async def _uplink(self, name: str, probe: Callable[[], Awaitable[UplinkFacts | ProbedFacts]]) -> Lines:
         try:
             # The probe has the deadline itself and says what it found; a little more, so that it can say so.
             return [judge.judge_uplink(await self._within(f"uplink.{name}", probe, self._deadlines.uplink_s + 0.5))]

@@ -77,6 +77,22 @@ class UplinkFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProbedFacts:
+    """A path that is probed on a schedule, because a round trip costs a text message. Times of day are the hub's."""
+
+    name: str
+    is_up: bool
+    is_lost: bool
+    answered_at: str | None
+    """When something sent this way was last answered."""
+    answered_s_ago: float | None
+    awaited_s: float | None
+    """How long nothing has come back; None: nothing is awaited."""
+    is_overdue: bool
+    last_error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClockFacts:
     """`offset_ms` is central's clock minus the system's, None before central has told it."""
 
@@ -158,7 +174,7 @@ class HealthSources:
     journal: Callable[[], Awaitable[JournalFacts]] | None = None
     drivers: Callable[[], Sequence[DriverFacts]] | None = None
     devices: Callable[[], Sequence[DeviceFacts]] | None = None
-    uplinks: Mapping[str, Callable[[], Awaitable[UplinkFacts]]] | None = None
+    uplinks: Mapping[str, Callable[[], Awaitable[UplinkFacts | ProbedFacts]]] | None = None
     clock: Callable[[], ClockFacts] | None = None
     waiting: Callable[[], WaitingFacts] | None = None
     keys: Callable[[], Sequence[KeyFacts]] | None = None

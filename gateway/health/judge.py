@@ -20,6 +20,7 @@ from gateway.health.facts import (
     Expectation,
     JournalFacts,
     KeyFacts,
+    ProbedFacts,
     SettingsFacts,
     TestFacts,
     UplinkFacts,
@@ -243,8 +244,10 @@ def _judge_battery(name: str, device: DeviceFacts, params: dict[str, Scalar]) ->
     )
 
 
-def judge_uplink(facts: UplinkFacts) -> HealthLine:
-    """A round trip to central and back over one path."""
+def judge_uplink(facts: UplinkFacts | ProbedFacts) -> HealthLine:
+    """A round trip to central and back over one path, made now or by the last probe."""
+    if isinstance(facts, ProbedFacts):
+        return _judge_probed(facts)
     limit = limits.ROUND_TRIP_MS
     params: dict[str, Scalar] = {"uplink": facts.name[:_MAX_TEXT]}
     if facts.answered_s_ago is not None:
@@ -264,6 +267,38 @@ def judge_uplink(facts: UplinkFacts) -> HealthLine:
         value=None if facts.round_trip_ms is None else round(facts.round_trip_ms, 1),
         unit="ms",
         limit=limit.warn,
+        found_key=found,
+        next_key=next_key,
+        params=params,
+    )
+
+
+def _judge_probed(facts: ProbedFacts) -> HealthLine:
+    params: dict[str, Scalar] = {"uplink": facts.name[:_MAX_TEXT]}
+    if facts.answered_at is not None:
+        params["at"] = facts.answered_at
+    if facts.awaited_s is not None:
+        params["awaited_s"] = round(facts.awaited_s)
+    if not facts.is_up:
+        result, found, next_key = Outcome.FAIL, "no_connection", "check_modem"
+        params["error"] = facts.last_error[:_MAX_TEXT]
+    elif facts.is_overdue:
+        result, found, next_key = Outcome.FAIL, "probe_unanswered", "check_modem"
+    elif facts.awaited_s is not None and facts.last_error:
+        result, found, next_key = Outcome.FAIL, "probe_not_sent", "check_modem"
+        params["error"] = facts.last_error[:_MAX_TEXT]
+    elif facts.answered_at is None:
+        result, found, next_key = Outcome.UNKNOWN, "probe_not_yet", "wait_for_probe"
+    elif facts.is_lost:
+        result, found, next_key = Outcome.WARN, "probe_answered", "wait_for_probe"
+    else:
+        result, found, next_key = Outcome.OK, "probe_answered", ""
+    return HealthLine(
+        id=f"uplink.{slug(facts.name)}",
+        result=result,
+        text_key="uplink",
+        value=None if facts.answered_s_ago is None else round(facts.answered_s_ago),
+        unit="s",
         found_key=found,
         next_key=next_key,
         params=params,

@@ -24,8 +24,8 @@ from gateway.local_response import watched as book
 from gateway.local_response.measure import Desk, Ended, Measure, MeasureError, Wish
 from gateway.local_response.policy import Call, Deadlines, Decision, Stage, decide
 from gateway.local_response.watched import MEMORY_KEY, Watched
+from gateway.pending import Pending
 from gateway.triage.moments import Now, recall
-from gateway.urgent import Pending
 
 TICK_S = 5.0
 """How often the paths are looked at."""
