@@ -1,12 +1,13 @@
-"""Settings of the paths from hub to central. Unknown keys are refused."""
+"""Settings of the paths from hub to central, and of the modem that one may go through. Unknown keys are refused."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
 
 class _Settings(BaseModel):
@@ -25,6 +26,8 @@ class HttpsSettings(_Settings):
     @classmethod
     def _is_https(cls, value: str) -> str:
         parts = urlsplit(value)
+        if parts.port == 0:  # and a port that is none raises here
+            raise ValueError("the port is not between 1 and 65535")
         if parts.scheme != "https" or not parts.hostname:
             raise ValueError("an https:// address with a host name is expected")
         if parts.path not in {"", "/"} or parts.query or parts.fragment:
@@ -46,4 +49,62 @@ class MqttSettings(_Settings):
     keepalive_s: int = Field(default=15, ge=5, le=300)
 
 
-UplinkSettings = Annotated[HttpsSettings | MqttSettings, Field(discriminator="type")]
+_NUMBER = re.compile(r"^\+[1-9][0-9]{6,14}$")
+
+
+def phone_number(value: str) -> str:
+    """A number in international form, spaces taken out. Raises ValueError."""
+    plain = re.sub(r"[ \-().]", "", value)
+    if plain.startswith("00"):
+        plain = "+" + plain[2:]
+    if not _NUMBER.match(plain):
+        raise ValueError('a phone number in international form is expected; write it as in "+4790000000"')
+    return plain
+
+
+PhoneNumber = Annotated[str, AfterValidator(phone_number)]
+
+
+class ModemSettings(_Settings):
+    """A modem for SMS that speaks AT commands (3GPP TS 27.005 and 27.007) on a serial port of its own."""
+
+    port: str = Field(
+        min_length=1,
+        description="serial port, best by its lasting name (/dev/serial/by-id/…), or socket://host:port",
+    )
+    baudrate: int = Field(default=115200, ge=1200, le=921_600, description="of no importance on USB")
+    pin_file: Path | None = Field(
+        default=None, description="file with the PIN of the SIM card; a wrong one is tried once, never again"
+    )
+    send_timeout_s: float = Field(default=60.0, ge=5, le=180, description="how long the network may take for one SMS")
+    poll_s: float = Field(default=30.0, ge=5, le=3600, description="how often registration and signal are asked for")
+
+    @field_validator("port")
+    @classmethod
+    def _is_a_port(cls, value: str) -> str:
+        if "://" not in value:
+            return value
+        try:
+            parts = urlsplit(value)
+            is_whole = parts.scheme == "socket" and parts.hostname and parts.port
+        except ValueError:
+            is_whole = False
+        if not is_whole:
+            raise ValueError(f"{value} cannot be a port; write it as in /dev/ttyUSB2 or socket://192.0.2.10:5000")
+        return value
+
+
+class SmsSettings(_Settings):
+    """SMS through the modem of `[modem]`: carries a stub of each alarm when nothing else reaches central."""
+
+    type: Literal["sms"]
+    number: PhoneNumber = Field(description='central\'s number for SMS, as in "+4759000000"')
+    answers_from: tuple[PhoneNumber, ...] = Field(
+        default=(), max_length=8, description="further numbers that central's answers may come from"
+    )
+    probe_s: float = Field(
+        default=86_400.0, ge=600, le=604_800, description="how often a probe tells whether the way is good"
+    )
+
+
+UplinkSettings = Annotated[HttpsSettings | MqttSettings | SmsSettings, Field(discriminator="type")]

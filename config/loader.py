@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from cloud_sync.settings import UplinkSettings
+from cloud_sync.settings import ModemSettings, UplinkSettings
 from config import translation
 from config.crosscheck import cross_check
 from config.devices import DeviceSettings
@@ -21,11 +21,23 @@ from config.local_response import LocalResponseSection
 from config.nearest import suggestion
 from config.plugins import PluginError, known_types, load_plugin
 from config.problems import Problem, SettingsError, Severity
-from config.settings import DispatchSection, HubSection, HubSettings, IndicatorSection, ServiceSection
+from config.settings import DispatchSection, HubSection, HubSettings, IndicatorSection, ServiceSection, StorageSection
+from config.text_messages import check_modem
 from drivers.contract import ALIAS, DriverPlugin, DriverSettings
 
 MAX_BYTES = 1024 * 1024
-SECTIONS = ("hub", "dispatch", "uplinks", "drivers", "devices", "indicators", "service", "local_response")
+SECTIONS = (
+    "hub",
+    "dispatch",
+    "uplinks",
+    "modem",
+    "drivers",
+    "devices",
+    "indicators",
+    "service",
+    "local_response",
+    "storage",
+)
 _AT_LINE = re.compile(r"^(.*) \(at (?:line (\d+), column (\d+)|end of document)\)$")
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -162,10 +174,13 @@ def _settings(raw: dict[str, Any], reading: _Reading) -> HubSettings | None:
     dispatch = reading.validate(DispatchSection, _without_what_moved(raw.get("dispatch", {}), reading), "dispatch")
     local_response = _local_response(raw.get("local_response", {}), reading)
     service = reading.validate(ServiceSection, raw.get("service", {}), "service")
+    storage = reading.validate(StorageSection, raw.get("storage", {}), "storage")
     indicators = None
     if "indicators" in raw:
         indicators = reading.validate(IndicatorSection, raw["indicators"], "indicators")
     uplinks = _uplinks(raw, reading)
+    modem = reading.validate(ModemSettings, raw["modem"], "modem") if "modem" in raw else None
+    check_modem(base=reading.base, raw=raw, modem=modem, uplinks=uplinks, report=reading.report)
     plugins, drivers = _drivers(raw, reading)
     devices = _devices(raw, reading)
     driver_of = cross_check(
@@ -176,6 +191,7 @@ def _settings(raw: dict[str, Any], reading: _Reading) -> HubSettings | None:
         hub is None
         or dispatch is None
         or service is None
+        or storage is None
         or local_response is None
         or any(problem.severity == "error" for problem in reading.problems)
     ):
@@ -183,7 +199,9 @@ def _settings(raw: dict[str, Any], reading: _Reading) -> HubSettings | None:
     return HubSettings(
         hub=hub,
         dispatch=dispatch,
+        storage=storage,
         uplinks=uplinks,
+        modem=modem,
         drivers=drivers,
         devices=tuple(devices.values()),
         indicators=indicators,

@@ -20,14 +20,14 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from cloud_sync.settings import HttpsSettings, MqttSettings
+from cloud_sync.settings import HttpsSettings, ModemSettings, MqttSettings, SmsSettings
 from cloud_sync.stub import LocalAction
 from config.devices import DEVICE_KINDS, DeviceSettings
 from config.local_response import LocalResponseSection
 from config.paging import PagingSettings
 from config.plugins import known_types, load_plugin
 from config.profiles import PROFILES, Meaning, Profile
-from config.settings import DispatchSection, HubSection, IndicatorSection, ServiceSection
+from config.settings import DispatchSection, HubSection, IndicatorSection, ServiceSection, StorageSection
 from drivers.contract import DriverSettings
 
 PAGE = Path(__file__).parent.parent / "docs" / "settings.md"
@@ -64,9 +64,12 @@ def page() -> str:
         _INTRO,
         _section("`[hub]`", HubSection),
         _section("`[dispatch]`", DispatchSection),
+        _section("`[storage]`", StorageSection),
         "## `[uplinks.NAME]`\n\nPaths to central; the first in the file is preferred.\n",
         _section('`type = "https"`', HttpsSettings, level=3),
         _section('`type = "mqtt"`', MqttSettings, level=3),
+        _section('`type = "sms"`', SmsSettings, level=3),
+        _section("`[modem]`", ModemSettings),
         _section("`[[devices]]`", DeviceSettings, intro=_DEVICES),
         _kinds(),
         "## Profiles\n\n" + _PROFILES + "\n" + _profile_table(),

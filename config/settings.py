@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, field_validator
 
-from cloud_sync.settings import UplinkSettings
+from cloud_sync.settings import ModemSettings, UplinkSettings
 from config.devices import DeviceSettings
 from config.local_response import LocalResponseSection
 from config.problems import Problem
@@ -48,6 +48,27 @@ class HubSection(_Section):
         except (KeyError, ValueError, OSError):
             raise ValueError(f'there is no time zone "{value}"; write it as in "Europe/Oslo"') from None
         return value
+
+
+class StorageSection(_Section):
+    """`[storage]`: how much of the card the hub may use, and what gives way when it is too little.
+
+    Alarm and care events have no bound and are never dropped. When the card is full, measurements and technical events
+    give way to them, then the reserve does; after that they live in memory until the card takes them. What was dropped
+    is named in a gap record, which central shows.
+    """
+
+    telemetry_mib: Annotated[int, Field(ge=1, le=65_536)] = 448
+    """Measurements waiting for central. Beyond this the oldest go. A million of them take about 200 MiB."""
+    technical_mib: Annotated[int, Field(ge=1, le=8_192)] = 64
+    """Technical events waiting for central. Beyond this the oldest go."""
+    keep_free_mib: Annotated[int, Field(ge=1, le=8_192)] = 32
+    """With less than this (or an eighth of the card) free, measurements do not grow any more: the oldest make room."""
+    reserve_mib: Annotated[int, Field(ge=1, le=256)] = 4
+    """Space kept back for alarms: 4 MiB hold about 2,000."""
+    kept_days: Annotated[int, Field(ge=1, le=90)] = 7
+    """How long alarm and care events stay after central has them, to be offered again to a central that was restored
+    from a backup. Central's backups must not be older."""
 
 
 class DispatchSection(_Section):
@@ -93,8 +114,11 @@ class HubSettings(BaseModel):
 
     hub: HubSection = HubSection()
     dispatch: DispatchSection = DispatchSection()
+    storage: StorageSection = StorageSection()
     uplinks: Mapping[str, UplinkSettings] = {}
     """Paths to central by name, most preferred first."""
+    modem: ModemSettings | None = None
+    """The modem for SMS, where there is one."""
     drivers: Mapping[str, SerializeAsAny[DriverSettings]] = {}
     """Drivers by name. `type` says which driver it is, the rest are that driver's own settings."""
     devices: tuple[DeviceSettings, ...] = ()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from cloud_sync.modem.errors import ModemError, Reason
 from cloud_sync.modem.modem import Modem, Texting, open_modem
-from cloud_sync.modem.settings import ModemSettings, PhoneNumber
 from cloud_sync.modem.state import ModemState, Registration, Sim
+from cloud_sync.settings import ModemSettings, PhoneNumber
 
 __all__ = [
     "Modem",

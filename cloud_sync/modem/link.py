@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from cloud_sync.modem.errors import ModemError, Reason
-from cloud_sync.modem.settings import ModemSettings
+from cloud_sync.settings import ModemSettings
 
 CHUNK = 1024
 CONNECT_TIMEOUT_S = 5.0

@@ -7,7 +7,7 @@ import contextlib
 import heapq
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
@@ -22,9 +22,9 @@ from cloud_sync.modem.codec import Command, Unsolicited, number_at, parameters
 from cloud_sync.modem.errors import ModemError, Reason
 from cloud_sync.modem.link import open_line
 from cloud_sync.modem.pin import Pin
-from cloud_sync.modem.settings import ModemSettings
 from cloud_sync.modem.state import ModemState, Registration, better, operator_in, registration_in, signal_in
 from cloud_sync.modem.talk import Talk
+from cloud_sync.settings import ModemSettings
 
 MAX_WAITING = 32
 """So many messages of one urgency may wait."""
@@ -49,6 +49,7 @@ class Urgency(IntEnum):
     STUB = 0
     URGENT = 1
     ORDINARY = 2
+    PROBE = 3
 
 
 class Texting(Protocol):
@@ -70,10 +71,18 @@ class _Request:
 
 
 class Modem:
-    """Use `open_modem`. Sending is safe from several tasks; `inbound` is for one reader."""
+    """Does nothing until `run`, see also `open_modem`. Sending is safe from several tasks; `inbound` is for one reader.
+
+    Paths in the settings start from `base`; in `state_dir` is kept that a PIN was refused.
+    """
 
     def __init__(
-        self, settings: ModemSettings, *, base: Path, state_dir: Path | None, boot_s: Callable[[], float]
+        self,
+        settings: ModemSettings,
+        *,
+        base: Path = Path(),
+        state_dir: Path | None = None,
+        boot_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
         self._boot_s = boot_s
@@ -102,7 +111,7 @@ class Modem:
         await self._changed.wait()
 
     @property
-    async def inbound(self) -> AsyncIterator[tuple[str, str]]:
+    async def inbound(self) -> AsyncGenerator[tuple[str, str], None]:
         """Messages as they come, (sender, text). When nobody reads, the oldest are lost."""
         while True:
             while self._inbound:
@@ -118,6 +127,10 @@ class Modem:
     async def stub(self, number: str, text: str, /, *, deadline_s: float) -> int:
         """A stub to central, before everything else. Raises ModemError."""
         return await self._hand_over(number, text, Urgency.STUB, deadline_s, STUB_VALID_MIN)
+
+    async def probe(self, number: str, text: str, /, *, deadline_s: float) -> int:
+        """A stub that only asks whether the path works: after everything else. Raises ModemError."""
+        return await self._hand_over(number, text, Urgency.PROBE, deadline_s, TEXT_VALID_MIN)
 
     async def _hand_over(self, number: str, text: str, urgency: Urgency, deadline_s: float, valid_minutes: int) -> int:
         try:
@@ -388,10 +401,7 @@ async def open_modem(
     state_dir: Path | None = None,
     boot_s: Callable[[], float] = time.monotonic,
 ) -> AsyncIterator[Modem]:
-    """A modem for as long as the block lasts, whether it is there or not: `state` says.
-
-    Paths in the settings start from `base`; in `state_dir` is kept that a PIN was refused.
-    """
+    """A modem that runs for as long as the block lasts, whether it is there or not: `state` says."""
     modem = Modem(settings, base=base, state_dir=state_dir, boot_s=boot_s)
     task = asyncio.create_task(modem.run(), name="modem")
     try:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cloud_sync.settings import HttpsSettings, MqttSettings
+from cloud_sync.settings import HttpsSettings, MqttSettings, SmsSettings
 from cloud_sync.trust import TrustBundle
 from cloud_sync.uplink import Uplink
 
 
 def build(
     name: str,
-    settings: HttpsSettings | MqttSettings,
+    settings: HttpsSettings | MqttSettings | SmsSettings,
     *,
     trust: TrustBundle,
     hub: bytes,
@@ -26,6 +26,10 @@ def build(
         from cloud_sync.uplinks.https import HttpsUplink
 
         return HttpsUplink(name, settings, trust)
+    if isinstance(settings, SmsSettings):
+        from cloud_sync.uplinks.sms import SmsUplink
+
+        return SmsUplink(name, settings)
     from cloud_sync.uplinks.mqtt import MqttUplink
 
     return MqttUplink(name, settings, trust, hub, hub_epoch, base)
