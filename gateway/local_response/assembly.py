@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from cloud_sync.identity import EventId, Lane
@@ -13,6 +14,7 @@ from gateway.local_response.measure import Measure
 from gateway.local_response.policy import Deadlines
 from gateway.local_response.response import LocalResponse
 from gateway.local_response.watched import MEMORY_KEY
+from gateway.local_response.words import Words
 from gateway.triage.moments import Now
 
 if TYPE_CHECKING:
@@ -73,9 +75,23 @@ def assemble(hub: Hub) -> LocalResponse:
 def measures_of(hub: Hub) -> list[Measure]:
     """Every measure that the settings ask for. What is not asked for is not even imported."""
     settings = hub.settings.local_response
+    words = Words(hub.settings.hub.language, settings.names)
+
+    def local_time(boot_s: float) -> str:
+        stamp = hub.clock.stamp(boot_s)
+        moment = datetime.fromtimestamp(stamp.wall_ms / 1000, hub.settings.zone)
+        return moment.strftime("%H:%M") if stamp.is_wall_trusted else "--:--"
+
     measures: list[Measure] = [LampAndBuzzer(hub.annunciator, shows_cut_off=settings.cut_off.lamp)]
     if _has_relay(hub):
         measures.append(Relay(hub.annunciator, is_sounding=settings.relay.is_sounding))
+    if settings.pager is not None:
+        from config.paging import PagingSettings
+        from gateway.local_response.paging import Paging
+
+        pager = PagingSettings.model_validate(settings.pager, from_attributes=True)
+        cut_off = settings.cut_off.pager
+        measures.append(Paging(pager, words, clock=hub.clock, local_time=local_time, tells_cut_off=cut_off))
     return measures
 
 

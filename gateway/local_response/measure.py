@@ -106,6 +106,15 @@ class Desk:
             watched.sent[key] = watched.sent.get(key, 0) + 1
             self.on_save()
 
+    def unnote(self, call: Call | Ended, key: str) -> None:
+        """It was not done after all."""
+        watched = self._watched(call)
+        if watched is not None and key in watched.sent:
+            watched.sent[key] -= 1
+            if not watched.sent[key]:
+                del watched.sent[key]
+            self.on_save()
+
     def settle(self, call: Call | Ended, key: str) -> None:
         """It has been taken back."""
         watched = self._watched(call)

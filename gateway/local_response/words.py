@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from cloud_sync.vocabulary import AlarmClass
 from gateway.local_response.policy import Cause
+
+LocalTime = Callable[[float], str]
+"""The time of day at home, as text, of a moment in boot seconds."""
 
 _CLASSES: Mapping[AlarmClass, Mapping[str, str]] = {
     AlarmClass.PERSONAL: {"en": "ALARM", "nb": "ALARM"},

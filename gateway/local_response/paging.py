@@ -1,0 +1,151 @@
+"""Staff paging as a measure: a page for every alarm that the hub acts for, and one that takes it back."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import NoReturn
+
+from config.paging import PagingSettings
+from drivers.espa.calls import PageCall
+from drivers.espa.pager import Pager, PagerError
+from gateway.clock import HubClock
+from gateway.local_response.measure import Desk, Ended, MeasureError, Readiness
+from gateway.local_response.policy import Call
+from gateway.local_response.words import LocalTime, Words
+
+PAGE_WITHIN_S = 10.0
+"""So long one page is tried before it is looked at whether it is still wished."""
+
+
+class Paging:
+    """Pages staff through ESPA 4.4.4. What a page says is the installation's template: place and class, no names."""
+
+    name = "pager"
+
+    def __init__(
+        self, settings: PagingSettings, words: Words, *, clock: HubClock, local_time: LocalTime, tells_cut_off: bool
+    ) -> None:
+        self._settings = settings
+        self._words = words
+        self._clock = clock
+        self._local_time = local_time
+        self._tells_cut_off = tells_cut_off
+        self._pager = Pager(settings, now_s=clock.boot_s, on_link=self._link_changed)
+        self._desk: Desk | None = None
+        self._paged: dict[Call, tuple[str, float]] = {}
+        self._has_told_cut_off = False
+
+    async def follow(self, desk: Desk, /) -> NoReturn:
+        self._desk = desk
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._pager.run(), name="pager-line")
+            while True:
+                wait_s = await self._see_to(desk)
+                await desk.changed(wait_s)
+
+    def readiness(self) -> Readiness:
+        return Readiness(is_ready=self._pager.is_up, reason=self._pager.reason)
+
+    async def test(self) -> str:
+        text = self._words.text("test")
+        try:
+            await self._page(text, call_type=self._settings.call_type, priority="3")
+            await self._page(text, call_type=self._settings.cancel_call_type, priority="3")
+        except PagerError as error:
+            raise MeasureError(str(error)) from None
+        state = self._pager.last_call_state
+        return f"paged and taken back, marked as a test{f'; the paging system said: {state}' if state else ''}"
+
+    # inside
+
+    async def _see_to(self, desk: Desk) -> float | None:
+        """Page what is to be paged now. Returns when to look again."""
+        try:
+            for ended in desk.wish.ended:
+                if desk.count(ended, self.name):
+                    await self._take_back(ended)
+                    desk.settle(ended, self.name)
+            for call in desk.wish.calls:
+                if self._is_due(desk, call):
+                    await self._call(desk, call)
+            await self._tell_cut_off(desk.wish.is_cut_off)
+        except PagerError as error:
+            desk.failed(str(error))
+            return 2.0
+        if self._pager.is_up is not False:
+            desk.worked()
+        self._paged = {call: paged for call, paged in self._paged.items() if call in desk.wish.calls}
+        return self._until_next_s(desk)
+
+    async def _call(self, desk: Desk, call: Call) -> None:
+        # Noted first: an alarm that ends while its page is under way must have it taken back.
+        desk.note(call, self.name)
+        text = self._text(call)
+        try:
+            await self._page(text, call_type=self._settings.call_type)
+        except PagerError:
+            desk.unnote(call, self.name)
+            raise
+        self._paged[call] = (text, self._clock.boot_s())
+
+    def _is_due(self, desk: Desk, call: Call) -> bool:
+        count = desk.count(call, self.name)
+        if count == 0:
+            return True
+        if count > self._settings.repeats:
+            return False
+        if call not in self._paged:  # an earlier run paged it, nobody knows when
+            self._paged[call] = (self._text(call), self._clock.boot_s())
+        return self._clock.boot_s() - self._paged[call][1] >= self._settings.repeat_s
+
+    def _until_next_s(self, desk: Desk) -> float | None:
+        now_s = self._clock.boot_s()
+        waits = [
+            max(0.05, paged_s + self._settings.repeat_s - now_s)
+            for call, (_, paged_s) in self._paged.items()
+            if desk.count(call, self.name) <= self._settings.repeats
+        ]
+        return min(waits, default=None)
+
+    def _text(self, call: Call) -> str:
+        return self._words.fill(
+            self._settings.template,
+            device=call.device,
+            alarm_class=call.alarm_class,
+            cause=call.cause,
+            time=self._local_time(call.since_s),
+        )
+
+    async def _take_back(self, ended: Ended) -> None:
+        """The display text of a cancel names the place and why; the call type says what it is."""
+        place = self._words.device(ended.device)
+        text = self._words.text("stopped", device=place, end=self._words.end(ended.why))
+        await self._page(text, call_type=self._settings.cancel_call_type)
+
+    async def _tell_cut_off(self, is_cut_off: bool) -> None:
+        if not self._tells_cut_off or is_cut_off is self._has_told_cut_off:
+            return
+        text = self._words.text("cut_off" if is_cut_off else "back")
+        await self._page(text, call_type=self._settings.call_type, priority="3")
+        self._has_told_cut_off = is_cut_off
+
+    async def _page(self, text: str, *, call_type: str, priority: str | None = None) -> None:
+        settings = self._settings
+        call = PageCall(
+            address=settings.address,
+            text=text,
+            beep=settings.beep,
+            call_type=call_type,
+            transmissions=settings.transmissions,
+            priority=settings.priority if priority is None else priority,
+        )
+        await self._pager.page(call, deadline_s=PAGE_WITHIN_S)
+
+    def _link_changed(self, is_up: bool, reason: str) -> None:
+        if self._desk is None:
+            return
+        if is_up:
+            self._desk.worked()
+            self._desk.poke()
+        else:
+            self._desk.failed(reason)
