@@ -249,6 +249,10 @@ class EspaPanel:
         if await self._answer() == _ACK:
             is_taken = await self._send_block(pending)
         await self._end()
+        self._conclude(pending, is_taken=is_taken)
+
+    def _conclude(self, pending: _Pending, *, is_taken: bool) -> None:
+        """One offer is over: the call is done with, or kept for the next."""
         if is_taken or (self._rounds is not None and pending.rounds >= self._rounds):
             self._pending.popleft()
             if not pending.result.done():

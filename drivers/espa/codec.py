@@ -157,6 +157,11 @@ class Slave:
     def is_mid_block(self) -> bool:
         return self._body is not None
 
+    @property
+    def owes_answer(self) -> bool:
+        """The master waits for our answer to a block."""
+        return self._answering is not None
+
     def restart(self) -> None:
         """A new line: nothing said before counts. Numbers go on, so that no old answer fits a new block."""
         self._answering = None

@@ -4,26 +4,27 @@ A block is answered ACK only once the hub has confirmed the event (fsynced here,
 it was refused or not confirmed in time, so that the panel keeps the call and sends it again. `redelivery` has the rule
 for telling that repeat from a new call.
 
-The line is supervised: when the panel has not spoken to our station for `poll_timeout_s`, or the line is gone, that
-is told once as `Fact.LINK` False, and once as True with the next poll. A line that is lost while the driver runs is
-opened again from inside, more eagerly than a restart with back-off would: the panel may hold a call. Only a line that
-cannot be opened when the driver starts ends it, with a TransientDriverError that says what is missing.
+The line is supervised: when the panel has not spoken to our station for `poll_timeout_s` (as a control station: when
+one that we poll has not answered for so long), or the line is gone, that is told once as `Fact.LINK` False, and once as
+True with the next poll. A line that is lost while the driver runs is opened again from inside, more eagerly than a
+restart with back-off would: the panel may hold a call. Only a line that cannot be opened when the driver starts ends
+it, with a TransientDriverError that says what is missing.
 """
 
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections import deque
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
+from drivers.boot import read_boot_id
 from drivers.contract import DriverContext, Fact, Observation
 from drivers.errors import TransientDriverError
 from drivers.espa.codec import Block, Damaged, Delivered, Elsewhere, Ended, Heard, Overheard, Polled, Selected, Slave
+from drivers.espa.control import Answered, Control, Unanswered
 from drivers.espa.link import Line, Link, open_link
 from drivers.espa.mapping import MappingTable
 from drivers.espa.redelivery import LastBlock, Verdict
@@ -42,9 +43,12 @@ COUNTERS = (
     "ignored",
     "unmapped",
     "overheard",
+    "polls_unanswered",
     "bytes_received",
 )
-BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+LIFE_SIGN_S = 5.0
+US = ""
+"""In the times at which stations were heard: the panel that polls us."""
 
 T = TypeVar("T")
 
@@ -122,8 +126,18 @@ class _Watch:
         self._mapping = mapping
         self._context = context
         self._log = context.log
-        self._slave = Slave(station=settings.station, strip_high_bit=settings.strip_high_bit)
-        self._last = LastBlock(boot_id=_read_boot_id(), window_s=settings.redelivery_window_s)
+        self._slave: Slave | Control
+        if settings.role == "control":
+            self._slave = Control(
+                station=settings.station,
+                polled=settings.polls,
+                strip_high_bit=settings.strip_high_bit,
+                interval_s=settings.poll_interval_s,
+                reply_s=settings.reply_timeout_s,
+            )
+        else:
+            self._slave = Slave(station=settings.station, strip_high_bit=settings.strip_high_bit)
+        self._last = LastBlock(boot_id=read_boot_id(), window_s=settings.redelivery_window_s)
         self._last.restore(context.remembered(REMEMBER_KEY))
         self._line: Line | None = None
         self._waits: list[_Wait] = []
@@ -131,7 +145,9 @@ class _Watch:
         self._link_change: tuple[bool, str] | None = None
         self._is_up = told
         self.news = asyncio.Event()
-        self._heard_at_s = context.boot_s()
+        stations = settings.polls if settings.role == "control" else (US,)
+        self._heard_at_s = dict.fromkeys(stations, context.boot_s())
+        self._contacts = 0
         self._diagnostics = context.diagnostics
         self._diagnostics["port"] = settings.port
         self._diagnostics.setdefault("last_poll_boot_s", None)
@@ -163,7 +179,7 @@ class _Watch:
         """Answer the panel until cancelled, over as many lines as it takes."""
         in_vain = 0
         while True:
-            heard_at_s = self._heard_at_s
+            contacts = self._contacts
             reason = "hung up"
             try:
                 if line is None:
@@ -174,7 +190,7 @@ class _Watch:
             if line is not None:
                 line.close()
                 line = None
-            in_vain = 0 if self._heard_at_s != heard_at_s else in_vain + 1
+            in_vain = 0 if self._contacts != contacts else in_vain + 1
             if in_vain <= 1:
                 self._log.warning("espa_line_lost", port=self._settings.port, reason=reason)
             self._turn(is_up=False, reason="line_lost")
@@ -184,6 +200,7 @@ class _Watch:
         self._slave.restart()
         self._line = line
         try:
+            self._poll()
             while chunk := await self._while_watching(line.read()):
                 now_s = self._context.boot_s()
                 self._count("bytes_received", len(chunk))
@@ -201,6 +218,7 @@ class _Watch:
         task = asyncio.ensure_future(job)
         try:
             while not task.done():
+                self._context.alive()
                 awaited: set[asyncio.Future[Any]] = {task, *(wait.confirmation for wait in self._waits)}
                 await asyncio.wait(awaited, timeout=self._until_due_s(), return_when=asyncio.FIRST_COMPLETED)
                 if not task.done():
@@ -213,13 +231,24 @@ class _Watch:
 
     def _hear(self, heard: Heard, now_s: float) -> None:
         match heard:
-            case Polled() | Selected():
-                self._last.went_on(now_s)
+            case Polled():
+                self._last.idle(now_s)
                 self._spoken_to(now_s)
+            case Selected():
+                self._last.went_on(now_s)
+                if self._settings.role == "slave":
+                    self._spoken_to(now_s)
+            case Answered(station=station, is_idle=is_idle):
+                if is_idle:
+                    self._last.idle(now_s)
+                self._spoken_to(now_s, station)
+            case Unanswered():
+                self._count("polls_unanswered")
             case Ended():
                 self._last.went_on(now_s)
             case Delivered(block=block, number=number):
-                self._spoken_to(now_s)
+                if self._settings.role == "slave":
+                    self._spoken_to(now_s)
                 self._deliver(block, number, now_s)
             case Damaged():
                 self._count("bcc_errors")
@@ -296,8 +325,28 @@ class _Watch:
                 # The call may still be confirmed: then the panel's repeat is answered at once.
                 self._refuse(wait.number, "not_confirmed_in_time")
                 wait.number = None
-        if self._is_up is not False and now_s - self._heard_at_s >= self._settings.poll_timeout_s:
-            self._turn(is_up=False, reason="no_poll")
+        self._poll()
+        if self._is_up is not False and self._silent(now_s):
+            self._turn(is_up=False, reason="no_answer" if self._settings.role == "control" else "no_poll")
+
+    def _poll(self) -> None:
+        """As a control station: what is due on the line."""
+        if not isinstance(self._slave, Control) or self._line is None:
+            return
+        now_s = self._context.boot_s()
+        said, heard = self._slave.tick(now_s)
+        for each in heard:
+            self._hear(each, now_s)
+        if said:
+            self._line.write(said)
+
+    def _silent(self, now_s: float) -> list[str]:
+        """The stations that have not been heard for too long."""
+        limit_s = self._settings.poll_timeout_s
+        silent = [station for station, at_s in self._heard_at_s.items() if now_s - at_s >= limit_s]
+        if self._settings.role == "control":
+            self._diagnostics["stations_silent"] = "".join(silent)
+        return silent
 
     def _conclude(self, wait: _Wait, now_s: float) -> None:
         confirmation = wait.confirmation
@@ -318,25 +367,32 @@ class _Watch:
         self._answer(number, None, is_accepted=False)
 
     def _answer(self, number: int, digest: str | None, *, is_accepted: bool) -> None:
-        answer = self._slave.answer(number, is_accepted=is_accepted)
+        if isinstance(self._slave, Control):
+            answer = self._slave.answer(number, self._context.boot_s(), is_accepted=is_accepted)
+        else:
+            answer = self._slave.answer(number, is_accepted=is_accepted)
         if not answer or self._line is None:
             return
         self._line.write(answer)
         if is_accepted and digest is not None:
             self._last.answered(digest, self._context.boot_s())
 
-    def _until_due_s(self) -> float | None:
+    def _until_due_s(self) -> float:
         now_s = self._context.boot_s()
         due = [wait.due_s for wait in self._waits if wait.number is not None]
         if self._is_up is not False:
-            due.append(self._heard_at_s + self._settings.poll_timeout_s)
+            due.append(min(self._heard_at_s.values()) + self._settings.poll_timeout_s)
+        if isinstance(self._slave, Control) and self._line is not None:
+            due.append(self._slave.due_s())
         # At least a hundredth: the event loop's clock and CLOCK_BOOTTIME need not agree to the microsecond.
-        return max(0.01, min(due) - now_s) if due else None
+        return min(LIFE_SIGN_S, max(0.01, min(due, default=LIFE_SIGN_S + now_s) - now_s))
 
-    def _spoken_to(self, now_s: float) -> None:
-        self._heard_at_s = now_s
+    def _spoken_to(self, now_s: float, station: str = US) -> None:
+        self._heard_at_s[station] = now_s
+        self._contacts += 1
         self._diagnostics["last_poll_boot_s"] = now_s
-        self._turn(is_up=True, reason="polled")
+        if not self._silent(now_s):
+            self._turn(is_up=True, reason="polled" if station == US else "answered")
 
     def _turn(self, *, is_up: bool, reason: str) -> None:
         """Say once how the link is. A change that nobody took and that came back was never said."""
@@ -350,11 +406,3 @@ class _Watch:
     def _count(self, name: str, by: int = 1) -> None:
         seen = self._diagnostics.get(name)
         self._diagnostics[name] = (seen if isinstance(seen, int) else 0) + by
-
-
-def _read_boot_id() -> str:
-    """The kernel's id of this boot. Without one, a fresh one: a restart then recognises nothing, and raises again."""
-    try:
-        return BOOT_ID.read_text(encoding="ascii").strip() or secrets.token_hex(16)
-    except OSError:
-        return secrets.token_hex(16)

@@ -18,6 +18,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
 from drivers.errors import TransientDriverError
+from drivers.espa.ports import locate
 from drivers.espa.settings import EspaSettings, network_address
 
 CHUNK = 1024
@@ -305,9 +306,10 @@ def _close_orphan(opening: asyncio.Future[Any]) -> None:
 def _open_blocking(settings: EspaSettings) -> Any:
     import serial
 
+    path = locate(settings.port)
     try:
         port = serial.Serial(
-            settings.port,
+            path,
             baudrate=settings.baudrate,
             bytesize=settings.bytesize,
             parity={"none": serial.PARITY_NONE, "even": serial.PARITY_EVEN, "odd": serial.PARITY_ODD}[settings.parity],
@@ -321,7 +323,7 @@ def _open_blocking(settings: EspaSettings) -> Any:
         attributes[6][termios.VMIN] = 1
         termios.tcsetattr(port.fileno(), termios.TCSANOW, attributes)
     except (serial.SerialException, OSError, termios.error, ValueError) as error:
-        raise TransientDriverError(explain(settings.port, error)) from None
+        raise TransientDriverError(explain(path, error)) from None
     return port
 
 

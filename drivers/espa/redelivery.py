@@ -14,9 +14,12 @@ signal on an alarm that stands already. Taking a new call for a repeat loses it.
    bytes are then a new call however soon they come. Silence, the same block again or a lost line mean it was not.
 4. Answering a repeat starts (3) over with the new ACK, but not the window: that runs from the first confirmation.
 5. After a **restart** of the daemon the last committed block comes back from `remember`. Whether its ACK was taken is
-   not known, so (3) applies with the window from its first reception, and for one repeat only. The digest is keyed
-   with the kernel's boot id: after a reboot nothing matches (boot time started over, how long ago is unknown) and the
-   panel's repeat raises the alarm again.
+   not known, but a panel to which it never came still holds the call and offers it before anything else. So (3) applies
+   with the window from its first reception, for one repeat only, and only while the panel has not said that it has
+   nothing to send: a **poll** of us, or an idle answer to a poll of ours, means that the old call is done, and the same
+   bytes are then a new one. A panel that polls between two tries has its repeat raised a second time. The digest is
+   keyed with the kernel's boot id: after a reboot nothing matches (boot time started over, how long ago is unknown) and
+   the panel's repeat raises the alarm again.
 6. A copy that was **refused** is forgotten: the panel must send it again, and that is the call.
 """
 
@@ -107,6 +110,13 @@ class LastBlock:
         """Our ACK to this block has gone out."""
         if self._last is not None and self._last.digest == digest:
             self._last.answered_at_s = now_s
+
+    def idle(self, now_s: float) -> None:
+        """The panel showed that it has nothing to send."""
+        if self._last is not None and self._last.is_restored and self._last.answered_at_s is None:
+            self._last = None
+            return
+        self.went_on(now_s)
 
     def went_on(self, now_s: float) -> None:
         """The panel said something other than a block."""

@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, IPvAnyAddres
 from drivers.contract import Alias, DriverSettings
 from drivers.espa.charset import EIGHT_BIT, Charset
 from drivers.espa.pattern import compile_pattern
+from drivers.espa.ports import parse as parse_identity
 
 Value = Literal["call", "emergency", "assistance", "presence", "reset", "ignore"]
 
@@ -28,6 +29,7 @@ def _as_characters(value: Any) -> Any:
 
 Code = Annotated[str, Field(min_length=1, max_length=8)]
 Characters = Annotated[tuple[Code, ...], BeforeValidator(_as_characters), Field(min_length=1, max_length=16)]
+Station = Annotated[str, Field(pattern=r"^[0-9]$")]
 Pattern = Annotated[str, Field(min_length=1, max_length=256)]
 
 
@@ -92,15 +94,26 @@ class EspaSettings(DriverSettings):
     alias: Alias
     """The panel itself: the device of its link state, and of every call whose room is not known."""
     port: Annotated[str, Field(min_length=1, max_length=200)]
-    """A device path, `socket://host:port` (we connect) or `listen://host:port` (the panel's converter connects)."""
+    """A device path, `usb:vendor:product[:serial]` (that converter under whatever name), `socket://host:port` (we
+    connect) or `listen://host:port` (the panel's converter connects)."""
+    role: Literal["slave", "control"] = "slave"
+    """`slave`: the panel polls us (most do). `control`: the panel says nothing until it is polled, so the hub polls."""
+    polls: Annotated[tuple[Station, ...], BeforeValidator(_as_characters), Field(min_length=1, max_length=9)] = ("2",)
+    """The stations that the hub polls in turn. For `role = "control"`."""
+    poll_interval_s: Annotated[float, Field(ge=0.05, le=10)] = 1.0
+    """How often each of them is polled."""
+    reply_timeout_s: Annotated[float, Field(ge=0.1, le=5)] = 1.0
+    """How long a polled station may take to answer."""
     allow_from: Annotated[tuple[IPvAnyAddress, ...], Field(max_length=16)] = ()
     """Who may connect to a `listen://` port; empty means anybody who can reach it."""
     baudrate: Literal[300, 600, 1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200] = 9600
     bytesize: Literal[7, 8] = 8
     parity: Literal["none", "even", "odd"] = "none"
     stopbits: Literal[1, 2] = 1
-    station: Annotated[str, Field(pattern=r"^[0-9]$")] = "2"
+    station: Station = "2"
+    """Our address on the line. A control station is "1" unless given."""
     poll_timeout_s: Annotated[float, Field(ge=1, le=3600)] = 30.0
+    """No poll for so long, or no answer to ours: the link is lost."""
     confirm_timeout_s: Annotated[float, Field(ge=0.1, le=10)] = 2.0
     """How long a block may wait to be made safe before it is answered NAK. Keep it below the panel's own time-out times
     its retries; a panel that goes on earlier loses nothing (its repeat joins the wait)."""
@@ -111,6 +124,13 @@ class EspaSettings(DriverSettings):
     """For a panel that sends seven bits and parity through a converter set to eight bits."""
     mapping: Annotated[tuple[MappingRule, ...], Field(max_length=200)] = ()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _control_is_station_one(cls, value: Any) -> Any:
+        if isinstance(value, dict) and value.get("role") == "control" and "station" not in value:
+            return value | {"station": "1"}
+        return value
+
     @field_validator("station", mode="before")
     @classmethod
     def _station_as_text(cls, value: Any) -> Any:
@@ -119,14 +139,14 @@ class EspaSettings(DriverSettings):
     @field_validator("port")
     @classmethod
     def _check_port(cls, value: str) -> str:
-        if value.startswith("/"):
+        if value.startswith("/") or parse_identity(value) is not None:
             return value
         if value.startswith(("socket://", "listen://")):
             network_address(value)
             return value
         raise ValueError(
-            f'{value!r} is neither a device path such as "/dev/serial/by-id/..." nor "socket://host:port" nor'
-            ' "listen://host:port"'
+            f'{value!r} is neither a device path such as "/dev/serial/by-id/..." nor "usb:vendor:product:serial" nor'
+            ' "socket://host:port" nor "listen://host:port"'
         )
 
     @model_validator(mode="after")
@@ -135,6 +155,10 @@ class EspaSettings(DriverSettings):
             raise ValueError(
                 f'charset {self.charset!r} needs eight data bits: use charset = "iso646-no" on a seven-bit line'
             )
+        if self.role == "control" and self.station in self.polls:
+            raise ValueError(f"polls names {self.station}, which is our own station: give the panel's, mostly 2")
+        if self.role == "slave" and "polls" in self.model_fields_set:
+            raise ValueError('polls belongs to role = "control": leave it out, or set the role')
         if self.allow_from and not self.port.startswith("listen://"):
             raise ValueError("allow_from belongs to a listen:// port: leave it out")
         return self

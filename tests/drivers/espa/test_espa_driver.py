@@ -251,6 +251,19 @@ async def test_a_block_confirmed_before_a_restart_is_acknowledged_without_a_seco
     assert after.context.diagnostics["redeliveries"] == 1
 
 
+async def test_an_identical_call_after_a_restart_is_a_new_one_once_the_panel_has_shown_that_it_holds_none(
+    panel: EspaPanel, make_driver: MakeDriver
+) -> None:
+    memory: dict[str, int | str] = {}
+    async with BareHub(make_driver(panel), memory=memory):
+        assert (await panel.press("call", room="101")).outcome is Outcome.ACKED
+    async with BareHub(make_driver(panel), memory=memory) as hub:
+        answered = panel.polls_answered
+        await panel.until(lambda: panel.polls_answered > answered)
+        assert (await panel.press("call", room="101")).outcome is Outcome.ACKED
+        assert (await hub.next(Fact.NURSE_CALL)).device == "room-101"
+
+
 async def test_a_block_not_confirmed_before_a_restart_is_an_event_after_it(
     panel: EspaPanel, make_driver: MakeDriver
 ) -> None:

@@ -102,6 +102,22 @@ def test_after_a_restart_the_committed_block_is_a_repeat_once() -> None:
     assert after.judge(CALL, 104.0) is Verdict.NEW
 
 
+def test_after_a_restart_a_panel_that_has_nothing_to_send_is_done_with_the_committed_block() -> None:
+    before = memory()
+    delivered(before, CALL, 100.0)
+    after = memory(before.remember())
+    after.idle(102.0)
+    assert after.judge(CALL, 103.0) is Verdict.NEW
+
+
+def test_after_a_restart_the_bustle_before_a_block_is_no_sign_that_the_panel_is_done() -> None:
+    before = memory()
+    delivered(before, CALL, 100.0)
+    after = memory(before.remember())
+    after.went_on(102.0)
+    assert after.judge(CALL, 103.0) is Verdict.REPEATED
+
+
 def test_after_a_restart_and_the_window_it_is_a_new_call() -> None:
     before = memory()
     delivered(before, CALL, 100.0)
