@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= auto
 
-.PHONY: help setup run demo-once test check format bench soak faults pictures lock debian clean
+.PHONY: help setup run demo-once test check format bench soak faults pictures phrases lock debian clean
 
 help:
 	@echo "make run     hub, central and a simulated flat on this machine, with a page to play with"
@@ -14,6 +14,7 @@ help:
 	@echo "make soak    the long rounds"
 	@echo "make faults  everything breaks, under load; a table of what was lost (FAULTS='--short' for a few minutes)"
 	@echo "make pictures  take docs/pictures anew, of the running product"
+	@echo "make phrases   make the hub's spoken phrases anew (needs espeak-ng)"
 	@echo "make setup   only the environment, with everything a developer needs"
 	@echo "make lock    write requirements/*.txt anew from pyproject.toml"
 
@@ -68,6 +69,9 @@ faults: $(VENV)/.dev debian
 
 pictures: $(VENV)/.dev debian
 	$(BIN)/python scripts/pictures.py
+
+phrases: $(VENV)/.dev
+	$(BIN)/python scripts/phrases.py
 
 lock: $(VENV)/.dev
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip-tools>=7.6'

@@ -5,6 +5,7 @@
 #   chromium      the console is tested in a browser
 #   systemd       systemd-analyze reads and rates the service units
 #   faketime      a hub whose clock is wrong, without touching the machine's
+#   alsa-utils    aplay: the hub's spoken phrases, heard through ALSA's file plugin
 set -eu
 
 missing=""
@@ -13,6 +14,7 @@ command -v dbus-daemon >/dev/null 2>&1 || missing="$missing dbus"
 command -v chromium >/dev/null 2>&1 || missing="$missing chromium fonts-dejavu-core"
 command -v systemd-analyze >/dev/null 2>&1 || missing="$missing systemd"
 command -v faketime >/dev/null 2>&1 || missing="$missing faketime"
+command -v aplay >/dev/null 2>&1 || missing="$missing alsa-utils"
 [ -n "$missing" ] || exit 0
 
 echo "the tests need these Debian packages:$missing"

@@ -92,7 +92,32 @@ def measures_of(hub: Hub) -> list[Measure]:
         pager = PagingSettings.model_validate(settings.pager, from_attributes=True)
         cut_off = settings.cut_off.pager
         measures.append(Paging(pager, words, clock=hub.clock, local_time=local_time, tells_cut_off=cut_off))
+    if settings.on_call is not None:
+        from gateway.local_response.on_call import OnCall
+
+        measures.append(
+            OnCall(
+                settings.on_call,
+                words,
+                clock=hub.clock,
+                local_time=local_time,
+                texting=lambda: hub.modem,
+                is_registered=lambda: _registration(hub),
+            )
+        )
+    if settings.voice is not None:
+        from gateway.local_response.voice import Voice
+
+        measures.append(Voice(settings.voice, hub.settings.hub.language, says_cut_off=settings.cut_off.voice))
     return measures
+
+
+def _registration(hub: Hub) -> tuple[bool | None, str]:
+    """Whether the modem could text now, and why not."""
+    if hub.modem is None:
+        return False, "there is no modem"
+    hindrance = hub.modem.state.hindrance
+    return hub.modem.state.is_ready, "" if hindrance is None else f"modem: {hindrance.value}"
 
 
 def _has_relay(hub: Hub) -> bool:
