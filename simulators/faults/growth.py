@@ -13,8 +13,9 @@ MORE_TASKS = 12
 LARGEST_LOG_BYTES = 20 * 1024 * 1024
 _EXPECTED = {f"{name}.db{end}" for name in ("alarm", "bulk") for end in ("", "-wal", "-shm")} | {
     "lock",
-    "reserve",
+    *(f"reserve-{number}" for number in range(1, 5)),
     "probe",
+    "lost+found",
 }
 
 

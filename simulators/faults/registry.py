@@ -48,7 +48,7 @@ class Scenario:
     short: int
     long: int
     play: Play
-    timeout_s: float = 80.0
+    timeout_s: float = 150.0
     """For the short rounds."""
     long_timeout_s: float = 1500.0
     is_soak_only: bool = False
@@ -70,7 +70,7 @@ def scenario(
     *,
     short: int,
     long: int,
-    timeout_s: float = 80.0,
+    timeout_s: float = 150.0,
     long_timeout_s: float = 1500.0,
     is_soak_only: bool = False,
     must_fail: bool = False,

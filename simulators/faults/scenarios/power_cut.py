@@ -27,7 +27,7 @@ HUB_EVERY = 60
 """One hub is started on a disk for so many journals."""
 
 
-@scenario("power-cut", "power cut, anything unsynced lost, torn or reordered", short=120, long=6000)
+@scenario("power-cut", "power cut, anything unsynced lost, torn or reordered", short=60, long=6000)
 async def power_cut(run: Run) -> Verdict:
     """A recording of the real hub; rounds are disks that a cut may leave."""
     return await cut_power(run)
@@ -75,6 +75,7 @@ async def cut_power(run: Run, *, broken: str = "") -> Verdict:
     opened = Trial.open(run, hub_environment=environment, hub_module=("-m", "simulators.faults.recorded_hub"))
     async with opened as trial:
         recorded = await record(run, trial, file, is_short=bool(broken) and not run.is_long)
+        run.say(f"{len(recorded.whole)} steps recorded")
         found = _compare_live(recorded)
         verdict = await _examine_all(run, recorded, is_sound=not broken)
         if not broken:
@@ -170,6 +171,7 @@ async def _start_hubs(run: Run, recorded: Recorded) -> Verdict:
     cuts = choose_cuts(recorded.whole, max(1, run.rounds // HUB_EVERY), run.chance)
     verdict = Verdict()
     for cut, promises, image in play_cuts(recorded.whole, str(recorded.state), cuts, run.folder):
+        run.say(f"a hub after --cut {cut.step} --chance {cut.chance}")
         await stage.hub.stop()
         await stage.central.stop()
         await asyncio.to_thread(_put, recorded.central, stage.folder / "central")
