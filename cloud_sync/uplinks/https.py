@@ -10,8 +10,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-import h11
-
 from cloud_sync.errors import MalformedError, RefusedError, UplinkError
 from cloud_sync.frames import MAX_FRAME, FrameStream
 from cloud_sync.identity import Lane
@@ -24,6 +22,8 @@ from cloud_sync.uplinks.tls import client_context
 MAX_ANSWER = MAX_FRAME
 MAX_PROBLEM = 4096
 QUEUE_LENGTH = 256
+PASSING = (408, 425, 429)
+"""Refusals that say "not now"."""
 _HEADERS = (("Content-Type", MEDIA_TYPE), ("Accept", MEDIA_TYPE), ("User-Agent", "vaktpost"))
 
 
@@ -85,20 +85,14 @@ class HttpsSession:
         """POST one frame; the answer's frames join those of the stream. A broken connection is not used again."""
         pool = self._urgent if lane is None or lane.is_urgent else self._bulk
         try:
-            async with asyncio.timeout(deadline_s), pool.post(FRAMES_PATH, frame) as answer:
-                await _check(answer)
-                body = await answer.read(MAX_ANSWER)
+            async with asyncio.timeout(deadline_s):
+                async with pool.post(FRAMES_PATH, frame) as answer:
+                    await _check(answer)
+                    body = await answer.read(MAX_ANSWER)
+                for one in _cut(body):
+                    await self._incoming.put(one)
         except TimeoutError as error:
             raise UplinkError(why(error)) from error
-        cut = FrameStream()
-        try:
-            frames = cut.feed(body)
-        except MalformedError as error:
-            raise UplinkError(f"the answer is not made of frames: {error}") from error
-        if not cut.is_whole:
-            raise UplinkError("the answer ends in the middle of a frame")
-        for one in frames:
-            await self._incoming.put(one)
 
     async def read(self, stream: Answer, idle_timeout_s: float) -> None:
         """Read the held connection until it ends or is silent for too long; runs as a task of `open`."""
@@ -112,7 +106,9 @@ class HttpsSession:
                     await self._incoming.put(frame)
         except StopAsyncIteration:
             fault = UplinkError("central closed the held connection")
-        except (h11.ProtocolError, OSError) as error:
+        except UplinkError as error:
+            fault = error
+        except TimeoutError as error:
             fault = UplinkError(why(error))
         except MalformedError as error:
             fault = UplinkError(f"the held connection carries no frames: {error}")
@@ -127,14 +123,26 @@ class HttpsSession:
             yield frame
 
 
+def _cut(body: bytes) -> list[bytes]:
+    """The frames of an answer."""
+    cut = FrameStream()
+    try:
+        frames = cut.feed(body)
+    except MalformedError as error:
+        raise UplinkError(f"the answer is not made of frames: {error}") from error
+    if not cut.is_whole:
+        raise UplinkError("the answer ends in the middle of a frame")
+    return frames
+
+
 async def _check(answer: Answer) -> None:
-    """Raise unless central said yes. 5xx and 429 may pass; other refusals will not."""
+    """Raise unless central said yes. Only a 4xx is central's last word; the rest may pass."""
     if answer.status == 200:
         return
     try:
         text = (await answer.read(MAX_PROBLEM)).decode("utf-8", "replace")
-    except UplinkError:  # who writes a book about it is not read
+    except UplinkError:  # who writes a book about it, or breaks off, has said enough with the status
         text = ""
-    if answer.status >= 500 or answer.status == 429:
+    if not 400 <= answer.status < 500 or answer.status in PASSING:
         raise UplinkError(f"central answered {answer.status}: {text[:200]}")
     raise RefusedError(answer.status, text[:200])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -26,14 +27,28 @@ class RawServer:
         self.is_closing_after = False
         self.connections = 0
         self.requests = []
+        self.is_reading = True
         self._writers = []
+        self._tasks = set()
+
+    async def ended(self):
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for writer in self._writers:
+            writer.transport.abort()
+        await asyncio.sleep(0.01)
 
     async def serve(self, reader, writer):
+        self._tasks.add(asyncio.current_task())
         self.connections += 1
         self._writers.append(writer)
         try:
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
+                if not self.is_reading:
+                    writer.write(b"".join(self.answer))
+                    await asyncio.sleep(3600)
                 length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
                 self.requests.append((head, await reader.readexactly(length)))
                 for piece in self.answer:
@@ -45,11 +60,16 @@ class RawServer:
         except (OSError, asyncio.IncompleteReadError):
             return
         finally:
-            writer.close()
+            # A farewell would wait behind what is not read.
+            (writer.close if self.is_reading else writer.transport.abort)()
 
     def hang_up(self):
         for writer in self._writers:
             writer.close()
+
+    def say(self, octets):
+        for writer in self._writers:
+            writer.write(octets)
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +90,7 @@ async def talk(authority, folder, *, limit=2):
         await client.close()
         server.hang_up()
         listener.close()
-        await asyncio.sleep(0)
+        await server.ended()
 
 
 async def ask(client, body=b"question", limit=1000):
@@ -92,7 +112,7 @@ async def test_a_connection_that_the_other_end_hung_up_is_not_tried_again(author
     async with talk(authority, tmp_path) as (server, client):
         await ask(client)
         server.hang_up()
-        await until(lambda: not client._idle[0].is_open())
+        await until(lambda: not client._idle)
         assert await ask(client) == (200, b"fine")
         assert server.connections == 2
 
@@ -100,7 +120,7 @@ async def test_a_connection_that_the_other_end_hung_up_is_not_tried_again(author
 async def test_a_connection_is_not_used_after_a_long_pause(authority, tmp_path):
     async with talk(authority, tmp_path) as (server, client):
         await ask(client)
-        client._idle[0].idle_since_s -= KEPT_S + 1
+        client._idle[0]._idle_since_s -= KEPT_S + 1
         assert await ask(client) == (200, b"fine")
         assert server.connections == 2
 
@@ -175,6 +195,138 @@ async def test_a_long_body_arrives_whole(authority, tmp_path):
     async with talk(authority, tmp_path) as (server, client):
         assert await ask(client, body) == (200, b"fine")
         assert server.requests[0][1] == body
+
+
+@pytest.mark.parametrize("is_early", [True, False], ids=["in the same breath", "later"])
+async def test_what_comes_after_an_answer_is_never_taken_for_the_next_one(authority, tmp_path, is_early):
+    async with talk(authority, tmp_path) as (server, client):
+        forged = b"HTTP/1.1 418 No\r\nContent-Length: 0\r\n\r\n"
+        server.answer = [OK + forged if is_early else OK]
+        assert await ask(client) == (200, b"fine")
+        if not is_early:
+            server.say(forged)
+            await until(lambda: not client._idle)
+        server.answer = [OK]
+        assert await ask(client) == (200, b"fine")
+        assert server.connections == 2
+
+
+async def test_an_answer_that_says_it_is_too_long_is_not_even_read(authority, tmp_path):
+    async with talk(authority, tmp_path) as (server, client):
+        server.answer = [b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n"]  # and then nothing
+        with pytest.raises(UplinkError, match="too long"):
+            await ask(client)
+
+
+async def test_an_endless_answer_in_chunks_is_given_up_at_the_limit(authority, tmp_path):
+    async with talk(authority, tmp_path) as (server, client):
+        server.answer = [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"] + [b"400\r\n" + bytes(1024)] * 1
+        server.answer += [b"\r\n400\r\n" + bytes(1024)] * 3
+        with pytest.raises(UplinkError, match="too long"):
+            await ask(client)
+
+
+@pytest.mark.parametrize("cut_at", range(len(CHUNKED) - 1), ids=lambda at: CHUNKED[:at].decode()[-4:].encode().hex())
+async def test_wherever_the_other_end_breaks_off_it_is_an_error_of_the_path(authority, tmp_path, cut_at):
+    async with talk(authority, tmp_path) as (server, client):
+        server.answer, server.is_closing_after = [CHUNKED[:cut_at]], True
+        with pytest.raises(UplinkError):
+            await ask(client)
+
+
+async def test_a_refusal_that_comes_before_all_was_sent_is_heard(authority, tmp_path):
+    async with talk(authority, tmp_path) as (server, client):
+        server.is_reading = False
+        server.answer = [b"HTTP/1.1 413 Too much\r\nContent-Length: 2\r\n\r\nno"]
+        assert await ask(client, bytes(20_000_000)) == (413, b"no")
+        assert not client._idle
+
+
+async def test_leaving_ends_what_is_under_way(authority, tmp_path):
+    async with talk(authority, tmp_path) as (server, client):
+        server.answer = []
+        asked = [asyncio.create_task(ask(client)) for _ in range(4)]  # two wait for a connection
+        await until(lambda: len(server.requests) == 2)
+        await client.close()
+        async with asyncio.timeout(1):
+            found = await asyncio.gather(*asked, return_exceptions=True)
+        assert [type(one) for one in found] == [UplinkError] * 4
+        assert not client._open
+
+
+async def test_a_host_that_takes_the_call_and_says_nothing_is_given_up(authority, tmp_path):
+    mute = []
+    listener = await asyncio.start_server(lambda _reader, writer: mute.append(writer), "127.0.0.1", 0)
+    port = listener.sockets[0].getsockname()[1]
+    client = Connections(
+        f"https://127.0.0.1:{port}", client_context([authority.der]), (), limit=1, connect_timeout_s=0.2
+    )
+    async with asyncio.timeout(3):
+        with pytest.raises(UplinkError, match="in time"):
+            await ask(client)
+    listener.close()
+    for writer in mute:
+        writer.close()
+
+
+@pytest.mark.parametrize("name", ["x" * 70 + ".example.org", "a..example.org", "xn--" + "y" * 64])
+async def test_a_name_that_can_be_none_is_an_error_of_the_path(authority, name):
+    with pytest.raises(UplinkError):
+        await ask(Connections(f"https://{name}", client_context([authority.der]), (), limit=1, connect_timeout_s=2))
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        ("https://sentral.bærum.example", b"sentral.xn--brum-voa.example"),
+        ("https://[::1]:8443", b"[::1]:8443"),
+        ("https://user:word@central.example:1", b"central.example:1"),
+    ],
+)
+def test_the_host_is_named_as_http_has_it(authority, url, host):
+    client = Connections(url, client_context([authority.der]), (), limit=1, connect_timeout_s=1)
+    assert dict(client._headers)["Host"].encode("ascii") == host
+
+
+def open_files():
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+async def reconnect(authority, folder, rounds):
+    """Connections that end in every way there is, over and over; what is open afterwards."""
+    tasks = asyncio.all_tasks()
+    async with talk(authority, folder, limit=3) as (server, client):
+        before = open_files()
+        for turn in range(rounds):
+            server.answer, server.is_closing_after = [OK], turn % 5 == 0
+            if turn % 5 == 1:
+                server.answer = [b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfi"]
+            if turn % 5 == 2:
+                server.answer = [b"garbage\r\n\r\n"]
+            try:
+                async with asyncio.timeout(0.002 if turn % 5 == 1 else 5):  # also in the middle of a handshake
+                    await ask(client)
+            except (UplinkError, TimeoutError):
+                pass
+            if turn % 5 == 3:
+                server.hang_up()
+            server._writers = [writer for writer in server._writers if not writer.is_closing()]
+            server._tasks = {task for task in server._tasks if not task.done()}
+        await client.close()
+        server.hang_up()
+        await until(lambda: open_files() <= before)
+        assert not client._open
+        assert not client._idle
+    assert asyncio.all_tasks() == tasks
+
+
+async def test_two_hundred_reconnects_leave_nothing_open(authority, tmp_path):
+    await reconnect(authority, tmp_path, 200)
+
+
+@pytest.mark.soak
+async def test_ten_thousand_reconnects_leave_nothing_open(authority, tmp_path):
+    await reconnect(authority, tmp_path, 10_000)
 
 
 async def test_nothing_is_sent_after_leaving(authority, tmp_path):
