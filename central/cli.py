@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import difflib
+import faulthandler
 import json
 import re
 import socket
@@ -18,8 +19,11 @@ from zoneinfo import ZoneInfo
 
 from central.errors import ActionError, CentralError, IncompleteError, SettingsError
 from central.settings import CentralSettings, load
+from cloud_sync.ownership import hand_over
 
-DEFAULT_CONFIG = Path("/etc/vaktpost/central.toml")
+DEFAULT_DATA = Path("/var/lib/vaktpost-central")
+DEFAULT_CONFIG = DEFAULT_DATA / "central.toml"
+"""Where `init` puts it, and where the service unit looks for it."""
 TURN_S = 0.0005
 """How long one thread may keep another waiting for the interpreter: a commit is not to wait for the loop longer than
 its fsync takes. Python's own value is 5 ms."""
@@ -75,7 +79,13 @@ def _parser() -> _Parser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     init = commands.add_parser("init", parents=[reporting], help="found a new central: keys, certificate, database")
-    init.add_argument("--data", type=Path, required=True, metavar="DIR", help="an empty or new directory for all of it")
+    init.add_argument(
+        "--data",
+        type=Path,
+        default=DEFAULT_DATA,
+        metavar="DIR",
+        help="an empty or new directory for all of it (default: %(default)s)",
+    )
     init.add_argument(
         "--name", action="append", default=[], metavar="NAME", help="host name or address by which hubs reach it"
     )
@@ -144,6 +154,7 @@ def _init(options: argparse.Namespace) -> int:
     )
     founded = found(plan, SystemClock().now_ms())
     asyncio.run(_open_once(load(founded.settings)))
+    hand_over(options.data, options.data)
     told = {
         "ok": True,
         "settings": str(founded.settings),
@@ -187,6 +198,7 @@ def _run(options: argparse.Namespace) -> int:
 
     settings = load(options.config)
     log.configure(options.log_level, as_json=options.log_json)
+    faulthandler.enable()  # the watchdog ends a program that hangs with SIGABRT: then every thread says where it stood
     sys.setswitchinterval(TURN_S)
 
     def announce(where: Running) -> None:

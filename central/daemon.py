@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -40,6 +40,8 @@ from central.store import open_store
 from central.upkeep import Upkeep
 from central.wakeup import Wakeup
 from central.windows import Windows
+from cloud_sync import sd_notify
+from cloud_sync.vitals import Pulse, Watchdog
 
 log = structlog.get_logger()
 
@@ -56,6 +58,7 @@ class Central:
     hub_app: Starlette
     works: dict[str, Work]
     windows: Windows
+    pulses: Sequence[Pulse]
 
     async def run_works(self) -> None:
         """All of them, until cancelled."""
@@ -119,12 +122,13 @@ async def open_central(settings: CentralSettings, clock: Clock | None = None) ->
         )
         await presence.load()
         await commands.load()
+        upkeep = Upkeep(store, alarms, feed, windows, links)
         works: dict[str, Work] = {
             "feed": feed.run,
             "replies": replies.run,
             "presence": presence.run,
             "security": security.run,
-            **Upkeep(store, alarms, feed, windows, links).chores(),
+            **upkeep.chores(),
         }
         if settings.mqtt is not None:
             works["mqtt"] = MqttReception(
@@ -150,7 +154,14 @@ async def open_central(settings: CentralSettings, clock: Clock | None = None) ->
             security=security,
         )
         try:
-            yield Central(services=services, reception=reception, hub_app=hub_app(api), works=works, windows=windows)
+            yield Central(
+                services=services,
+                reception=reception,
+                hub_app=hub_app(api),
+                works=works,
+                windows=windows,
+                pulses=upkeep.pulses(),
+            )
         finally:
             await windows.flush()
             await security.flush()
@@ -210,7 +221,14 @@ async def run(settings: CentralSettings, announce: Callable[[Running], None]) ->
     async with running(settings) as where:
         announce(where)
         log.info("central_started", hub_url=where.hub_url, console_url=where.console_url)
-        await stop.wait()
+        watching = asyncio.create_task(Watchdog(where.central.pulses).run(), name="watchdog")
+        sd_notify.notify("READY=1")
+        try:
+            await stop.wait()
+        finally:
+            watching.cancel()
+            await asyncio.wait([watching])
+        sd_notify.notify("STOPPING=1")
         log.info("central_stopping")
     with contextlib.suppress(ValueError):
         for number in (signal.SIGTERM, signal.SIGINT):

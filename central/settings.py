@@ -57,6 +57,19 @@ class MqttSettings(_Section):
     key_file: Path | None = None
 
 
+class SmsSettings(_Section):
+    """Texts from and to hubs that nothing else reaches, through a provider (docs/administrators)."""
+
+    provider: Literal["http"] = "http"
+    number: str = Field(pattern=r"^\+[1-9][0-9]{6,14}$")
+    host: str = "127.0.0.1"
+    port: int = Field(8090, ge=0, le=65535)
+    inbound_secret_file: Path
+    outbound_url: str = Field(pattern=r"^https?://[^/\s]+")
+    outbound_token_file: Path
+    timeout_s: float = Field(10.0, gt=0, le=60)
+
+
 class CentralSettings(_Section):
     """All of it. `source` is the file it came from."""
 
@@ -69,6 +82,7 @@ class CentralSettings(_Section):
     hubs: HubListenerSettings = HubListenerSettings()
     console: ConsoleSettings = ConsoleSettings()
     mqtt: MqttSettings | None = None
+    sms: SmsSettings | None = None
 
     @property
     def database_url(self) -> str:
@@ -92,7 +106,9 @@ def load(path: Path) -> CentralSettings:
         with path.open("rb") as file:
             raw = tomllib.load(file)
     except FileNotFoundError:
-        raise SettingsError([f"{path}: there is no such file. `vaktpost central init --data DIR` makes one."]) from None
+        raise SettingsError(
+            [f"{path}: there is no such file. `vaktpost central init --data {path.parent}` makes one."]
+        ) from None
     except OSError as error:
         raise SettingsError([f"{path}: cannot be read: {error.strerror}."]) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -109,7 +125,10 @@ def load(path: Path) -> CentralSettings:
             if (value := getattr(settings.mqtt, key)) is not None
         }
     )
-    return settings.model_copy(update={"source": path, "data_dir": base / settings.data_dir, "mqtt": mqtt})
+    sms = settings.sms and settings.sms.model_copy(
+        update={key: base / getattr(settings.sms, key) for key in ("inbound_secret_file", "outbound_token_file")}
+    )
+    return settings.model_copy(update={"source": path, "data_dir": base / settings.data_dir, "mqtt": mqtt, "sms": sms})
 
 
 def _sentence(path: Path, problem: Any) -> str:
@@ -128,6 +147,7 @@ def _keys(parents: tuple[int | str, ...]) -> list[str]:
         "hubs": HubListenerSettings,
         "console": ConsoleSettings,
         "mqtt": MqttSettings,
+        "sms": SmsSettings,
     }
     for parent in parents:
         model = sections.get(str(parent), model)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
@@ -20,6 +21,7 @@ from central.feed import Feed
 from central.links import HubLinks
 from central.store import Store
 from central.windows import Windows
+from cloud_sync.vitals import Pulse
 
 log = structlog.get_logger()
 
@@ -30,11 +32,16 @@ CHECKPOINT_S = 0.5
 CHECKPOINT_BYTES = 4 * 1024 * 1024
 RESTART_BYTES = 32 * 1024 * 1024
 TRIM_S = 3600.0
+STORE_PATIENCE_S = 60.0
+CHORE_PATIENCE_S = 60.0
 
 
-async def every(seconds: float, work: Callable[[], Awaitable[object]], name: str) -> None:
+async def every(
+    seconds: float, work: Callable[[], Awaitable[object]], name: str, turn: Callable[[str], None] = lambda _name: None
+) -> None:
     """Do something again and again, until cancelled. A database that does not answer is tried again."""
     while True:
+        turn(name)
         try:
             await work()
         except NotStoredError as error:
@@ -53,18 +60,48 @@ class Upkeep:
         self._links = links
         self._probing: asyncio.Task[None] | None = None
         self._was_alive = True
+        self._turns: dict[str, float] = {}
 
     def chores(self) -> dict[str, Callable[[], Awaitable[None]]]:
         """Each runs until cancelled."""
-        chores: dict[str, Callable[[], Awaitable[None]]] = {
-            "probe": lambda: every(PROBE_S, self.probe, "probe"),
-            "leases": lambda: every(SWEEP_S, self._alarms.sweep, "leases"),
-            "windows": lambda: every(FLUSH_S, self._windows.flush, "windows"),
-            "feed_trim": lambda: every(TRIM_S, self._feed.trim, "feed_trim"),
+        chores = {
+            "probe": self._chore("probe", PROBE_S, self.probe),
+            "leases": self._chore("leases", SWEEP_S, self._alarms.sweep),
+            "windows": self._chore("windows", FLUSH_S, self._windows.flush),
+            "feed_trim": self._chore("feed_trim", TRIM_S, self._feed.trim),
         }
         if self._store.dialect.file is not None:
-            chores["checkpoint"] = lambda: every(CHECKPOINT_S, self.checkpoint, "checkpoint")
+            chores["checkpoint"] = self._chore("checkpoint", CHECKPOINT_S, self.checkpoint)
         return chores
+
+    def _chore(self, name: str, seconds: float, work: Callable[[], Awaitable[object]]) -> Callable[[], Awaitable[None]]:
+        return lambda: every(seconds, work, name, self._turn)
+
+    def _turn(self, name: str) -> None:
+        self._turns[name] = time.monotonic()
+
+    def pulses(self) -> list[Pulse]:
+        """What a restart would mend: a probe that neither commits nor is refused, a chore that does not come round.
+
+        A database that says no, or is away, is tried again for as long as it takes; no restart brings it back.
+        """
+
+        def comes_round(name: str, seconds: float) -> Pulse:
+            return Pulse(
+                name=f"chore {name}",
+                patience_s=CHORE_PATIENCE_S,
+                is_alive=lambda: time.monotonic() - self._turns.get(name, 0.0) < seconds + CHORE_PATIENCE_S,
+            )
+
+        return [
+            Pulse(
+                name="store",
+                patience_s=STORE_PATIENCE_S,
+                is_alive=lambda: self._probing is None or self._probing.done(),
+            ),
+            comes_round("probe", PROBE_S),
+            comes_round("leases", SWEEP_S),
+        ]
 
     async def probe(self) -> None:
         """Commit something with the priority of an alarm. While that fails, hubs must not take us for alive."""

@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cloud_sync import signing
 from cloud_sync.errors import WireError
+from cloud_sync.ownership import hand_over
 from cloud_sync.trust import TrustBundle
 from gateway.errors import HubError
 
@@ -117,6 +118,7 @@ def store(state_dir: Path, identity: Identity, *, is_replaced: bool = False) -> 
             _write(fresh / _KEY, signing.raw_private(identity.key))
             _write(fresh / _TRUST, identity.trust.raw)
             _write(fresh / _FACTS, json.dumps(facts.model_dump(), indent=1).encode() + b"\n")
+            hand_over(fresh, state_dir)
             _sync(fresh)
             if place.exists():
                 old = Path(tempfile.mkdtemp(prefix=".replaced-", dir=state_dir))
