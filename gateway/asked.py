@@ -26,6 +26,7 @@ def register(hub: Hub) -> None:
     """Everything that central may ask. A new command is a function and a line here."""
     hub.commands.register("test_event", lambda arguments: raise_test(hub, arguments))
     hub.commands.register("status", lambda _arguments: describe(hub))
+    hub.commands.register("retry_driver", lambda arguments: retry_driver(hub, arguments))
 
 
 async def answer(hub: Hub, question: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -71,6 +72,17 @@ async def describe(hub: Hub) -> dict[str, Any]:
         "intake": hub.watch.describe(),
         "refused_frames": hub.inbox.refused_total,
     }
+
+
+async def retry_driver(hub: Hub, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Try a driver that waits after a failure again now, because what was wrong has been mended."""
+    name = arguments.get("driver")
+    hosted = hub.drivers.named(name) if isinstance(name, str) else None
+    if hosted is None:
+        raise CommandError("driver", f"drivers here: {', '.join(one.driver.name for one in hub.drivers.hosted)}")
+    is_waiting = hosted.retry_boot_s is not None
+    hosted.retry.set()
+    return {"driver": hosted.driver.name, "state": hosted.state.value, "is_tried_again": is_waiting}
 
 
 async def raise_test(hub: Hub, arguments: Mapping[str, Any], *, wait_s: float = TEST_WAIT_S) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from types import FrameType
 from typing import NoReturn
 
 BLOCKED_S = 3.0
-TURN_S = 0.5
+TURN_S = 1.0
 
 
 class LoopWatch:

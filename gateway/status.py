@@ -75,6 +75,9 @@ def describe_drivers(hosted: Iterable[HostedDriver], now_s: float) -> list[dict[
             "restarts": one.restarts,
             "observations": one.observations,
             "last_error": one.last_error or None,
+            "retry_in_s": None if one.retry_boot_s is None else round(max(0.0, one.retry_boot_s - now_s), 1),
+            "link": one.is_link_up,
+            "link_reason": one.link_reason or None,
             "diagnostics": dict(one.diagnostics),
         }
         for one in hosted
@@ -219,6 +222,10 @@ def render(status: Mapping[str, Any]) -> str:
     lines += ["", "drivers"]
     for driver in status["drivers"]:
         why = f", {driver['last_error']}" if driver["last_error"] and driver["state"] != "running" else ""
+        if driver["state"] == "running" and driver["link"] is False:
+            why = f", its line is lost: {driver['link_reason'] or 'no reason given'}"
+        if driver["retry_in_s"] is not None:
+            why += f", tried again in {_span(driver['retry_in_s'])}"
         lines.append(
             f"  {driver['driver']:<16} {driver['state']:<12} for {_span(driver['since_s'])}, "
             f"{driver['observations']} observations, {driver['restarts']} restarts{why}"

@@ -297,8 +297,10 @@ class Home:
             await self._bluez.vanish()
         elif what == "kill":
             await self._bus.kill()
+        elif what == "stuck":
+            self._bluez.get_stuck("power")
         else:
-            raise RefusedError(f"bluetooth can be on, off, gone or kill, not {what!r}")
+            raise RefusedError(f"bluetooth can be on, off, gone, kill or stuck, not {what!r}")
 
     async def _serial(self, _verb: str, _alias: str, request: dict[str, Any]) -> None:
         if self._panel is None:
