@@ -49,7 +49,7 @@ _NAMES = (
     "dispatch", "version", "happened_ms", "raised_ms", "last_event_ms", "repeats", "returned", "sound_no", "owner",
     "owner_name", "claimed_ms", "first_claimed_ms", "lease_until_ms", "closed_ms", "closed_by", "disposition",
     "outcome", "note", "before_alarm", "undo_until_ms", "undo_by", "undo_to", "shown_ms", "lamp_state", "lamp_version",
-    "lamp_ms", "value", "details",
+    "lamp_ms", "value", "details", "is_complete",
 )  # fmt: skip
 _SELECT = (
     f"SELECT {', '.join(f'a.{name}' for name in _NAMES)}, h.label, r.label"  # noqa: S608  # our own names

@@ -36,6 +36,7 @@ from central.replies import Replies
 from central.security import SecurityLog
 from central.services import Services
 from central.settings import CentralSettings
+from central.sms_parts import SmsParts, sms_parts
 from central.store import open_store
 from central.upkeep import Upkeep
 from central.wakeup import Wakeup
@@ -59,6 +60,7 @@ class Central:
     works: dict[str, Work]
     windows: Windows
     pulses: Sequence[Pulse]
+    sms: SmsParts | None
 
     async def run_works(self) -> None:
         """All of them, until cancelled."""
@@ -130,9 +132,9 @@ async def open_central(settings: CentralSettings, clock: Clock | None = None) ->
             "security": security.run,
             **upkeep.chores(),
         }
-        if settings.mqtt is not None:
-            works["mqtt"] = MqttReception(
-                settings.mqtt,
+        for number, broker in enumerate(settings.mqtt, 1):
+            works["mqtt" if number == 1 else f"mqtt-{number}"] = MqttReception(
+                broker,
                 clock=clock,
                 reception=reception,
                 replies=replies,
@@ -153,6 +155,9 @@ async def open_central(settings: CentralSettings, clock: Clock | None = None) ->
             metrics=metrics,
             security=security,
         )
+        sms = sms_parts(services, quarantine, wakeup)
+        if sms is not None:
+            works["sms_answers"] = sms.answers.run
         try:
             yield Central(
                 services=services,
@@ -161,6 +166,7 @@ async def open_central(settings: CentralSettings, clock: Clock | None = None) ->
                 works=works,
                 windows=windows,
                 pulses=upkeep.pulses(),
+                sms=sms,
             )
         finally:
             await windows.flush()
@@ -174,30 +180,33 @@ class Running:
     central: Central
     hub_url: str
     console_url: str
+    sms_url: str = ""
 
 
 @asynccontextmanager
 async def running(settings: CentralSettings, clock: Clock | None = None) -> AsyncIterator[Running]:
     """A whole central, listening, for as long as the block lasts."""
     async with open_central(settings, clock) as central, _admin(central.services).open():
-        hub_socket = bind(settings.hubs.host, settings.hubs.port, "hubs")
-        try:
-            console_socket = bind(settings.console.host, settings.console.port, "console")
-        except BaseException:
-            hub_socket.close()
-            raise
+        with contextlib.ExitStack() as sockets:
+            hub_socket = sockets.enter_context(bind(settings.hubs.host, settings.hubs.port, "hubs"))
+            console_socket = sockets.enter_context(bind(settings.console.host, settings.console.port, "console"))
+            sms_socket = settings.sms and sockets.enter_context(bind(settings.sms.host, settings.sms.port, "sms"))
+            sockets.pop_all()
         keys = central.services.keys
         stop = asyncio.Event()
         where = Running(
             central=central,
             hub_url=f"https://{_address(hub_socket)}",
             console_url=f"http://{_address(console_socket)}",
+            sms_url=f"http://{_address(sms_socket)}" if sms_socket else "",
         )
         async with asyncio.TaskGroup() as group:
             works = group.create_task(central.run_works())
             certificate = Certificate(keys.tls_certificate, keys.tls_key)
             group.create_task(serve(central.hub_app, hub_socket, stop, certificate))
             group.create_task(serve(create_console_app(central.services), console_socket, stop))
+            if central.sms is not None and sms_socket:
+                group.create_task(serve(central.sms.app, sms_socket, stop))
             try:
                 yield where
             finally:

@@ -38,7 +38,7 @@ CLAIMS_PER_S, CLAIM_BURST = 0.5, 20.0
 MAX_STREAMS_PER_HUB = 16
 
 
-class _TooLargeError(Exception):
+class TooLargeError(Exception):
     """More than this endpoint takes."""
 
 
@@ -85,13 +85,13 @@ class HubApi:
 
     async def frames(self, request: Request) -> Response:
         """One frame in, the frames that answer it out."""
-        frame = await _body(request, MAX_FRAME)
+        frame = await body_of(request, MAX_FRAME)
         answers = await self._reception.receive(frame, PATH)
         return Response(join(answers), media_type=MEDIA_TYPE)
 
     async def stream(self, request: Request) -> Response:
         """A hello in; then everything that central has for this run of the hub, for as long as it listens."""
-        hello, answer = await self._reception.hello(await _body(request, MAX_HELLO), PATH)
+        hello, answer = await self._reception.hello(await body_of(request, MAX_HELLO), PATH)
         sender = hello.sender
         held = [link for link in self._links.of(sender.hub) if link.path == PATH]
         if len(held) >= MAX_STREAMS_PER_HUB:
@@ -127,7 +127,7 @@ class HubApi:
         if self._claims < 1:
             raise BusyError(1 / CLAIMS_PER_S)
         self._claims -= 1
-        blob = await _body(request, MAX_CLAIM)
+        blob = await body_of(request, MAX_CLAIM)
         try:
             grant = await self._hubs.enrol(blob)
         except WireError as error:
@@ -136,17 +136,17 @@ class HubApi:
         return Response(grant, media_type="application/octet-stream")
 
 
-async def _body(request: Request, limit: int) -> bytes:
-    """The whole body. Raises _TooLargeError, and TimeoutError for a body that trickles."""
+async def body_of(request: Request, limit: int) -> bytes:
+    """The whole body. Raises TooLargeError, and TimeoutError for a body that trickles."""
     announced = request.headers.get("content-length", "")
     if announced.isascii() and announced.isdigit() and int(announced) > limit:
-        raise _TooLargeError
+        raise TooLargeError
     body = bytearray()
     async with asyncio.timeout(BODY_TIME_S):
         async for chunk in request.stream():
             body += chunk
             if len(body) > limit:
-                raise _TooLargeError
+                raise TooLargeError
     return bytes(body)
 
 
@@ -163,7 +163,7 @@ def _answering(endpoint: Callable[[Request], Awaitable[Response]]) -> Callable[[
         except NotStoredError as error:
             log.warning("frame_not_committed", reason=str(error))
             return problem(503, "Cannot commit", "not_stored", "central cannot store now; keep it and send it again")
-        except _TooLargeError:
+        except TooLargeError:
             return problem(413, "Too large", "frame_length", "longer than any message may be", Connection="close")
         except TimeoutError:
             return problem(408, "Too slow", "timeout", "the body did not come in time", Connection="close")

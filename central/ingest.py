@@ -51,7 +51,7 @@ _PRIORITY = {
 _EVENT = insert_ignoring("event", EVENT_COLUMNS)
 _RAW = insert_ignoring("event_raw", ("hub", "epoch", "lane", "seq", "raw"))
 # An upsert that changes next to nothing: it makes the row, locks it until commit, and reads it, on both databases.
-_LOCK_MARKS = Sql(
+LOCK_MARKS = Sql(
     """INSERT INTO high_water (hub, epoch, lane, stored, updated_ms) VALUES (:hub, :epoch, :lane, '[]', :now)
     ON CONFLICT (hub, epoch, lane) DO UPDATE SET updated_ms = excluded.updated_ms
     RETURNING stored, unopened, gaps"""
@@ -251,7 +251,7 @@ class Ingest:
         lane, name = envelope.lane, envelope.epoch.hex()
         if epoch is not None and not epoch.is_stored:
             await self._epochs.store(connection, epoch, now)
-        row = await _LOCK_MARKS.one(connection, hub=hub, epoch=name, lane=int(lane), now=now)
+        row = await LOCK_MARKS.one(connection, hub=hub, epoch=name, lane=int(lane), now=now)
         marks = Marks.read(row)
         newest = marks.stored.last
         fresh, better = _sort_out(batch, marks)

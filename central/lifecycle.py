@@ -111,6 +111,10 @@ CENTRAL_KINDS: Mapping[str, AlarmKind] = {
         AlarmKind("unknown_hub", AlarmClass.TECHNICAL, 4),
         AlarmKind("hub_silent", AlarmClass.TECHNICAL, 5),
         AlarmKind("hubs_silent", AlarmClass.TECHNICAL, 4),  # many at once: suspect ourselves first
+        AlarmKind("stub_personal", AlarmClass.PERSONAL, 1),  # known by SMS only; the record tells what it is
+        AlarmKind("stub_safety", AlarmClass.SAFETY, 0),
+        AlarmKind("stub_supervision", AlarmClass.SUPERVISION, 2),
+        AlarmKind("sms_trouble", AlarmClass.TECHNICAL, 4),  # the provider does not take our answers
         AlarmKind("records_dropped", AlarmClass.TECHNICAL, 5),  # a hub threw away for want of space
     )
 }

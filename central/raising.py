@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from central import event_log, feed
+from central import event_log, feed, stubs
 from central.lifecycle import (
     CENTRAL_KINDS,
     CLEARED_BY,
@@ -138,9 +138,16 @@ def matters(kind: Kind) -> bool:
 
 async def apply(connection: AsyncConnection, happening: Happening, now: int) -> None:
     """Everything that is due from one event."""
-    match meaning_of(happening.kind):
+    by_stub = None
+    if Lane(happening.lane).is_urgent:
+        by_stub = await stubs.completed(connection, happening.key, now)
+    meaning = meaning_of(happening.kind)
+    if by_stub is not None and meaning is not Meaning.PERSONAL:
+        await stubs.finish(connection, by_stub)
+        await feed.publish(connection, now, "alarm", by_stub, "completed")
+    match meaning:
         case Meaning.PERSONAL:
-            await _personal(connection, happening, now)
+            await _personal(connection, happening, by_stub, now)
         case Meaning.TECHNICAL:
             await _technical(connection, happening, now)
         case Meaning.CLEARS:
@@ -155,9 +162,26 @@ async def apply(connection: AsyncConnection, happening: Happening, now: int) -> 
             pass
 
 
-async def _personal(connection: AsyncConnection, event: Happening, now: int) -> None:
+async def _personal(connection: AsyncConnection, event: Happening, by_stub: str | None, now: int) -> None:
     kind = alarm_kind(event.kind.word)
     fold_key = f"p:{event.hub}:{event.device}:{kind.word}:{event.resident or ''}"
+    known = stubs.Known(
+        kind=kind,
+        fold_key=fold_key,
+        resident=event.resident,
+        value=event.value,
+        details=event.details,
+        happened_ms=event.happened_ms,
+    )
+    if by_stub is None:
+        await stubs.adopt(connection, event.hub, event.device, known)
+    elif await stubs.tell_all(connection, by_stub, known):
+        await _JOIN.rows(connection, **event.key, alarm=by_stub, role="repeat", happened_ms=event.happened_ms)
+        content = {"kind": kind.word, "device": event.device, "happened_ms": event.happened_ms}
+        await _settle(connection, by_stub, event.hub, "completed", HUB, content, now)
+        return
+    else:
+        await stubs.forget_join(connection, event.key)
     alarm, repeats = await _raise(connection, Queue.PERSONAL, kind, fold_key, event.source, now)
     what = "repeated" if repeats else "raised"
     await _JOIN.rows(
@@ -264,6 +288,11 @@ async def raise_unreadable(
         kind = CENTRAL_KINDS["unreadable_records"]
         await raise_technical(connection, kind, source, now, key=key if key["seq"] else None)
         return
+    by_stub = await stubs.alarm_of(connection, key)
+    if by_stub is not None:  # it is known by SMS already, and waits for a person
+        said = {"device": device, "reason": reason}
+        await _settle(connection, by_stub, hub, "record_unreadable", HUB, said, now)
+        return
     kind = CENTRAL_KINDS["unreadable_alarm" if lane is Lane.ALARM else "unreadable_care"]
     if alarm_class is AlarmClass.SAFETY:
         kind = AlarmKind(kind.word, AlarmClass.SAFETY, 0)
@@ -308,9 +337,36 @@ async def _settle(
     await feed.publish(connection, now, "alarm", alarm, what)
 
 
+async def raise_by_stub(
+    connection: AsyncConnection, key: Mapping[str, Any], device: str, kind: AlarmKind, happened_ms: int, now: int
+) -> str:
+    """Somebody needs help, and no more is known yet. Returns the alarm: a new one, or the open one that it repeats.
+
+    The caller stores the stub with it, and has it answered.
+    """
+    hub = str(key["hub"])
+    alarm = await stubs.open_like(connection, hub, device, kind.alarm_class)
+    if alarm is not None:
+        repeats = await stubs.repeat(connection, alarm, now)
+    else:
+        source = Source(hub=hub, device=device, happened_ms=happened_ms)
+        fold_key = stubs.stub_key(hub, device, kind.alarm_class)
+        alarm, repeats = await _raise(connection, Queue.PERSONAL, kind, fold_key, source, now)
+        await stubs.mark_incomplete(connection, alarm)
+    role = "repeat" if repeats else "raised"
+    await _JOIN.rows(connection, **key, alarm=alarm, role=role, happened_ms=happened_ms)
+    content = {"kind": kind.word, "device": device, "repeats": repeats, "happened_ms": happened_ms, "by": "sms"}
+    await _settle(connection, alarm, hub, "repeated" if repeats else "raised", HUB, content, now)
+    return alarm
+
+
 async def tell_home(connection: AsyncConnection, alarm: str, hub: str, now: int) -> None:
-    """The resident is to be told what this alarm is now: `central.replies` does, after the commit."""
+    """The resident is to be told what this alarm is now: `central.replies` does, after the commit.
+
+    A hub that sent stubs of it and has no receipt may hear by SMS only.
+    """
     await _OUTBOX.rows(connection, hub=hub, alarm=alarm, now=now)
+    await stubs.answer_all(connection, alarm, now)
 
 
 async def tell_home_again(connection: AsyncConnection, key: Mapping[str, Any], now: int) -> None:

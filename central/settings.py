@@ -10,7 +10,7 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from central.errors import SettingsError
 
@@ -81,8 +81,14 @@ class CentralSettings(_Section):
     database: DatabaseSettings = DatabaseSettings()
     hubs: HubListenerSettings = HubListenerSettings()
     console: ConsoleSettings = ConsoleSettings()
-    mqtt: MqttSettings | None = None
+    mqtt: tuple[MqttSettings, ...] = ()
+    """One `[mqtt]` table, or several `[[mqtt]]` for brokers of which hubs use one when another is dead."""
     sms: SmsSettings | None = None
+
+    @field_validator("mqtt", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: object) -> object:
+        return (value,) if isinstance(value, dict | MqttSettings) else () if value is None else value
 
     @property
     def database_url(self) -> str:
@@ -118,12 +124,15 @@ def load(path: Path) -> CentralSettings:
     except ValidationError as error:
         raise SettingsError([_sentence(path, problem) for problem in error.errors()]) from None
     base = path.resolve().parent
-    mqtt = settings.mqtt and settings.mqtt.model_copy(
-        update={
-            key: base / value
-            for key in ("password_file", "ca_file", "cert_file", "key_file")
-            if (value := getattr(settings.mqtt, key)) is not None
-        }
+    mqtt = tuple(
+        broker.model_copy(
+            update={
+                key: base / value
+                for key in ("password_file", "ca_file", "cert_file", "key_file")
+                if (value := getattr(broker, key)) is not None
+            }
+        )
+        for broker in settings.mqtt
     )
     sms = settings.sms and settings.sms.model_copy(
         update={key: base / getattr(settings.sms, key) for key in ("inbound_secret_file", "outbound_token_file")}
@@ -132,7 +141,7 @@ def load(path: Path) -> CentralSettings:
 
 
 def _sentence(path: Path, problem: Any) -> str:
-    key = ".".join(str(part) for part in problem["loc"])
+    key = ".".join(part for part in problem["loc"] if isinstance(part, str))
     if problem["type"] == "extra_forbidden":
         near = difflib.get_close_matches(str(problem["loc"][-1]), _keys(problem["loc"][:-1]), n=1)
         hint = f" Did you mean `{near[0]}`?" if near else f" Known here: {', '.join(_keys(problem['loc'][:-1]))}."

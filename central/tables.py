@@ -204,6 +204,7 @@ alarm = Table(
     Column("reassured_ms", MS),  # when the lamp first showed that a person has it
     Column("value", Text),  # JSON, of the newest event
     Column("details", Text),  # JSON, of the newest event
+    Column("is_complete", Boolean, nullable=False, server_default=text("true")),  # false: known by its stub only
     Column("tenant", ID16),
     Column("unit", ID16),
     Column("criterion", String(80), nullable=False, server_default=""),  # what ranked it: "TA/pendant_pressed/3"

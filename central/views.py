@@ -66,6 +66,7 @@ class AlarmView:
     lamp_ms: int | None
     value: Any
     details: Mapping[str, Any]
+    is_complete: bool  # false: known by its stub only, the full record has not come
 
     @property
     def is_open(self) -> bool:
@@ -116,11 +117,13 @@ def alarm_view(row: Mapping[str, Any]) -> AlarmView:
         stage=STAGES[word],
         value=None if row["value"] is None else json.loads(row["value"]),
         details={} if row["details"] is None else json.loads(row["details"]),
+        is_complete=bool(row["is_complete"]),
     )
 
 
 _SAME = tuple(
     name
     for name in AlarmView.__dataclass_fields__
-    if name not in {"queue", "kind", "hub_label", "resident_label", "condition", "stage", "value", "details"}
+    if name
+    not in {"queue", "kind", "hub_label", "resident_label", "condition", "stage", "value", "details", "is_complete"}
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
-from central import tables_people, tables_response  # noqa: F401  # their tables are in the metadata once read
+from central import tables_people, tables_response, tables_sms  # noqa: F401  # their tables are in the metadata once read
 from central.tables import metadata
 
 context.configure(

@@ -1,0 +1,246 @@
+"""Answers by SMS: what hubs that nothing else reaches are told about their alarms, and that their probes arrived.
+
+A change leaves a row in its own transaction. What is said is the state at the moment of sending, so that a late answer
+never tells of the past; one that would say what was said already is not sent. Rows are retried until the provider has
+them, for as long as it can matter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from central.clock import Clock
+from central.errors import NotStoredError
+from central.keys import CentralKeys
+from central.lifecycle import CENTRAL_KINDS, STAGES
+from central.metrics import Metrics
+from central.raising import Source, end_condition, raise_technical
+from central.sms import SmsError, SmsProvider
+from central.sql import Row, Sql
+from central.store import Priority, Store
+from central.wakeup import Wakeup
+from cloud_sync.central_messages import ReplyState
+from cloud_sync.identity import Lane
+from cloud_sync.stub import to_text
+from cloud_sync.stub_answer import AnswerState, StubAnswer
+
+log = structlog.get_logger()
+
+AT_ONCE = 8
+HELD_MS = 90_000
+"""A row that is being sent comes up again after this, should this process die meanwhile."""
+BACK_OFF_MS = (2_000, 4_000, 8_000, 15_000, 30_000, 60_000)
+GIVE_UP_MS = 6 * 3600 * 1000
+TROUBLE_AFTER = 3
+KEPT_MS = 7 * 24 * 3600 * 1000
+TRIM_S = 3600.0
+POLL_S = 1.0
+
+_ANY = Sql("SELECT 1 FROM sms_answer WHERE done_ms IS NULL AND due_ms <= :now LIMIT 1")
+_DUE = Sql(
+    """UPDATE sms_answer SET due_ms = :held, attempts = attempts + 1
+    WHERE id IN (SELECT id FROM sms_answer WHERE done_ms IS NULL AND due_ms <= :now ORDER BY id LIMIT :limit)
+    AND done_ms IS NULL AND due_ms <= :now
+    RETURNING id, hub, epoch, lane, seq, number, is_asked, created_ms, attempts"""
+)
+_NEWER = Sql(
+    """SELECT 1 FROM sms_answer WHERE hub = :hub AND epoch = :epoch AND lane = :lane AND seq = :seq AND id > :id
+    AND number = :number AND done_ms IS NULL LIMIT 1"""
+)
+_STATE = Sql(
+    """SELECT s.told, s.completed_ms, a.version, a.handling, a.dispatch, a.queue
+    FROM stub s LEFT JOIN alarm a ON a.id = s.alarm
+    WHERE s.hub = :hub AND s.epoch = :epoch AND s.lane = :lane AND s.seq = :seq"""
+)
+_DONE = Sql(
+    "UPDATE sms_answer SET done_ms = :now, state = :state, reference = :reference, error = :error WHERE id = :id"
+)
+_TOLD = Sql("UPDATE stub SET told = :state WHERE hub = :hub AND epoch = :epoch AND lane = :lane AND seq = :seq")
+_LATER = Sql("UPDATE sms_answer SET due_ms = :due, error = :error WHERE id = :id")
+_DELIVERED = Sql(
+    "UPDATE sms_answer SET delivered_ms = :delivered_ms, error = :error WHERE reference = :reference RETURNING hub"
+)
+_TRIM = Sql("DELETE FROM sms_answer WHERE done_ms < :before")
+
+_ANSWERS = {
+    ReplyState.WAITING: AnswerState.WAITING,
+    ReplyState.TAKEN: AnswerState.TAKEN,
+    ReplyState.ON_THE_WAY: AnswerState.ON_THE_WAY,
+    ReplyState.CLOSED: AnswerState.CLOSED,
+}
+
+
+class SmsAnswers:
+    """What goes out."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        keys: CentralKeys,
+        clock: Clock,
+        metrics: Metrics,
+        wakeup: Wakeup,
+        provider: SmsProvider,
+    ) -> None:
+        self._store = store
+        self._keys = keys
+        self._clock = clock
+        self._metrics = metrics
+        self._wakeup = wakeup
+        self._provider = provider
+        self._failures = 0
+        self._is_troubled = True  # perhaps since before a restart: the first success ends it
+
+    async def run(self) -> None:
+        """Sends what is due, until cancelled."""
+        trim_at_s = self._clock.mono_s()
+        while True:
+            seen = self._wakeup.count
+            try:
+                sent = await self.send_due()
+                if self._clock.mono_s() >= trim_at_s:
+                    trim_at_s = self._clock.mono_s() + TRIM_S
+                    await self._trim()
+            except NotStoredError as error:
+                log.warning("sms_answers_not_sent", reason=str(error))
+                await asyncio.sleep(POLL_S)
+                continue
+            if not sent:
+                await self._wakeup.wait(seen, POLL_S)
+
+    async def send_due(self) -> int:
+        """Hand over what is due now. Returns how many rows there were."""
+
+        async def work(connection: AsyncConnection) -> list[Row]:
+            now = self._clock.now_ms()
+            return await _DUE.rows(connection, now=now, held=now + HELD_MS, limit=AT_ONCE)
+
+        if not await self._is_any_due():
+            return 0
+        rows = sorted(await self._store.transact(Priority.UPKEEP, work), key=lambda row: row[0])
+        await asyncio.gather(*(self._send(row) for row in rows))
+        return len(rows)
+
+    async def _is_any_due(self) -> bool:
+        now = self._clock.now_ms()
+        return await self._store.fetch(lambda connection: _ANY.value(connection, now=now)) is not None
+
+    async def _send(self, row: Row) -> None:
+        number, *four, phone, is_asked, created_ms, attempts = row
+        key = dict(zip(("hub", "epoch", "lane", "seq"), four, strict=True))
+
+        async def look(connection: AsyncConnection) -> tuple[bool, Row | None]:
+            newer = await _NEWER.one(connection, **key, id=number, number=phone)
+            return newer is not None, await _STATE.one(connection, **key)
+
+        has_newer, known = await self._store.fetch(look)
+        state, version = _state_of(row[4], known)
+        if has_newer or (not is_asked and known is not None and known[0] == int(state)):
+            await self._done(number, key, None, "", "nothing_new")
+            return
+        answer = StubAnswer(
+            hub=bytes.fromhex(row[1]),
+            epoch=bytes.fromhex(row[2]),
+            lane=Lane(row[3]),
+            seq=row[4],
+            central_ms=self._clock.now_ms(),
+            version=version,
+            state=state,
+        )
+        text = to_text(answer.signed(self._keys.sign_id, self._keys.sign))
+        try:
+            reference = await self._provider.send(phone, text, reference=f"answer-{number}")
+        except SmsError as error:
+            await self._failed(number, key, attempts, created_ms, error)
+            return
+        await self._done(number, key, state, reference, None)
+        self._metrics.count("sms.answered")
+        self._failures = 0
+        if self._is_troubled:
+            await self._trouble(is_over=True)
+
+    async def _done(
+        self, number: int, key: dict[str, object], state: AnswerState | None, reference: str, error: str | None
+    ) -> None:
+        async def work(connection: AsyncConnection) -> None:
+            said = None if state is None else int(state)
+            await _DONE.rows(
+                connection,
+                id=number,
+                now=self._clock.now_ms(),
+                state=said,
+                reference=reference or None,
+                error=error,
+            )
+            if said is not None:
+                await _TOLD.rows(connection, **key, state=said)
+
+        await self._store.transact(Priority.UPKEEP, work)
+
+    async def _failed(
+        self, number: int, key: dict[str, object], attempts: int, created_ms: int, error: SmsError
+    ) -> None:
+        now = self._clock.now_ms()
+        self._metrics.count("sms.failed")
+        log.warning("sms_answer_not_sent", reason=str(error), attempts=attempts)
+        if error.is_final or now - created_ms > GIVE_UP_MS:
+            await self._done(number, key, None, "", str(error)[:96])
+        else:
+            due = now + BACK_OFF_MS[min(attempts, len(BACK_OFF_MS)) - 1]
+
+            async def work(connection: AsyncConnection) -> None:
+                await _LATER.rows(connection, id=number, due=due, error=str(error)[:96])
+
+            await self._store.transact(Priority.UPKEEP, work)
+        self._failures += 1
+        if self._failures == TROUBLE_AFTER or error.is_final:
+            await self._trouble(is_over=False)
+
+    async def _trouble(self, *, is_over: bool) -> None:
+        async def work(connection: AsyncConnection) -> None:
+            now = self._clock.now_ms()
+            if is_over:
+                await end_condition(connection, "", "", "sms_trouble", now)
+            else:
+                await raise_technical(connection, CENTRAL_KINDS["sms_trouble"], Source(hub="", happened_ms=now), now)
+
+        await self._store.transact(Priority.UPKEEP, work)
+        self._is_troubled = not is_over
+        self._wakeup.wake()
+
+    async def delivered(self, reference: str, error: str = "") -> bool:
+        """The provider says what became of a text. False: it is none of ours."""
+        at = None if error else self._clock.now_ms()
+
+        async def work(connection: AsyncConnection) -> Sequence[Row]:
+            return await _DELIVERED.rows(connection, reference=reference, delivered_ms=at, error=error[:96] or None)
+
+        is_ours = bool(await self._store.transact(Priority.UPKEEP, work))
+        self._metrics.count("sms.undelivered" if error else "sms.delivered")
+        return is_ours
+
+    async def _trim(self) -> None:
+        async def work(connection: AsyncConnection) -> None:
+            await _TRIM.rows(connection, before=self._clock.now_ms() - KEPT_MS)
+
+        await self._store.transact(Priority.UPKEEP, work)
+
+
+def _state_of(seq: int, known: Row | None) -> tuple[AnswerState, int]:
+    """What is to be said of an event, and the version of its alarm."""
+    if seq == 0:
+        return AnswerState.MACHINE, 0
+    if known is None:
+        return AnswerState.KNOWN, 0
+    _, completed_ms, version, handling, dispatch, queue = known
+    if queue == "test" or (version is None and completed_ms is None):
+        return AnswerState.MACHINE, 0
+    if version is None:
+        return AnswerState.KNOWN, 0
+    stage = STAGES[dispatch if handling == "claimed" and dispatch != "none" else handling]
+    return _ANSWERS[stage.reply], version

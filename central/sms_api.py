@@ -1,0 +1,125 @@
+"""What an SMS provider speaks to: texts that came, and what became of those that were sent.
+
+A listener of its own, so that nothing else of central has to be reachable from a provider's network. Every request is
+sealed with a secret that both know. An answer of 2xx means that it is committed; anything else, that it is to be sent
+again (5xx) or never will be taken (4xx).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import structlog
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from central.clock import Clock
+from central.errors import NotStoredError
+from central.hub_api import TooLargeError, body_of, problem, refusal
+from central.security import SecurityLog
+from central.sms_answers import SmsAnswers
+from central.sms_http import SIGNATURE, TIMESTAMP, Seal
+from central.sms_ingest import PATH, SmsIngest
+from cloud_sync.errors import MalformedError, WireError
+
+log = structlog.get_logger()
+
+INBOUND_PATH = "/sms/v1/inbound"
+RECEIPT_PATH = "/sms/v1/receipt"
+MAX_BODY = 16 * 1024
+
+
+class SmsApi:
+    """The endpoints. `sms_app` makes the application of them."""
+
+    def __init__(
+        self, *, seal: Seal, ingest: SmsIngest, answers: SmsAnswers, security: SecurityLog, clock: Clock
+    ) -> None:
+        self._seal = seal
+        self._ingest = ingest
+        self._answers = answers
+        self._security = security
+        self._clock = clock
+
+    async def inbound(self, request: Request) -> Response:
+        """A text: `{"from": "+47…", "text": "…"}`."""
+        return await self._sealed(request, self._text)
+
+    async def receipt(self, request: Request) -> Response:
+        """What became of one: `{"id": "…", "state": "delivered"}`; any other state means that it was not."""
+        return await self._sealed(request, self._fate)
+
+    async def _sealed(self, request: Request, act: Callable[[dict[str, Any]], Awaitable[str]]) -> Response:
+        body = await body_of(request, MAX_BODY)
+        signature = request.headers.get(SIGNATURE, "")
+        try:
+            is_seen = self._seal.check(request.headers.get(TIMESTAMP, ""), signature, body, self._clock.now_ms() / 1000)
+        except WireError as error:
+            self._security.note(error.reason, hub=None, path=PATH, detail=error.detail)
+            raise
+        if is_seen:
+            return JSONResponse({"ok": True, "what": "seen"})
+        what = await act(_fields(body))
+        self._seal.taken(signature)
+        return JSONResponse({"ok": True, "what": what})
+
+    async def _text(self, fields: dict[str, Any]) -> str:
+        return await self._ingest.receive(_string(fields, "from", 20), _string(fields, "text", 1600))
+
+    async def _fate(self, fields: dict[str, Any]) -> str:
+        state = _string(fields, "state", 32)
+        is_ours = await self._answers.delivered(_string(fields, "id", 64), "" if state == "delivered" else state)
+        return "noted" if is_ours else "unknown"
+
+
+def _fields(body: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError):
+        raise MalformedError("sms_json", "the body is no JSON") from None
+    if not isinstance(found, dict):
+        raise MalformedError("sms_json", "an object is expected")
+    return found
+
+
+def _string(fields: dict[str, Any], name: str, limit: int) -> str:
+    value = fields.get(name)
+    if not isinstance(value, str) or not value:
+        raise MalformedError("sms_field", f'"{name}" is to be text')
+    return value.replace("\x00", "")[:limit]
+
+
+def _answering(endpoint: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+    async def answer(request: Request) -> Response:
+        try:
+            return await endpoint(request)
+        except WireError as error:
+            return refusal(error)
+        except NotStoredError as error:
+            log.warning("sms_not_committed", reason=str(error))
+            return problem(503, "Cannot commit", "not_stored", "central cannot store now; send it again")
+        except TooLargeError:
+            return problem(413, "Too large", "sms_length", "longer than any text may be", Connection="close")
+        except TimeoutError:
+            return problem(408, "Too slow", "timeout", "the body did not come in time", Connection="close")
+        except ClientDisconnect:
+            return Response(status_code=400)
+        except Exception:
+            log.exception("request_failed", path=request.url.path)
+            return problem(500, "A fault in central", "fault", "send it again")
+
+    return answer
+
+
+def sms_app(api: SmsApi) -> Starlette:
+    """The application behind the provider's listener."""
+    return Starlette(
+        routes=[
+            Route(INBOUND_PATH, _answering(api.inbound), methods=["POST"]),
+            Route(RECEIPT_PATH, _answering(api.receipt), methods=["POST"]),
+        ]
+    )
