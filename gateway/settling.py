@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NoReturn
 
 from cloud_sync.identity import Lane
 from cloud_sync.ranges import SeqRanges
 from gateway.journal import Journal
+
+AGAIN_S = 2.0
+"""How often it is looked whether the card has come that a receipt was early for."""
 
 
 @dataclass(slots=True)
@@ -43,15 +47,17 @@ class Settling:
     async def run(self) -> NoReturn:
         """Settle until cancelled."""
         while True:
-            await self._wake.wait()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(AGAIN_S if self._news else None):
+                    await self._wake.wait()
             self._wake.clear()
             await self.flush()
 
     async def flush(self) -> None:
-        """Settle what is known now."""
-        while self._news:
-            (epoch, lane), news = next(iter(self._news.items()))
-            del self._news[epoch, lane]
+        """Settle what is known now. News of a run that no file knows yet is kept for later."""
+        while (key := next((key for key in self._news if self._journal.can_settle(key[0])), None)) is not None:
+            epoch, lane = key
+            news = self._news.pop(key)
             await self._journal.settle(epoch, lane, news.stored, news.unopened, news.lineage)
             if self._lineage is not None and news.lineage != self._lineage:
                 self._lineage = news.lineage

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from gateway.journal.store import Store
 
 DAY_MS = 86_400_000
 _ROUND_S = 600.0
+_RESERVE_S = 10.0
 _PIECE = 5000
 _BREATH_S = 0.02
 _TRIES = 3
@@ -127,15 +129,25 @@ def _walk(connection: sqlite3.Connection, query: str, after: int) -> list[int]:
     return [row for (row,) in connection.execute(query, (after, _PIECE))]
 
 
-async def keep_house(stores: Sequence[Store], reserve: Reserve, today: Callable[[], int], kept_days: int) -> None:
-    """Let go what was kept long enough, and hold a reserve for alarms when there is room."""
+async def keep_house(
+    stores: Sequence[Store], reserve: Reserve, today: Callable[[], int], kept_days: int, wanted: asyncio.Event
+) -> None:
+    """Let go what was kept long enough, and hold a reserve for alarms when there is room.
+
+    `wanted` is set when the reserve was used: it is filled again as soon as that is possible.
+    """
     while True:
         expire(stores, today(), kept_days)
+        wanted.clear()
+        is_there = False
         try:
-            await hop(reserve.fill)
+            is_there = await hop(reserve.fill)
         except OSError as error:
             _log.info("journal_reserve_not_filled", why=str(error))
-        await asyncio.sleep(_ROUND_S)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_ROUND_S if is_there else _RESERVE_S):
+                await wanted.wait()
+                await asyncio.sleep(_RESERVE_S)
 
 
 def expire(stores: Sequence[Store], today: int, kept_days: int) -> None:

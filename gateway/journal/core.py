@@ -68,6 +68,7 @@ class Core:
         self._owned: int | None = None
         self._owning: asyncio.Task[int] | None = None
         self._probing: asyncio.Task[ProbeResult] | None = None
+        self._reserve_wanted = asyncio.Event()
         self._looked_at = float("-inf")
         self._is_card_good = False
         self._is_closing = False
@@ -102,7 +103,10 @@ class Core:
             troubles=tuple(self._early or ()),
         )
         self._early = None
-        self._begin(keep_house(self.stores, self.reserve, self.today, self.settings.kept_days), "journal-house")
+        self._begin(
+            keep_house(self.stores, self.reserve, self.today, self.settings.kept_days, self._reserve_wanted),
+            "journal-house",
+        )
         for store in self.stores:
             self._begin(self._survey(store), f"journal-survey-{store.shape.name}")
         return opening
@@ -282,6 +286,7 @@ class Core:
             self.tell(Trouble(file=self.bulk.path.name, what="bulk_dropped", records=records))
             return True
         if await hop(self.reserve.release):
+            self._reserve_wanted.set()
             self.tell(Trouble(file=self.alarm.path.name, what="reserve_released"))
             return True
         return False

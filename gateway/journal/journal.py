@@ -108,6 +108,11 @@ class Journal:
             store.lazily()
         return count
 
+    def can_settle(self, epoch: bytes) -> bool:
+        """False for the running epoch as long as no file could be opened that knows it."""
+        core = self._core
+        return core.running is None or core.running[0] != epoch or core.number() is not None
+
     def _note_lineage(self, lineage: bytes) -> None:
         core = self._core
         if lineage == core.lineage:

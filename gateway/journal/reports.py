@@ -42,6 +42,11 @@ class Trouble:
     set_aside: str | None = None
 
     @property
+    def is_lasting(self) -> bool:
+        """Whether it goes on until it is mended, and is not over as soon as it was told."""
+        return not self.is_mended and self.what not in {"missing", "reserve_released", "bulk_dropped"}
+
+    @property
     def is_mended(self) -> bool:
         """Whether this is the good news."""
         return self.what in {"salvaged", "beside", "recovered"}

@@ -93,6 +93,7 @@ class Store:
             path.name, host.tell, hanging_s=settings.hanging_s, replace_after_s=settings.replace_after_s
         )
         self._opening: asyncio.Task[Found] | None = None
+        self._was_reopened = False
         self._log_pages = 0
         self._thinned = 0
         self._thinned_told = -_TELL_S
@@ -302,7 +303,11 @@ class Store:
         if self._file.damage is not None:
             await self.replace(str(self._file.damage), "damaged")
         elif (self.plight.is_suspect or self._file.is_unreadable) and await self._host.is_card_good():
-            await self.replace("it fails again and again, and the card is well otherwise", "damaged")
+            if self._was_reopened:
+                await self.replace("it fails again and again, and the card is well otherwise", "damaged")
+            else:  # perhaps it is another file by now: the card was taken out and put back
+                await self._file.close()
+            self._was_reopened = not self._was_reopened
         if self._file.is_open:
             return
         if self._opening is None:
@@ -317,6 +322,12 @@ class Store:
             await self._take_late(found)
         elif found.is_fresh:
             await self._planted()
+        elif self._host.number() not in {row.number for row in found.epochs}:  # another card
+            for ledger in self.ledgers.values():
+                ledger.present.clear()
+                ledger.doomed.clear()
+            await self._take_late(found)
+            await self.plant()
 
     async def _take_late(self, found: Found) -> None:
         try:
@@ -388,6 +399,7 @@ class Store:
                 _log.warning("journal_thinned", file=self.path.name, records=self._thinned)
                 self._thinned, self._thinned_told = 0, loop.time()
         self.plight.is_over()
+        self._was_reopened = False
         self._copy_log_back(batch)
 
     def _not_written(self, batch: Batch | None, error: Exception) -> None:
