@@ -82,6 +82,7 @@ class Home:
     def central_had(self, event: EventId) -> None:
         """An alarm of an earlier run turns out to have been receipted then."""
         self._replies.receipted([event], 0)
+        self._refresh()
 
     def receipted(self, those: list[Pending], central_ms: int) -> None:
         """Central has these."""

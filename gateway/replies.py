@@ -2,7 +2,7 @@
 
 The rules:
 
-- An event that central has not receipted is *unknown*, whatever else is true of it.
+- An event that central has not receipted, and knows no stub of, is *unknown*, whatever else is true of it.
 - A receipted event that no reply names is *waiting*: central has it, nobody has said more.
 - Of the replies to an alarm the highest (version, validity) wins; an older one changes nothing.
 - A reply that has expired in central's time falls back to *waiting*. *Closed* does not expire.

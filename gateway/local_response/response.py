@@ -32,6 +32,9 @@ TICK_S = 5.0
 SAVE_AFTER_S = 0.5
 """What is remembered is written down after so long, so that several changes cost the card one commit."""
 BACK_OFF_S = (1.0, 2.0, 5.0, 10.0, 20.0, 30.0)
+PROOF_S = 3.0
+"""How long the journal may take to say whether central has had an alarm of an earlier run, before the worst counts."""
+PROOF_LOOK_S = 0.05
 LAST_WORD_S = 900.0
 """So long it is tried to tell those who were called that nobody need come."""
 TEST_WITHIN_S = 20.0
@@ -86,7 +89,8 @@ class LocalResponse:
         self._watched: dict[EventId, Watched] = {}
         self._decision = Decision()
         self._wake = asyncio.Event()
-        self._cut_off_since_s: float | None = self._now_s()
+        self._started_s = self._now_s()
+        self._cut_off_since_s: float | None = self._started_s
         self._told_cut_off_s: float | None = None
         self._saving: asyncio.TimerHandle | None = None
         self._saved = remembered if isinstance(remembered, str) else ""
@@ -107,7 +111,10 @@ class LocalResponse:
 
     def found(self, pending: Pending) -> None:
         """An alarm of an earlier run that central has no receipt for lay in the journal."""
-        if pending.action is LocalAction.NONE or pending.id in self._watched:
+        known = self._watched.get(pending.id)
+        if known is not None:
+            known.is_unproven = False
+        if pending.action is LocalAction.NONE or known is not None:
             return
         now = self._around.now()
         self._watch(pending, moment=now.moment().text, raised_s=now.boot_ms / 1000)  # nobody knows how old it is
@@ -185,6 +192,8 @@ class LocalResponse:
                 self.look()
                 next_s = self._decision.next_s
                 wait_s = TICK_S if next_s is None else min(TICK_S, max(0.01, next_s - self._now_s()))
+                if any(one.is_unproven for one in self._watched.values()):
+                    wait_s = PROOF_LOOK_S
                 try:
                     async with asyncio.timeout(wait_s):
                         await self._wake.wait()
@@ -265,7 +274,11 @@ class LocalResponse:
         self._judge_stages(now_s)
         self._judge_paths(now_s)
         before = self._decision
-        alarms = [one.alarm(self._deadlines_of(one)) for one in self._watched.values() if not one.is_gone]
+        alarms = [
+            one.alarm(self._deadlines_of(one))
+            for one in self._watched.values()
+            if not one.is_gone and not one.is_unproven
+        ]
         decision = decide(alarms, now_s, cut_off_since_s=self._cut_off_since_s, cut_off_after_s=self._cut_off_after_s)
         self._decision = decision
         self._tell_calls(decision, now_s)
@@ -298,10 +311,13 @@ class LocalResponse:
                 one.is_gone = True
                 one.ended_s = now_s
                 continue
-            if one.is_unproven and lamp is Lamp.UNKNOWN and self._around.is_settled(one.event):
-                one.is_unproven = False
-                self._around.central_had(one.event)
-                one.stage = Stage.WAITING  # in time, as far as is known: no later than it was raised
+            if one.is_unproven and lamp is Lamp.UNKNOWN:
+                if self._around.is_settled(one.event):
+                    one.is_unproven = False
+                    self._around.central_had(one.event)
+                    one.stage = Stage.WAITING  # in time, as far as is known
+                elif now_s - self._started_s >= PROOF_S:
+                    one.is_unproven = False
                 continue
             stage = _STAGES.get(lamp, Stage.WAITING)
             if one.stage >= Stage.TAKEN and stage is Stage.WAITING and not self._around.has_heard_central():
@@ -320,7 +336,7 @@ class LocalResponse:
         for one in self._watched.values():
             call = calls.get(one.event)
             cause = None if call is None else call.cause
-            if cause is one.acting:
+            if cause is one.acting or one.is_unproven:
                 continue
             details = {"epoch": one.event.epoch.hex(), "lane": one.event.lane.word, "seq": one.event.seq}
             if one.acting is not None:

@@ -195,6 +195,11 @@ class Central:
         one = AlarmReply(alarm=alarm, version=version, state=state, events=events, valid_until_ms=now_ms + valid_ms)
         self.say(Reply(to=self.to(), alarms=(one,), is_snapshot=is_snapshot).pack(self.key_id, self.signing_key))
 
+    def snapshot(self) -> None:
+        """Say that no alarm of this hub is open."""
+        to = Address(hub=self.hub, hub_epoch=self.newest_epoch, central_ms=self.now_ms() + 5_000)
+        self.say(Reply(to=to, alarms=(), is_snapshot=True).pack(self.key_id, self.signing_key))
+
     def command(self, name: str, *, number: int | None = None, life_ms: int = 60_000, **arguments: object) -> bytes:
         self._commands += 1
         command = Command(
