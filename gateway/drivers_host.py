@@ -32,6 +32,7 @@ LIFE_S = 45.0
 LEAVE_S = 10.0
 """So long a driver may take to end when it is told to."""
 LOOK_AGAIN_S = 0.5
+LINK_GRACE_S = 15.0
 
 _log = structlog.get_logger()
 
@@ -77,6 +78,8 @@ class HostedDriver:
     is_link_up: bool | None = None
     """What the driver said last of its own line, bus or radio. Holds over a restart: nothing is said twice."""
     link_reason: str = ""
+    has_said_link: bool = False
+    """In this run."""
     retry_boot_s: float | None = None
     """When it is tried again; None while it is not waiting for that."""
     diagnostics: MutableMapping[str, Scalar] = field(default_factory=dict)
@@ -87,6 +90,15 @@ class HostedDriver:
     blocked_s: float = 0.0
     """For how long it last blocked the event loop."""
     concern: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def link(self, now_s: float) -> bool | None:
+        """Whether its line is there; None when that is not known.
+
+        What was said before a restart is believed once the new run has had the time to say otherwise.
+        """
+        if self.has_said_link or now_s - self.since_boot_s >= LINK_GRACE_S or self.is_link_up is False:
+            return self.is_link_up
+        return None
 
     @property
     def failures_in_a_row(self) -> int:
@@ -242,7 +254,7 @@ class DriversHost:
                 async for observation in observations:
                     hosted.observations += 1
                     if observation.fact is Fact.LINK:
-                        hosted.is_link_up = bool(observation.value)
+                        hosted.is_link_up, hosted.has_said_link = bool(observation.value), True
                         hosted.link_reason = str(observation.details.get("reason", ""))
                     self._put(driver.name, observation)
         except DriverError as error:
@@ -255,6 +267,7 @@ class DriversHost:
 
     def _context(self, hosted: HostedDriver) -> DriverContext:
         name = hosted.driver.name
+        hosted.has_said_link = False
         hosted.diagnostics = {}  # a new one: a run that hangs may still write into the old
 
         def alive() -> None:

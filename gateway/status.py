@@ -76,7 +76,7 @@ def describe_drivers(hosted: Iterable[HostedDriver], now_s: float) -> list[dict[
             "observations": one.observations,
             "last_error": one.last_error or None,
             "retry_in_s": None if one.retry_boot_s is None else round(max(0.0, one.retry_boot_s - now_s), 1),
-            "link": one.is_link_up,
+            "link": one.link(now_s),
             "link_reason": one.link_reason or None,
             "diagnostics": dict(one.diagnostics),
         }

@@ -30,10 +30,12 @@ class DriverFacts:
     name: str
     type_name: str
     state: str
-    """starting, running, backing_off or parked."""
+    """starting, running, backing_off, parked or hung."""
     is_link_up: bool | None
     link_reason: str = ""
     last_error: str = ""
+    retry_s: float | None = None
+    """Until it is tried again."""
     heard_s_ago: float | None = None
     diagnostics: Mapping[str, Scalar] = field(default_factory=dict)
 

@@ -34,6 +34,20 @@ _MAX_TEXT = 160
 T = TypeVar("T", int, float)
 
 
+_LINK_NEXT = {
+    ("ble", "deaf"): "replace_radio",
+    ("ble", "powered_off"): "switch_radio_on",
+    ("ble", "no_adapter"): "plug_in_radio",
+    ("ble", "no_bluez"): "start_bluetooth",
+    ("ble", "no_bus"): "start_bluetooth",
+    ("ble", "access_denied"): "allow_bluetooth",
+    ("espa", "line_lost"): "plug_in_serial",
+    ("espa", "no_poll"): "check_panel_polls",
+    ("espa", "no_answer"): "check_panel_answers",
+}
+"""What to do first, by what the driver says of its line."""
+
+
 def slug(name: str) -> str:
     """A name as a part of a line id."""
     return re.sub(r"[^a-z0-9_-]", "-", name.lower()).lstrip("-_")[:36] or "x"
@@ -130,12 +144,18 @@ def judge_driver(facts: DriverFacts) -> HealthLine:
     params: dict[str, Scalar] = {"driver": facts.name[:_MAX_TEXT]}
     deaf = facts.diagnostics.get("silent_restarts_in_a_row")
     next_key = f"check_{facts.type_name}" if facts.type_name in {"ble", "espa", "gpio"} else "check_driver"
-    if facts.state in {"parked", "backing_off"}:
+    if facts.state == "hung":
+        result, found, next_key = Outcome.FAIL, "driver_hung", "restart_hub"
+        params["error"] = facts.last_error[:_MAX_TEXT]
+    elif facts.state in {"parked", "backing_off"}:
         result, found = Outcome.FAIL, f"driver_{facts.state}"
         params["error"] = facts.last_error[:_MAX_TEXT]
+        if facts.retry_s is not None:
+            found, params["retry_s"] = f"{found}_until", round(facts.retry_s)
     elif facts.is_link_up is False:
         result, found = Outcome.FAIL, "link_down"
         params["reason"] = facts.link_reason[:_MAX_TEXT]
+        next_key = _LINK_NEXT.get((facts.type_name, facts.link_reason), next_key)
     elif facts.state != "running" or facts.is_link_up is None:
         result, found, next_key = Outcome.UNKNOWN, "driver_starting", "ask_again"
     elif isinstance(deaf, int) and deaf >= limits.RADIO_SILENCE_RESTARTS:

@@ -138,9 +138,10 @@ def _drivers(hub: Hub) -> list[DriverFacts]:
             name=hosted.driver.name,
             type_name=hosted.type_name,
             state=hosted.state.value,
-            is_link_up=hosted.is_link_up,
+            is_link_up=hosted.link(now_s),
             link_reason=hosted.link_reason,
             last_error=hosted.last_error,
+            retry_s=None if hosted.retry_boot_s is None else max(0.0, hosted.retry_boot_s - now_s),
             heard_s_ago=_heard_s_ago(hosted.diagnostics, now_s),
             diagnostics=dict(hosted.diagnostics),
         )

@@ -144,7 +144,38 @@ CASES: dict[str, tuple[list[HealthLine], dict[str, tuple[Outcome, str, str]]]] =
     "radio on": (radio(), {"driver.bluetooth": (OK, "driver_runs", "")}),
     "radio off": (
         radio(is_link_up=False, link_reason="powered_off"),
-        {"driver.bluetooth": (FAIL, "link_down", "check_ble")},
+        {"driver.bluetooth": (FAIL, "link_down", "switch_radio_on")},
+    ),
+    **{
+        f"line of {type_name} lost, {reason}": (
+            [judge.judge_driver(replace(RADIO, type_name=type_name, is_link_up=False, link_reason=reason))],
+            {"driver.bluetooth": (FAIL, "link_down", next_key)},
+        )
+        for type_name, reason, next_key in (
+            ("ble", "deaf", "replace_radio"),
+            ("ble", "no_adapter", "plug_in_radio"),
+            ("ble", "no_bluez", "start_bluetooth"),
+            ("ble", "access_denied", "allow_bluetooth"),
+            ("ble", "scan_refused", "check_ble"),
+            ("espa", "line_lost", "plug_in_serial"),
+            ("espa", "no_poll", "check_panel_polls"),
+            ("espa", "no_answer", "check_panel_answers"),
+            ("espa", "", "check_espa"),
+            ("gpio", "", "check_gpio"),
+            ("own", "no_poll", "check_driver"),
+        )
+    },
+    "driver hangs": (
+        radio(state="hung", last_error="it gave no sign of life for 45 s"),
+        {"driver.bluetooth": (FAIL, "driver_hung", "restart_hub")},
+    ),
+    "driver waits for its next try": (
+        radio(state="backing_off", last_error="no permission", retry_s=12.3),
+        {"driver.bluetooth": (FAIL, "driver_backing_off_until", "check_ble")},
+    ),
+    "driver parked until its next try": (
+        radio(state="parked", last_error="ZeroDivisionError", retry_s=120.0),
+        {"driver.bluetooth": (FAIL, "driver_parked_until", "check_ble")},
     ),
     "driver fails": (
         radio(state="backing_off", last_error="no permission"),
@@ -174,7 +205,7 @@ CASES: dict[str, tuple[list[HealthLine], dict[str, tuple[Outcome, str, str]]]] =
     "panel polls": ([judge.judge_driver(PANEL)], {"driver.panel": (OK, "driver_runs", "")}),
     "panel cut off": (
         [judge.judge_driver(replace(PANEL, is_link_up=False, link_reason="line_lost"))],
-        {"driver.panel": (FAIL, "link_down", "check_espa")},
+        {"driver.panel": (FAIL, "link_down", "check_panel_polls")},
     ),
     # devices
     "pendant in reach": (
