@@ -1,1 +1,1 @@
-"""The budgets, measured. `make bench` runs all and writes bench/results.json."""
+"""The budgets, measured: `make bench` runs all families, `python -m bench alarms memory` some."""

@@ -20,6 +20,7 @@ class Usage:
 
     cpu_s: float
     rss_mb: float
+    peak_mb: float
     anonymous_mb: float
     written_bytes: int
 
@@ -31,9 +32,15 @@ def usage(pid: int) -> Usage:
     return Usage(
         cpu_s=sum(_ticks(pid)[:2]) / TICKS_PER_S,
         rss_mb=int(status["VmRSS"].split()[0]) / 1024,
+        peak_mb=int(status["VmHWM"].split()[0]) / 1024,
         anonymous_mb=int(status["RssAnon"].split()[0]) / 1024,
         written_bytes=int(written["write_bytes"]),
     )
+
+
+def forget_peak(pid: int) -> None:
+    """Let `peak_mb` count from now on."""
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
 
 
 def _ticks(pid: int) -> list[int]:
@@ -83,12 +90,6 @@ def _our_ticks() -> int:
         except OSError:
             continue
     return total
-
-
-def percentile(values: list[float], share: float) -> float:
-    """Nearest rank."""
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, max(0, round(share * len(ordered) + 0.5) - 1))]
 
 
 def raw_fsync_ms(folder: Path, rounds: int = 300) -> list[float]:

@@ -15,8 +15,9 @@ from pathlib import Path
 
 import aiomqtt
 
-from bench.machine import percentile, usage
+from bench.machine import usage
 from bench.rig import boot_s
+from bench.rows import percentile
 from simulators.broker import Broker
 from simulators.certificates import Authority
 
@@ -35,7 +36,13 @@ class BridgeFigures:
     """
 
     latencies_ms: list[float] = field(default_factory=list)
+    messages: int = 0
     edge_cpu_s: float = 0.0
+    """Per 10,000."""
+    edge_memory_mb: float = 0.0
+    edge_start_s: float = 0.0
+    edge_written_bytes: int = 0
+    """For all messages, as far as it was written before we looked."""
 
     def p(self, share: float) -> float:
         """A percentile of the latencies."""
@@ -64,11 +71,20 @@ async def _brokers(folder: Path) -> AsyncIterator[tuple[Broker, Broker]]:
             yield edge, central
 
 
+async def _start_s(broker: Broker) -> float:
+    """From its start until it takes connections."""
+    await broker.stop()
+    start_s = boot_s()
+    await broker.start()
+    return boot_s() - start_s
+
+
 async def bridge(folder: Path, *, rounds: int, messages: int) -> BridgeFigures:
     """Publish at the edge, subscribe at central."""
     logging.getLogger("mqtt").setLevel(logging.ERROR)  # it counts aloud what is under way
-    found = BridgeFigures()
+    found = BridgeFigures(messages=messages)
     async with _brokers(folder) as (edge, central):
+        found.edge_start_s = await _start_s(edge)
         context = aiomqtt.TLSParameters(ca_certs=str(folder / "ca.pem"))
         async with (
             aiomqtt.Client("127.0.0.1", edge.port) as sender,
@@ -83,9 +99,12 @@ async def bridge(folder: Path, *, rounds: int, messages: int) -> BridgeFigures:
                 await sender.publish(TOPIC, PAYLOAD, qos=1)
                 await anext(arrivals)
                 found.latencies_ms.append((boot_s() - start) * 1000)
-            before = usage(edge.pid or 0).cpu_s
+            before = usage(edge.pid or 0)
+            found.edge_memory_mb = before.rss_mb
             await _flood(sender, arrivals, messages)
-            found.edge_cpu_s = usage(edge.pid or 0).cpu_s - before
+            after = usage(edge.pid or 0)
+            found.edge_cpu_s = (after.cpu_s - before.cpu_s) * 10_000 / messages
+            found.edge_written_bytes = after.written_bytes - before.written_bytes
     return found
 
 

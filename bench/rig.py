@@ -1,6 +1,6 @@
 """Hub, central and home as real processes over TLS on loopback, with a driver that makes load on request.
 
-The hub is started as if only the hub were installed.
+The hub is started from an environment of its own, where only the hub is installed.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any
 
 import aiohttp
 
-from bench.as_installed import hub_python
+from bench.machine import usage
 from simulators import control, plans
 from simulators.demo.operator import Operator
 from simulators.demo.stage import Ports, Stage, free_port
@@ -40,6 +40,17 @@ resident = "r-7f3a90"
 def boot_s() -> float:
     """CLOCK_BOOTTIME, the one clock of all processes here."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Throughput:
+    """One run of so many readings, from the first Observation at the intake to the last receipt."""
+
+    per_s: float
+    dropped: int
+    hub_cpu_s: float
+    central_cpu_s: float
+    written_bytes: int
 
 
 @dataclass(slots=True)
@@ -81,9 +92,50 @@ class Rig:
 
         return await self.until(is_so, patience_s=patience_s, every_s=0.1)
 
+    async def waiting(self) -> int:
+        """How many telemetry events have no receipt."""
+        return int((await self.lane("telemetry"))["waiting"] or 0)
+
+    async def backlog(self, events: int) -> None:
+        """Cut the network and let so many telemetry events wait."""
+        self.stage.cable.cut()
+        goal = int((await self.lane("telemetry"))["taken"]) + events
+        await self.load(readings=events)
+
+        async def is_taken() -> bool:
+            return int((await self.lane("telemetry"))["taken"]) >= goal
+
+        await self.until(is_taken, patience_s=60 + events / 500, every_s=0.1)
+
+    async def drain(self, *, patience_s: float) -> float:
+        """Mend the network and wait until nothing waits any more; how many seconds it took."""
+        start_s = boot_s()
+        self.stage.cable.mend()
+        return await self.drained(0, patience_s=patience_s) - start_s
+
+    async def throughput(self, events: int) -> Throughput:
+        """So many readings as fast as the hub makes them durable."""
+        central_pid = self.stage.central.pid or 0
+        hub, central = usage(self.hub_pid), usage(central_pid)
+        taken, dropped = int((await self.lane("telemetry"))["taken"]), await self._dropped()
+        start_s = boot_s()
+        await self.load(readings=events)
+        done_s = await self.drained(taken + events, patience_s=60 + events / 500)
+        hub_after, central_after = usage(self.hub_pid), usage(central_pid)
+        return Throughput(
+            per_s=events / (done_s - start_s),
+            dropped=await self._dropped() - dropped,
+            hub_cpu_s=hub_after.cpu_s - hub.cpu_s,
+            central_cpu_s=central_after.cpu_s - central.cpu_s,
+            written_bytes=hub_after.written_bytes - hub.written_bytes,
+        )
+
+    async def _dropped(self) -> int:
+        return int((await self.stage.hub_status())["intake"]["dropped"])
+
 
 @asynccontextmanager
-async def rig() -> AsyncIterator[Rig]:
+async def rig(hub_program: Path, environment: Mapping[str, str]) -> AsyncIterator[Rig]:
     """A fresh one, in a folder on the same disk as the working directory; logs go to memory, as to a journal daemon."""
     here = Path(".run")
     here.mkdir(exist_ok=True)
@@ -94,7 +146,15 @@ async def rig() -> AsyncIterator[Rig]:
     ):
         folder = Path(name).resolve()
         ports = Ports(page=0, console=free_port(), hubs=free_port())
-        opened = Stage.open(folder, plans.FLAT, ports, more_settings=SETTINGS, logs=Path(logs), hub_python=hub_python())
+        opened = Stage.open(
+            folder,
+            plans.FLAT,
+            ports,
+            more_settings=SETTINGS,
+            logs=Path(logs),
+            hub_python=[str(hub_program)],
+            hub_environment=environment,
+        )
         async with (
             opened as stage,
             aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as http,

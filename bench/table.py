@@ -1,49 +1,39 @@
-"""The figures as they come in, beside their budgets."""
+"""Rows as text. Pure."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+
+from bench.rows import Row, Verdict
+
+WIDTH = 74
 
 
-class Table:
-    """Rows as they come in; one that misses its *must* is marked."""
+def line(row: Row) -> str:
+    """One row: verdict, what, value, budget, peer."""
+    text = f"  {row.verdict.value:<4} {row.what:<{WIDTH}} {number(row.value):>9} {row.unit:<4}"
+    if row.must is not None and row.aim is not None:
+        text += f"  must {row.must:<6g} aim {row.aim:<6g}"
+    if row.peer is not None:
+        text += f"  {row.peer.name}: {number(row.peer.value)}"
+        text += "" if row.ratio is None else f" ({row.ratio:.2f} x)"
+    return text.rstrip()
 
-    def __init__(self) -> None:
-        self.rows: list[dict[str, Any]] = []
 
-    def section(self, title: str) -> None:
-        """A headline."""
-        print(f"\n{title}", flush=True)
+def number(value: float) -> str:
+    """Three figures or so, thousands grouped."""
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.0f}" if value == int(value) else f"{value:.3g}" if abs(value) < 1 else f"{value:.4g}"
 
-    def add(
-        self,
-        what: str,
-        value: float,
-        unit: str,
-        must: float | None = None,
-        aim: float | None = None,
-        *,
-        more_is_better: bool = False,
-    ) -> None:
-        """One figure."""
 
-        def is_within(limit: float | None) -> bool | None:
-            return None if limit is None else value >= limit if more_is_better else value <= limit
-
-        row = {"what": what, "value": round(value, 3), "unit": unit, "must": must, "aim": aim}
-        self.rows.append(row | {"is_met": is_within(must), "is_aim_met": is_within(aim)})
-        mark = {(True, True): "aim ", (True, False): "must", (False, False): "MISS"}.get(
-            (is_within(must) is True, is_within(aim) is True), "    "
-        )
-        limits = "" if must is None else f"  must {must:g}  aim {aim:g}"
-        print(f"  {mark if must is not None else '    '} {what:<66} {value:>10.2f} {unit:<7}{limits}", flush=True)
-
-    @property
-    def judged(self) -> int:
-        """How many rows have a budget."""
-        return sum(row["is_met"] is not None for row in self.rows)
-
-    @property
-    def missed(self) -> list[str]:
-        """Rows that miss what they must."""
-        return [str(row["what"]) for row in self.rows if row["is_met"] is False]
+def table(sections: Sequence[tuple[str, Sequence[Row]]]) -> str:
+    """All rows under their headlines, and how many budgets are missed."""
+    lines: list[str] = []
+    for title, rows in sections:
+        lines += ["", title, *(line(row) for row in rows)]
+    judged = [row for _, rows in sections for row in rows if row.verdict is not Verdict.NONE]
+    missed = [row for row in judged if row.verdict is Verdict.MISS]
+    lines += ["", f"{len(missed)} of {len(judged)} budgets missed"]
+    lines += [f"  {row.what}: {number(row.value)} {row.unit}, must {row.must:g}" for row in missed]
+    return "\n".join(lines)

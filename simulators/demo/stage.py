@@ -6,7 +6,7 @@ import asyncio
 import json
 import re
 import socket
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,15 +92,17 @@ class Stage:
         logs: Path | None = None,
         hub_python: Sequence[str] = (),
         more_of_central: str = "",
+        hub_environment: Mapping[str, str] | None = None,
     ) -> AsyncIterator[Stage]:
         """Everything up and the hub enrolled. A folder from an earlier run is used again.
 
         `more_settings` is added to hub.toml, `more_of_central` to central.toml. `logs` is where programs write, if not
-        in the folder. `hub_python` starts the hub in the place of `python -m vaktpost`.
+        in the folder. `hub_python` starts the hub in the place of `python -m vaktpost`, with `hub_environment` added.
         """
         stage = cls(folder, plan, ports, language, say, more_settings, logs, more_of_central)
         if hub_python:
             stage.hub.command[:3] = hub_python
+        stage.hub.environment.update(hub_environment or {})
         for part in (folder / "central", folder / "home", stage.logs):
             part.mkdir(parents=True, exist_ok=True)
         async with AsyncExitStack() as stack:
@@ -129,7 +131,7 @@ class Stage:
     def _central_settings(self, text: str) -> str:
         """The demo's own ports and who may frame the console, in the file that `init` wrote."""
         page = f"http://{HOST}:{self.ports.page}"
-        kept = re.split(r"^\[(?:hubs|console|mqtt)\]", text, flags=re.MULTILINE)[0].rstrip()
+        kept = re.split(r"^(?:\[(?:hubs|console|mqtt)\]|\[\[mqtt\]\])", text, flags=re.MULTILINE)[0].rstrip()
         kept = re.sub(r"^language = .*$", f'language = "{self.language}"', kept, flags=re.MULTILINE)
         return (
             f'{kept}\n\n[hubs]\nhost = "{HOST}"\nport = {self.ports.hubs}\n\n'
