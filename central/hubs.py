@@ -84,11 +84,14 @@ class HubView:
     has_link: bool  # whether a command or a reply can reach it now
     is_critical: bool
     gaps: Mapping[str, int]  # lane word → records it dropped for want of space
+    sms_heard_ms: int | None  # last stub or probe by SMS, ms UTC; None: never
+    sms_probe_ms: int | None  # last probe by SMS that was answered
 
 
 _VERIFY = Sql("SELECT public_key, suite, state FROM hub WHERE id = :hub")
 _VIEW_COLUMNS = (
-    "SELECT id, label, state, enrolled_ms, software, config_hash, presence, presence_ms, is_critical FROM hub"
+    "SELECT id, label, state, enrolled_ms, software, config_hash, presence, presence_ms, is_critical, s.heard_ms,"
+    " s.probe_ms FROM hub LEFT JOIN hub_sms s ON s.hub = hub.id"
 )
 _ALL = Sql(f"{_VIEW_COLUMNS} ORDER BY label, id")
 _ONE = Sql(f"{_VIEW_COLUMNS} WHERE id = :hub OR label = :hub ORDER BY CASE WHEN id = :hub THEN 0 ELSE 1 END LIMIT 2")
@@ -156,7 +159,7 @@ class Hubs:
         return self._view(rows[0], gaps)
 
     def _view(self, row: Row, gaps: Sequence[Row]) -> HubView:
-        hub, label, state, enrolled_ms, software, config_hash, presence, presence_ms, is_critical = row
+        hub, label, state, enrolled_ms, software, config_hash, presence, presence_ms, is_critical, *by_sms = row
         heard = self.ear.heard(hub) if self.ear else None
         dropped: dict[str, int] = {}
         for owner, lane, ranges in gaps:
@@ -178,6 +181,8 @@ class Hubs:
             has_link=bool(heard and heard.has_link),
             is_critical=bool(is_critical),
             gaps=dropped,
+            sms_heard_ms=by_sms[0],
+            sms_probe_ms=by_sms[1],
         )
 
     async def rename(self, hub_id: str, label: str, actor: Actor = SYSTEM) -> None:

@@ -108,6 +108,8 @@ def row_of(visit: Visit, alarm: AlarmView) -> Row:
         )
     if alarm.stage.word == "on_the_way":
         chips.append(Chip(text=t("queue.on_the_way"), icon="car"))
+    if not alarm.is_complete and alarm.is_open:
+        chips.append(Chip(text=t("queue.by_sms"), tone=f"p-{PRIORITIES[alarm.rank]}"))
     if alarm.returned and not is_taken and alarm.is_open:
         chips.append(Chip(text=t("queue.returned"), tone=f"p-{PRIORITIES[alarm.rank]}", icon="undo"))
     if alarm.repeats and alarm.is_open:

@@ -15,7 +15,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from central import tables_people, tables_response  # noqa: F401  # their tables are in the metadata once read
+from central import tables_people, tables_response, tables_sms  # noqa: F401  # their tables are in the metadata once read
 from central.clock import SystemClock
 from central.daemon import open_central
 from central.dialect import Dialect
@@ -25,6 +25,8 @@ from central.sql import Sql
 from central.store import Priority, Store, Turnstile, open_store
 from central.tables import metadata
 from central.upkeep import Upkeep
+from simulators.postgresql import Postgres
+from tests.central.conftest import DATABASE
 
 PUT = Sql("INSERT INTO central_state (name, value) VALUES (:name, :value)")
 GET = Sql("SELECT value FROM central_state WHERE name = :name")
@@ -181,6 +183,7 @@ async def test_the_lineage_stays_and_differs_from_that_of_another_database(url: 
     assert {len(lineage) for lineage in seen} == {8}
 
 
+@pytest.mark.sqlite
 async def test_a_database_from_a_newer_version_is_refused_and_not_touched(
     settings: CentralSettings, tmp_path: Path
 ) -> None:
@@ -195,6 +198,15 @@ async def test_a_database_from_a_newer_version_is_refused_and_not_touched(
         async with open_central(settings):
             pass
     assert hashlib.sha256(file.read_bytes()).digest() == before
+
+
+async def test_a_server_with_a_database_from_a_newer_version_is_refused_and_not_touched(postgres: Postgres) -> None:
+    postgres.create("newer", DATABASE)
+    postgres.run("UPDATE alembic_version SET version_num = '9999'", "newer")
+    with pytest.raises(SchemaError, match="newer version"):
+        async with open_store(postgres.url("newer"), SystemClock()):
+            pass
+    assert postgres.run("SELECT version_num FROM alembic_version", "newer") == "9999"
 
 
 async def test_a_file_that_is_no_database_is_refused_and_not_touched(url: str, tmp_path: Path) -> None:
@@ -229,7 +241,7 @@ def test_an_address_that_is_none_is_refused_with_the_right_forms(address: str) -
 async def test_the_write_ahead_log_is_copied_and_started_over(url: str, tmp_path: Path) -> None:
     async with open_store(url, SystemClock()) as store:
         wal = tmp_path / "central.db-wal"
-        upkeep = Upkeep(store, None, None, None, None)  # type: ignore[arg-type]
+        upkeep = Upkeep(store, None, None, None, None, None)  # type: ignore[arg-type]
         big = "x" * 1_000_000
         for number in range(40):
             async with store.write(Priority.BULK) as connection:
