@@ -205,7 +205,7 @@ CASES: dict[str, tuple[list[HealthLine], dict[str, tuple[Outcome, str, str]]]] =
     "panel polls": ([judge.judge_driver(PANEL)], {"driver.panel": (OK, "driver_runs", "")}),
     "panel cut off": (
         [judge.judge_driver(replace(PANEL, is_link_up=False, link_reason="line_lost"))],
-        {"driver.panel": (FAIL, "link_down", "check_panel_polls")},
+        {"driver.panel": (FAIL, "link_down", "plug_in_serial")},
     ),
     # devices
     "pendant in reach": (
