@@ -13,6 +13,7 @@ from drivers.contract import ALIAS
 from gateway import status
 from gateway.commands import CommandError
 from gateway.hub_epoch import OWN_ALIAS
+from gateway.modem_sharing import describe_modem
 from gateway.pending import Pending
 from gateway.triage import Judged
 
@@ -26,6 +27,7 @@ def register(hub: Hub) -> None:
     """Everything that central may ask. A new command is a function and a line here."""
     hub.commands.register("test_event", lambda arguments: raise_test(hub, arguments))
     hub.commands.register("status", lambda _arguments: describe(hub))
+    hub.commands.register("test_measures", lambda _arguments: test_measures(hub))
     hub.commands.register("retry_driver", lambda arguments: retry_driver(hub, arguments))
 
 
@@ -57,6 +59,7 @@ async def describe(hub: Hub) -> dict[str, Any]:
         "is_healthy": hub.annunciator.is_healthy,
         "mode": status.describe_mode(hub.mode, now_s - hub.started_s),
         "home": status.describe_home(hub.home),
+        "modem": describe_modem(hub.modem, now_s),
         "last_alarm": status.describe_alarm(hub.pipeline.last_alarm),
         "paths": status.describe_paths(hub.paths, now_s),
         "drivers": status.describe_drivers(hub.drivers.hosted, now_s),
@@ -70,6 +73,7 @@ async def describe(hub: Hub) -> dict[str, Any]:
         ),
         "clock": status.describe_clock(hub.clock),
         "intake": hub.watch.describe(),
+        "local_response": hub.local_response.describe(),
         "refused_frames": hub.inbox.refused_total,
     }
 
@@ -83,6 +87,11 @@ async def retry_driver(hub: Hub, arguments: Mapping[str, Any]) -> dict[str, Any]
     is_waiting = hosted.retry_boot_s is not None
     hosted.retry.set()
     return {"driver": hosted.driver.name, "state": hosted.state.value, "is_tried_again": is_waiting}
+
+
+async def test_measures(hub: Hub) -> dict[str, Any]:
+    """Try what the hub would call for help with on the spot, so that everybody takes it for a test."""
+    return {"measures": await hub.local_response.test()}
 
 
 async def raise_test(hub: Hub, arguments: Mapping[str, Any], *, wait_s: float = TEST_WAIT_S) -> dict[str, Any]:

@@ -219,6 +219,8 @@ def render(status: Mapping[str, Any]) -> str:
         if path.get("probe") is not None:
             heard = _probe_text(path["probe"])
         lines.append(f"  {path['uplink']:<16} {path['state']:<10} {heard}{trip}{why}")
+    if status["modem"] is not None:
+        lines.append(f"  modem: {_modem_words(status['modem'])}")
     lines += ["", "drivers"]
     for driver in status["drivers"]:
         why = f", {driver['last_error']}" if driver["last_error"] and driver["state"] != "running" else ""
@@ -244,7 +246,30 @@ def render(status: Mapping[str, Any]) -> str:
     offset = clock["central_offset_ms"]
     apart = "central's time is not known" if offset is None else f"{offset:+d} ms from central"
     lines.append(f"clock: {'trusted' if clock['is_trusted'] else 'NOT trusted'}, {apart}")
+    lines += _local_lines(status["local_response"])
     return "\n".join(lines)
+
+
+def _local_lines(local: Mapping[str, Any]) -> list[str]:
+    """What the hub could do by itself, and what it does."""
+    lines = ["", "help on the spot"]
+    for one in local["measures"]:
+        state = {True: "ready", False: "NOT ready", None: "not tried yet"}[one["is_ready"]]
+        why = f", {one['reason']}" if one["reason"] and one["is_ready"] is not True else ""
+        lines.append(f"  {one['measure']:<16} {state}{why}")
+    lines += [f"  ACTING for {one['device']}, {one['cause']}, {_span(one['for_s'])}" for one in local["acting_for"]]
+    if local["cut_off_s"] is not None:
+        lines.append(f"  cut off from central for {_span(local['cut_off_s'])}")
+    return lines
+
+
+def _modem_words(modem: Mapping[str, Any]) -> str:
+    heard = "no signal" if modem["signal_dbm"] is None else f"{modem['signal_dbm']} dBm"
+    sent = "nothing sent yet" if modem["sent_s_ago"] is None else f"last text {_span(modem['sent_s_ago'])} ago"
+    if modem["is_ready"]:
+        return f"{modem['registration']} ({modem['operator'] or 'unnamed network'}), {heard}, {sent}"
+    why = f": {modem['last_error']}" if modem["last_error"] else ""
+    return f"NOT ready, {modem['hindrance']}{why}; {sent}"
 
 
 def _mode_lines(mode: Mapping[str, Any]) -> list[str]:

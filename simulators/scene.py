@@ -68,11 +68,15 @@ class Scene:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, folder: Path, plan: plans.Plan, *, more_settings: str = LOAD_SETTINGS) -> AsyncIterator[Scene]:
+    async def open(
+        cls, folder: Path, plan: plans.Plan, *, more_settings: str = LOAD_SETTINGS, more_of_central: str = ""
+    ) -> AsyncIterator[Scene]:
         """Everything up, the hub enrolled and connected, a lead signed in."""
         ports = Ports(page=free_port(), console=free_port(), hubs=free_port())
         async with (
-            Stage.open(folder, plan, ports, language="en", more_settings=more_settings) as stage,
+            Stage.open(
+                folder, plan, ports, language="en", more_settings=more_settings, more_of_central=more_of_central
+            ) as stage,
             aiohttp.ClientSession(
                 cookie_jar=aiohttp.CookieJar(unsafe=True), timeout=aiohttp.ClientTimeout(total=30)
             ) as http,
