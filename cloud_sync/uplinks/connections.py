@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
+from asyncio import sslproto
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Self, cast
@@ -30,6 +31,10 @@ AHEAD_BYTES = 256 * 1024
 MAX_HEAD = 16 * 1024
 CLOSING_S = 1.0
 NEXT_ADDRESS_S = 0.25
+
+TLS_BUFFER_BYTES = 64 * 1024
+"""asyncio sets four times this aside for every TLS connection, for as long as it lasts; a TLS record has 16 KiB."""
+sslproto.SSLProtocol.max_size = TLS_BUFFER_BYTES
 
 Headers = tuple[tuple[str, str], ...]
 
