@@ -185,7 +185,7 @@ class DriversHost:
                 ):
                     self._recovered(hosted)
         finally:
-            if not run.done():
+            if not run.done() and hosted.state is not DriverState.HUNG:
                 await self._leave(hosted, run)
         if run.cancelled():
             return DriverFaultError("it cancelled the task that it runs in")

@@ -140,6 +140,7 @@ class InputWatch(AsyncIterator[Observation]):
         """Compare the levels with what the edges told."""
         asked_s = self._context.boot_s()
         levels = await self._pins.read([loop.line for loop in self._loops if loop.line is not None])
+        self._context.alive()
         now_s = self._context.boot_s()
         self._reread_due_s = now_s + self._reread_s
         with self._lock:

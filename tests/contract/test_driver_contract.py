@@ -138,6 +138,24 @@ async def test_an_alarm_is_told_once_on_the_queue_that_nothing_bulky_can_fill(en
     assert len(alarms) == 2
 
 
+async def test_it_gives_signs_of_life_so_that_one_that_hangs_is_noticed(end: OtherEnd) -> None:
+    signs = 0
+    lives = asyncio.Event()
+
+    def alive() -> None:
+        nonlocal signs
+        signs += 1
+        if signs >= 3:
+            lives.set()
+
+    hub = BareHub(build(end))
+    hub.context.alive = alive
+    async with hub:
+        await end.ready()
+        async with asyncio.timeout(PATIENCE_S):
+            await lives.wait()
+
+
 async def test_what_is_told_is_made_of_plain_values(end: OtherEnd) -> None:
     async with BareHub(build(end)) as hub:
         await end.ready()
