@@ -129,6 +129,15 @@ def _parser() -> _Parser:
     hubs = commands.add_parser("hubs", parents=[shared, reporting], help="all hubs, worst first")
     hubs.set_defaults(run=_hubs)
 
+    backup = commands.add_parser("backup", parents=[shared, reporting], help="copy the database while central runs")
+    backup.add_argument("file", type=Path, metavar="FILE", help="a file that is not there yet")
+    backup.set_defaults(run=_backup)
+
+    restored = commands.add_parser(
+        "restored", parents=[shared, reporting], help="the database was put back from a backup: make it ready to run"
+    )
+    restored.set_defaults(run=_restored)
+
     verify = commands.add_parser("verify-log", parents=[shared, reporting], help="has anybody edited the event log?")
     verify.set_defaults(run=_verify_log)
     return parser
@@ -257,6 +266,47 @@ def _hubs(options: argparse.Namespace) -> int:
         at = hub["heard_ms"] and datetime.fromtimestamp(hub["heard_ms"] / 1000, UTC).astimezone()
         heard = f"heard {at:%H:%M:%S}" if at else ""
         print(f"{hub['id']}  {hub['presence']:8} {hub['label']:30} {heard}")
+    return OK
+
+
+# copies of the database
+
+
+def _backup(options: argparse.Namespace) -> int:
+    from central.restoring import back_up
+
+    settings = load(options.config)
+    made = back_up(settings, options.file)
+    if options.json:
+        print(json.dumps({"ok": True, **asdict(made)}))
+        return OK
+    print(f"""{made.file}: {made.size_bytes} bytes, whole and checked.
+
+Keep with it, as safe as the original: {settings.source.name}, trust.bundle and keys/ of {settings.data_dir}.""")
+    return OK
+
+
+def _restored(options: argparse.Namespace) -> int:
+    from central.clock import SystemClock
+    from central.restoring import restored
+
+    done = asyncio.run(restored(load(options.config), SystemClock()))
+    if options.json:
+        print(json.dumps({"ok": True, **asdict(done)}))
+        return OK
+    last = "nothing" if done.last_ms is None else f"{datetime.fromtimestamp(done.last_ms / 1000, UTC).astimezone():%c}"
+    print(f"""The database has a new lineage, {done.lineage}, and is ready. The newest that it knows is of {last}.
+
+When central is started now:
+  - every hub sees the new lineage and sends the alarm and care events of its last days again; what is there already
+    has no second effect, what came after the backup is raised (also what was answered then);
+  - {done.open_alarms} alarms are open, as they were at the backup; {done.returned} that somebody had then are back in
+    the queue;
+  - everybody signs in again; one-time links and enrolment codes of that time are void;
+  - accounts disabled and hubs revoked since the backup are active again, hubs enrolled since are unknown: see to them;
+  - measurements and technical events that came after the backup are gone, apart from what hubs still hold.
+
+A technical alarm in the console says so to everybody.""")
     return OK
 
 

@@ -39,7 +39,13 @@ CHECK_WITHIN_S = 12.0
 MAX_PARTS = 64
 
 _HUB = Sql("SELECT epoch FROM hub WHERE id = :hub")
-_NUMBER = Sql("SELECT coalesce(max(number), 0) + 1 FROM command WHERE hub = :hub AND epoch = :epoch")
+# A restored database has forgotten numbers that hubs have seen: from then on they begin above all of those.
+_NUMBER = Sql(
+    """SELECT 1 + CASE WHEN seen.number > base.number THEN seen.number ELSE base.number END FROM
+      (SELECT coalesce(max(number), 0) AS number FROM command WHERE hub = :hub AND epoch = :epoch) AS seen,
+      (SELECT coalesce(max(CAST(value AS BIGINT)), 0) AS number FROM central_state
+        WHERE name = 'command_base') AS base"""
+)
 _INSERT = Sql(
     """INSERT INTO command (id, hub, epoch, number, name, arguments, actor, created_ms, expires_ms, state)
     VALUES (:id, :hub, :epoch, :number, :name, :arguments, :actor, :now, :expires, :state)"""

@@ -38,6 +38,7 @@ from central.services import Services
 from central.settings import CentralSettings
 from central.sms_parts import SmsParts, sms_parts
 from central.store import open_store
+from central.trimming import Trimming
 from central.upkeep import Upkeep
 from central.wakeup import Wakeup
 from central.windows import Windows
@@ -124,7 +125,7 @@ async def open_central(settings: CentralSettings, clock: Clock | None = None) ->
         )
         await presence.load()
         await commands.load()
-        upkeep = Upkeep(store, alarms, feed, windows, links)
+        upkeep = Upkeep(store, alarms, feed, windows, links, Trimming(store, clock).trim)
         works: dict[str, Work] = {
             "feed": feed.run,
             "replies": replies.run,

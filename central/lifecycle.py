@@ -115,6 +115,8 @@ CENTRAL_KINDS: Mapping[str, AlarmKind] = {
         AlarmKind("stub_safety", AlarmClass.SAFETY, 0),
         AlarmKind("stub_supervision", AlarmClass.SUPERVISION, 2),
         AlarmKind("sms_trouble", AlarmClass.TECHNICAL, 4),  # the provider does not take our answers
+        AlarmKind("central_restored", AlarmClass.TECHNICAL, 4),  # from a backup: alarms since then come again
+        AlarmKind("database_older", AlarmClass.TECHNICAL, 4),  # a hub has receipts that this database knows nothing of
         AlarmKind("records_dropped", AlarmClass.TECHNICAL, 5),  # a hub threw away for want of space
     )
 }

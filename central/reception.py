@@ -13,6 +13,7 @@ from enum import Enum
 
 from central.clock import Clock
 from central.commands import Commands
+from central.continuity import Continuity
 from central.epochs import EpochBook
 from central.errors import NotStoredError
 from central.home import HomeReports
@@ -112,6 +113,7 @@ class Reception:
         self._home = home
         self._commands = commands
         self._allowance = Allowance(clock)
+        self._continuity = Continuity(store, clock)
 
     async def receive(self, frame: bytes, path: str, *, may_be_doubled: bool = False) -> list[bytes]:
         """Everything about one frame: the frames that answer it.
@@ -202,6 +204,8 @@ class Reception:
             raise NotStoredError("alarms cannot be committed now")
         if beat.epoch_header is not None:
             await self._ingest.learn(hub, beat)
+        if beat.is_hello and beat.receipted:
+            await self._continuity.look(beat)
         sender = beat.sender
         to = Address(hub=sender.hub, hub_epoch=sender.sender_epoch, central_ms=self._clock.now_ms())
         answer = HeartbeatAnswer(to=to, number=sender.number, lineage=self._store.lineage)

@@ -52,12 +52,21 @@ async def every(
 class Upkeep:
     """The chores of one central."""
 
-    def __init__(self, store: Store, alarms: Alarms, feed: Feed, windows: Windows, links: HubLinks) -> None:
+    def __init__(
+        self,
+        store: Store,
+        alarms: Alarms,
+        feed: Feed,
+        windows: Windows,
+        links: HubLinks,
+        trim: Callable[[], Awaitable[object]],
+    ) -> None:
         self._store = store
         self._alarms = alarms
         self._feed = feed
         self._windows = windows
         self._links = links
+        self._trim = trim
         self._probing: asyncio.Task[None] | None = None
         self._was_alive = True
         self._turns: dict[str, float] = {}
@@ -69,6 +78,7 @@ class Upkeep:
             "leases": self._chore("leases", SWEEP_S, self._alarms.sweep),
             "windows": self._chore("windows", FLUSH_S, self._windows.flush),
             "feed_trim": self._chore("feed_trim", TRIM_S, self._feed.trim),
+            "trim": self._chore("trim", TRIM_S, self._trim),
         }
         if self._store.dialect.file is not None:
             chores["checkpoint"] = self._chore("checkpoint", CHECKPOINT_S, self.checkpoint)

@@ -18,9 +18,17 @@ from central.store import Priority, Store
 from cloud_sync.frames import ReplayWindow
 
 MAX_CACHED = 20_000
+DAY_MS = 86_400_000
+WINDOW_DAYS = 30
+"""A window that was not moved for so long may be trimmed once the hub runs another epoch."""
 Key = tuple[str, str]
 
 _LOAD = Sql('SELECT "window" FROM sender_window WHERE hub = :hub AND epoch = :epoch')
+_IS_OVER = Sql(
+    """SELECT 1 FROM hub_epoch e JOIN hub h ON h.id = e.hub
+    WHERE e.hub = :hub AND e.epoch = :epoch AND e.first_seen_ms < :before AND h.epoch IS NOT NULL
+      AND h.epoch <> e.epoch"""
+)
 _SAVE = Sql(
     """INSERT INTO sender_window (hub, epoch, "window", updated_ms) VALUES (:hub, :epoch, :bits, :now)
     ON CONFLICT (hub, epoch) DO UPDATE SET "window" = excluded."window", updated_ms = excluded.updated_ms"""
@@ -44,6 +52,8 @@ class Windows:
         window = self._cache.get(key)
         if window is None:
             stored = await self._store.fetch(lambda connection: _LOAD.value(connection, hub=hub, epoch=epoch))
+            if not stored and await self._is_over(hub, epoch):
+                return False
             window = self._cache.setdefault(key, ReplayWindow.from_bytes(stored) if stored else ReplayWindow())
             await self._evict()
         self._cache.move_to_end(key)
@@ -52,6 +62,14 @@ class Windows:
         if is_new:
             self._dirty.add(key)
         return is_new
+
+    async def _is_over(self, hub: str, epoch: str) -> bool:
+        """Whether this is a run of long ago whose window was trimmed: everything of it counts as seen."""
+        before = self._clock.now_ms() - WINDOW_DAYS * DAY_MS
+        found = await self._store.fetch(
+            lambda connection: _IS_OVER.value(connection, hub=hub, epoch=epoch, before=before)
+        )
+        return found is not None
 
     async def save(self, connection: AsyncConnection, hub: str, epoch: str) -> None:
         """Write one window in the caller's transaction."""

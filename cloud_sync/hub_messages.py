@@ -112,6 +112,10 @@ class Heartbeat:
     software: str = ""
     config_hash: str = ""
     epoch_header: bytes | None = None
+    lineage: bytes | None = None
+    """Of the database that the receipts so far came from."""
+    receipted: Mapping[Lane, int] = field(default_factory=dict)
+    """Up to which number it has receipted all of the running epoch: a database that knows less is an older one."""
 
     def pack(self, key: Ed25519PrivateKey) -> bytes:
         """The signed frame."""
@@ -124,6 +128,9 @@ class Heartbeat:
         }
         if self.epoch_header is not None:
             body[15] = self.epoch_header
+        if self.lineage is not None and self.receipted:
+            body[16] = self.lineage
+            body[17] = {int(lane): seq for lane, seq in self.receipted.items()}
         return frames.pack(FrameType.HEARTBEAT, self.sender.hub, key, body)
 
     @classmethod
@@ -140,7 +147,17 @@ class Heartbeat:
             software=canonical.take(body, 13, str)[:64],
             config_hash=canonical.take(body, 14, str)[:64],
             epoch_header=canonical.take_optional(body, 15, bytes),
+            lineage=canonical.take_bytes(body, 16, ID_LENGTH) if 16 in body else None,
+            receipted={lane_from(lane): _number(seq) for lane, seq in canonical.take(body, 17, dict).items()}
+            if 17 in body
+            else {},
         )
+
+
+def _number(value: object) -> int:
+    if type(value) is not int or not 0 <= value < 2**63:
+        raise MalformedError("receipted")
+    return value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -327,7 +327,10 @@ class Hub:
 
     def _beat(self, name: str, *, is_hello: bool) -> bytes:
         waiting = {lane: count.records for lane, count in self.housekeeping.counts.items()}
-        number, frame = self.epoch.heartbeat(name, waiting, is_hello=is_hello)
+        marks = self.journal.marks(self.epoch.id) if is_hello else {}
+        number, frame = self.epoch.heartbeat(
+            name, waiting, is_hello=is_hello, lineage=self.journal.lineage, receipted=marks
+        )
         self.inbox.sent(number)
         return frame
 
@@ -398,7 +401,7 @@ class Hub:
             details["records"] = trouble.records
         if trouble.is_mended:
             self.troubles.pop(trouble.file, None)
-        else:
+        elif trouble.is_lasting:
             self.troubles[trouble.file] = trouble
         self.pipeline.report("journal_recovered" if trouble.is_mended else "journal_trouble", details=details)
 

@@ -119,9 +119,15 @@ class HubEpoch:
         return sender.number, envelope.pack(self._key)
 
     def heartbeat(
-        self, uplink: str, waiting: Mapping[Lane, int] = _NOTHING, *, is_hello: bool = False
+        self,
+        uplink: str,
+        waiting: Mapping[Lane, int] = _NOTHING,
+        *,
+        is_hello: bool = False,
+        lineage: bytes | None = None,
+        receipted: Mapping[Lane, int] = _NOTHING,
     ) -> tuple[int, bytes]:
-        """A signed sign of life and its number."""
+        """A signed sign of life and its number. `receipted`: up to where, by the database with this lineage."""
         sender = self.sender()
         beat = Heartbeat(
             sender=sender,
@@ -131,6 +137,8 @@ class HubEpoch:
             software=self.software,
             config_hash=self.config_hash,
             epoch_header=None if self.is_header_known else self.header,
+            lineage=lineage,
+            receipted=receipted,
         )
         return sender.number, beat.pack(self._key)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from central.commands import HealthCheck
 from central.console.gate import Visit
+from central.gaps import Dropped
 from central.health import Comparison, Known, compare, read
 from central.hubs import HubView
 from cloud_sync.health import HealthLine, Outcome, deviations_first, tally, worst
@@ -73,7 +74,7 @@ class CheckPage:
     left_over: str
     earlier: tuple[Summary, ...]
     waiting: str
-    gaps: str
+    gaps: tuple[str, ...]
     has_any: bool
 
 
@@ -90,9 +91,15 @@ def summary_of(visit: Visit, check: HealthCheck) -> Summary:
     return Summary(when=when, worst=worst_of.value, summary=t(f"check.sum_{worst_of.value}", n=count))
 
 
-def check_page(visit: Visit, hub: HubView, checks: Sequence[HealthCheck], names: Mapping[str, str]) -> CheckPage:
+def check_page(
+    visit: Visit,
+    hub: HubView,
+    checks: Sequence[HealthCheck],
+    names: Mapping[str, str],
+    dropped: Sequence[Dropped] = (),
+) -> CheckPage:
     """`checks` are newest first; `names` maps account ids to names."""
-    t, figures = visit.words, visit.figures
+    t = visit.words
     seen = compare(checks)
     shown = seen.now or seen.last
     lines = tuple(_lines(visit, seen, shown)) if shown else ()
@@ -102,7 +109,6 @@ def check_page(visit: Visit, hub: HubView, checks: Sequence[HealthCheck], names:
     if fine:
         groups.append(("ok" if seen.now else "was_ok", fine))
     urgent = sum(hub.waiting.get(lane, 0) for lane in URGENT_LANES)
-    gaps = sum(hub.gaps.values())
     return CheckPage(
         subtitle=_subtitle(visit, seen, names),
         is_waiting=any(check.state == "waiting" for check in checks),
@@ -115,9 +121,17 @@ def check_page(visit: Visit, hub: HubView, checks: Sequence[HealthCheck], names:
         left_over=_left_over(visit, seen, shown),
         earlier=tuple(summary_of(visit, check) for check in checks[1 : 1 + EARLIER_SHOWN]),
         waiting=t("hub.waits_text", urgent=urgent, rest=sum(hub.waiting.values()) - urgent),
-        gaps=t("hub.gaps_text", n=figures.number(gaps)) if gaps else "",
+        gaps=tuple(_gap(visit, gap) for gap in dropped),
         has_any=bool(checks),
     )
+
+
+def _gap(visit: Visit, gap: Dropped) -> str:
+    t, figures, now = visit.words, visit.figures, visit.now_ms()
+    what = t(f"hub.gaps_{gap.lane.word}", n=figures.number(gap.count))
+    since = t("hub.gaps_start") if gap.from_ms is None else figures.when(gap.from_ms, now)
+    until = t("hub.gaps_now") if gap.to_ms is None else figures.when(gap.to_ms, now)
+    return t("hub.gaps_text", what=what, since=since, until=until)
 
 
 def _subtitle(visit: Visit, seen: Comparison, names: Mapping[str, str]) -> str:

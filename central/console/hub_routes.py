@@ -14,6 +14,7 @@ from central.console.hub_page import PRESENCE_SIGN, check_page, summary_of
 from central.console.pages import is_part
 from central.console.rendering import page
 from central.console.roles import Action
+from central.gaps import dropped_by
 from central.hubs import HubView
 
 router = APIRouter(include_in_schema=False)
@@ -48,7 +49,7 @@ async def hub(visit: Seeing, hub_id: str) -> Response:
     if found.id != hub_id:
         return RedirectResponse(f"/hubs/{found.id}", 303)
     checks, names = await _checks(visit, found)
-    view = check_page(visit, found, checks, names)
+    view = check_page(visit, found, checks, names, await dropped_by(visit.desk.services.store, found.id))
     return page(visit, "hub.html", hub=found, view=view, presence_sign=PRESENCE_SIGN)
 
 
@@ -73,5 +74,5 @@ async def check(request: Request, visit: Checking, hub_id: str) -> Response:
 async def _part(visit: Visit, hub_id: str) -> Response:
     found = await visit.desk.services.hubs.hub(hub_id)
     checks, names = await _checks(visit, found)
-    view = check_page(visit, found, checks, names)
+    view = check_page(visit, found, checks, names, await dropped_by(visit.desk.services.store, found.id))
     return page(visit, "_check_part.html", hub=found, view=view, presence_sign=PRESENCE_SIGN)

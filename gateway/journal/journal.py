@@ -205,13 +205,21 @@ class Journal:
         number = self._core.epochs.number_of(epoch)
         return number is not None and row_id(number, seq) in self._core.by_lane[lane].ledgers[lane].settled
 
-    def receipted(self, lane: Lane, epoch: bytes) -> int:
-        """Up to which number all of a run's records in a lane were receipted by the present lineage."""
+    @property
+    def lineage(self) -> bytes | None:
+        """The id of central's database that the last receipt came from."""
+        return self._core.lineage
+
+    def marks(self, epoch: bytes) -> dict[Lane, int]:
+        """Up to which number everything of a run was receipted by that database, for the lanes that are kept."""
         number = self._core.epochs.number_of(epoch)
-        if number is None:
-            return 0
-        first, last = next(self._core.by_lane[lane].ledgers[lane].settled.within(*epoch_range(number)), (0, 0))
-        return seq_of(last) if seq_of(first) == 1 else 0
+        found = {}
+        for lane in (Lane.ALARM, Lane.CARE) if number is not None else ():
+            settled = self._core.by_lane[lane].ledgers[lane].settled
+            first, last = next(settled.within(*epoch_range(number or 0)), (0, 0))
+            if seq_of(first) == 1:
+                found[lane] = seq_of(last)
+        return found
 
     @property
     def settings(self) -> JournalSettings:
