@@ -36,6 +36,10 @@ HELD_MS = 90_000
 BACK_OFF_MS = (2_000, 4_000, 8_000, 15_000, 30_000, 60_000)
 GIVE_UP_MS = 6 * 3600 * 1000
 TROUBLE_AFTER = 3
+REFRESH_MS = 8 * 60_000
+REFRESHED_MS = 4 * 3600 * 1000
+"""So long after an alarm came by SMS its home is told again and again; then somebody is there."""
+LOOK_S = 30.0
 KEPT_MS = 7 * 24 * 3600 * 1000
 TRIM_S = 3600.0
 POLL_S = 1.0
@@ -59,7 +63,19 @@ _STATE = Sql(
 _DONE = Sql(
     "UPDATE sms_answer SET done_ms = :now, state = :state, reference = :reference, error = :error WHERE id = :id"
 )
-_TOLD = Sql("UPDATE stub SET told = :state WHERE hub = :hub AND epoch = :epoch AND lane = :lane AND seq = :seq")
+_TOLD = Sql(
+    "UPDATE stub SET told = :state, told_ms = :now WHERE hub = :hub AND epoch = :epoch AND lane = :lane AND seq = :seq"
+)
+# A hub believes that somebody has an alarm for ten minutes: as long as it is true it is told again before.
+_REFRESH = Sql(
+    f"""INSERT INTO sms_answer (hub, epoch, lane, seq, number, is_asked, created_ms, due_ms)
+    SELECT s.hub, s.epoch, s.lane, s.seq, s.number, true, :now, :now FROM stub s JOIN alarm a ON a.id = s.alarm
+    WHERE a.closed_ms IS NULL AND s.completed_ms IS NULL AND s.told_ms < :before AND s.received_ms > :since
+    AND s.told IN ({int(AnswerState.TAKEN)}, {int(AnswerState.ON_THE_WAY)})
+    AND NOT EXISTS (SELECT 1 FROM sms_answer w WHERE w.hub = s.hub AND w.epoch = s.epoch AND w.lane = s.lane
+      AND w.seq = s.seq AND w.done_ms IS NULL)
+    ORDER BY s.received_ms LIMIT 100"""  # noqa: S608  # our own numbers
+)
 _LATER = Sql("UPDATE sms_answer SET due_ms = :due, error = :error WHERE id = :id")
 _DELIVERED = Sql(
     "UPDATE sms_answer SET delivered_ms = :delivered_ms, error = :error WHERE reference = :reference RETURNING hub"
@@ -98,10 +114,13 @@ class SmsAnswers:
 
     async def run(self) -> None:
         """Sends what is due, until cancelled."""
-        trim_at_s = self._clock.mono_s()
+        trim_at_s = look_at_s = self._clock.mono_s()
         while True:
             seen = self._wakeup.count
             try:
+                if self._clock.mono_s() >= look_at_s:
+                    look_at_s = self._clock.mono_s() + LOOK_S
+                    await self.refresh()
                 sent = await self.send_due()
                 if self._clock.mono_s() >= trim_at_s:
                     trim_at_s = self._clock.mono_s() + TRIM_S
@@ -125,6 +144,15 @@ class SmsAnswers:
         rows = sorted(await self._store.transact(Priority.UPKEEP, work), key=lambda row: row[0])
         await asyncio.gather(*(self._send(row) for row in rows))
         return len(rows)
+
+    async def refresh(self) -> None:
+        """Say again what is still true, before homes stop to believe it."""
+
+        async def work(connection: AsyncConnection) -> None:
+            now = self._clock.now_ms()
+            await _REFRESH.rows(connection, now=now, before=now - REFRESH_MS, since=now - REFRESHED_MS)
+
+        await self._store.transact(Priority.UPKEEP, work)
 
     async def _is_any_due(self) -> bool:
         now = self._clock.now_ms()
@@ -178,7 +206,7 @@ class SmsAnswers:
                 error=error,
             )
             if said is not None:
-                await _TOLD.rows(connection, **key, state=said)
+                await _TOLD.rows(connection, **key, state=said, now=self._clock.now_ms())
 
         await self._store.transact(Priority.UPKEEP, work)
 

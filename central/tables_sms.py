@@ -19,6 +19,7 @@ stub = Table(
     Column("received_ms", MS, nullable=False),
     Column("completed_ms", MS),  # when the full record had come
     Column("told", Integer),  # the last state the hub was told by SMS (cloud_sync.stub_answer.AnswerState)
+    Column("told_ms", MS),
     Column("asked_ms", MS, nullable=False),  # when it came last
     Index("ix_stub_alarm", "alarm"),
 )

@@ -95,10 +95,8 @@ class _Raised:
 
     def lamp(self, central_ms: int | None) -> tuple[Lamp, int | None]:
         """What to show for an event that no reply names, and when (in central's time) that changes by itself."""
-        if self.receipted_ms is not None:
-            return Lamp.WAITING, None
-        if self.answer is None:
-            return Lamp.UNKNOWN, None
+        if self.answer is None:  # a receipt takes back nothing of what an answer has said: the reply comes after it
+            return (Lamp.UNKNOWN if self.receipted_ms is None else Lamp.WAITING), None
         lamp = _ANSWERED.get(self.answer.state, Lamp.WAITING)
         if lamp is Lamp.WAITING:
             return lamp, None

@@ -135,6 +135,25 @@ async def test_it_was_claimed_meanwhile(desk):
     assert await desk.told() == []
 
 
+async def test_a_home_is_told_again_before_it_stops_to_believe_that_somebody_has_the_alarm(desk):
+    bench, hub = desk.bench, desk.hub
+    sealed = hub.seal("pendant_pressed")
+    await desk.text(stub_of(sealed))
+    (alarm,) = await open_alarms(bench)
+    await bench.alarms.claim(alarm.id, ME)
+    assert await desk.told() == [AnswerState.TAKEN]
+    for minutes, said in ((7, []), (2, [AnswerState.TAKEN]), (2, []), (7, [AnswerState.TAKEN])):
+        bench.clock.advance(60 * minutes)
+        await bench.alarms.renew(alarm.id, ME)
+        await desk.answers.refresh()
+        await desk.answers.refresh()
+        assert await desk.told() == said
+    await bench.tell(hub, sealed)
+    bench.clock.advance(600)
+    await desk.answers.refresh()
+    assert await desk.told() == []
+
+
 async def test_it_was_closed_meanwhile(desk):
     bench, hub = desk.bench, desk.hub
     sealed = hub.seal("pendant_pressed")

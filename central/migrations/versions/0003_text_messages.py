@@ -25,6 +25,7 @@ def upgrade() -> None:
     sa.Column('received_ms', sa.BigInteger(), nullable=False),
     sa.Column('completed_ms', sa.BigInteger(), nullable=True),
     sa.Column('told', sa.Integer(), nullable=True),
+    sa.Column('told_ms', sa.BigInteger(), nullable=True),
     sa.Column('asked_ms', sa.BigInteger(), nullable=False),
     sa.PrimaryKeyConstraint('hub', 'epoch', 'lane', 'seq', name=op.f('pk_stub'))
     )
