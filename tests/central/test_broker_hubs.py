@@ -34,7 +34,7 @@ async def broker(tmp_path: Path) -> AsyncIterator[Broker]:
 async def where(settings: CentralSettings, broker: Broker, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Running]:
     monkeypatch.setattr(mqtt, "BACK_OFF_S", (0.1,))
     shared = MqttSettings(host="127.0.0.1", port=broker.port, tls=False)
-    async with running(settings.model_copy(update={"mqtt": shared})) as where:
+    async with running(settings.model_copy(update={"mqtt": (shared,)})) as where:
         yield where
 
 
@@ -187,7 +187,7 @@ async def test_a_broker_that_is_not_there_does_not_keep_central_from_running(
     settings: CentralSettings, unused_port: int
 ) -> None:
     shared = MqttSettings(host="127.0.0.1", port=unused_port, tls=False)
-    async with running(settings.model_copy(update={"mqtt": shared})) as where:
+    async with running(settings.model_copy(update={"mqtt": (shared,)})) as where:
         hub = await enrolled(where)
         answers = await where.central.reception.receive(hub.envelope(hub.seal("pendant_pressed")), "https")
         assert hub.receipt(answers).high == 1
