@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from central import raising
+from central import home_response, raising
 from central.clock import Clock
 from central.decoding import EFFECT_WEIGHT, EVENT_COLUMNS, Opened, Times, decode, set_aside, short_runs
 from central.epochs import Epoch, EpochBook
@@ -202,7 +202,10 @@ class Ingest:
         )
 
     async def _commit(self, envelope: Envelope, hub: Enrolled, epoch: Epoch | None, opened: list[Opened]) -> Marks:
-        has_effect = [record.event is None or raising.matters(record.event.kind) for record in opened]
+        has_effect = [
+            record.event is None or raising.matters(record.event.kind) or record.event.kind.word in home_response.KINDS
+            for record in opened
+        ]
         runs = short_runs([EFFECT_WEIGHT if effect else 1 for effect in has_effect]) or [slice(0, 0)]
         marks = Marks.read(None)
         for run in runs:
@@ -430,7 +433,10 @@ async def _apply(connection: AsyncConnection, record: Opened, now: int, *, is_la
         key = {"hub": hub, "epoch": epoch, "lane": lane, "seq": seq}
         alarm_class = record.stub.alarm_class if record.stub else None
         await raise_unreadable(connection, key, record.reason, now, device=device, alarm_class=alarm_class)
-    elif raising.matters(record.event.kind):
+        return
+    if record.event.kind.word in home_response.KINDS:
+        await home_response.note(connection, record.event.kind.word, hub, details, record.row[15], now)
+    if raising.matters(record.event.kind):
         happening = Happening(
             hub=hub,
             epoch=epoch,

@@ -10,6 +10,7 @@ from central.console.gate import ForbiddenError, Visit
 from central.console.roles import Action
 from central.console.rows import PRESSED, PRIORITIES, kind_title, place_of
 from central.errors import NotFoundError
+from central.home_response import KINDS as HOME_RESPONSE
 from central.hubs import HubView
 from central.lifecycle import Handling, Queue, dispositions, outcomes
 from central.views import AlarmDetail, AlarmView, Journey, TimelineEntry
@@ -223,11 +224,26 @@ def _moment_caption(visit: Visit, entry: TimelineEntry) -> str:
         word = entry.content.get(name)
         if isinstance(word, str) and t.has(f"{section}.{word}"):
             said.append(t(f"{section}.{word}"))
+    said += _home_response(visit, entry)
     for name in ("note", "reason", "override", "device"):
         word = entry.content.get(name)
         if isinstance(word, str) and word:
             said.append(word)
     return ". ".join(said)
+
+
+def _home_response(visit: Visit, entry: TimelineEntry) -> list[str]:
+    """Why the hub began or stopped to call for help at home, and by what."""
+    t, content, said = visit.words, entry.content, []
+    is_over = entry.what == "local_response_ended"
+    word = content.get("why" if is_over else "cause") if entry.what in HOME_RESPONSE else None
+    if isinstance(word, str) and t.has(f"home_response.{word}"):
+        said.append(t(f"home_response.{word}"))
+    measures = content.get("measures") if entry.what in HOME_RESPONSE else None
+    if isinstance(measures, list):
+        words = [t(f"home_measure.{one}") for one in measures if t.has(f"home_measure.{one}")]
+        said += [", ".join(words)] if words else []
+    return said
 
 
 def _steps(visit: Visit, journey: Journey) -> tuple[Step, ...]:

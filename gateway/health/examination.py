@@ -84,7 +84,7 @@ class Examiner:
             tasks = [group.create_task(part) for part in parts]
         journal, test, board, *paths = (list(task.result()) for task in tasks)
         lines = [*test, *journal, *(line for path in paths for line in path), *waiting]
-        lines += [*self._equipment(), *self._clock_and_keys(), *board, *self._versions(expected)]
+        lines += [*self._equipment(), *self._measures(), *self._clock_and_keys(), *board, *self._versions(expected)]
         took_ms = round((self._boot_s() - started_s) * 1000)
         result = HealthResult(started_ms=started_ms, took_ms=max(0, took_ms), lines=_unique(lines))
         bad = [line.id for line in result.lines if line.result is not Outcome.OK]
@@ -155,6 +155,12 @@ class Examiner:
             return [*(judge.judge_driver(one) for one in hosted), *judge.judge_devices(devices(), hosted)]
 
         return self._told("driver", "driver_any", look)
+
+    def _measures(self) -> Lines:
+        measures = self._sources.measures
+        if measures is None:
+            return []
+        return self._told("local", "measure_any", lambda: [judge.judge_measure(one) for one in measures()])
 
     def _clock_and_keys(self) -> Lines:
         clock, keys = self._sources.clock, self._sources.keys

@@ -68,6 +68,15 @@ class DeviceFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MeasureFacts:
+    """One way in which the hub calls for help on the spot. `is_ready` None: it was not tried yet."""
+
+    name: str
+    is_ready: bool | None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UplinkFacts:
     """A path and one round trip over it, made now. `round_trip_ms` None: nothing came back in time."""
 
@@ -181,6 +190,7 @@ class HealthSources:
     waiting: Callable[[], WaitingFacts] | None = None
     keys: Callable[[], Sequence[KeyFacts]] | None = None
     settings: Callable[[], SettingsFacts] | None = None
+    measures: Callable[[], Sequence[MeasureFacts]] | None = None
     test_event: Callable[[], Awaitable[TestFacts]] | None = None
     board: Path = Path("/sys")
     """Root of the kernel's tree of devices, of which tests make their own."""

@@ -20,6 +20,7 @@ from gateway.health.facts import (
     Expectation,
     JournalFacts,
     KeyFacts,
+    MeasureFacts,
     ProbedFacts,
     SettingsFacts,
     TestFacts,
@@ -172,6 +173,30 @@ def judge_driver(facts: DriverFacts) -> HealthLine:
         found_key=found,
         next_key=next_key,
         params=params,
+    )
+
+
+_MEASURES = {
+    "lamp_and_buzzer": ("measure_lamp_and_buzzer", "check_lamp_and_buzzer"),
+    "relay": ("measure_relay", "check_relay"),
+    "pager": ("measure_pager", "check_pager"),
+    "on_call": ("measure_on_call", "check_on_call"),
+    "voice": ("measure_voice", "check_voice"),
+}
+
+
+def judge_measure(facts: MeasureFacts) -> HealthLine:
+    """Whether one way of calling for help on the spot would work."""
+    result = {True: Outcome.OK, False: Outcome.FAIL, None: Outcome.UNKNOWN}[facts.is_ready]
+    found = {True: "measure_ready", False: "measure_fails", None: "measure_untried"}[facts.is_ready]
+    text_key, next_key = _MEASURES.get(facts.name, ("measure_any", "test_measures"))
+    return HealthLine(
+        id=f"local.{slug(facts.name)}",
+        result=result,
+        text_key=text_key,
+        found_key=found,
+        next_key="" if facts.is_ready else next_key if facts.is_ready is False else "test_measures",
+        params={"reason": facts.reason[:_MAX_TEXT]},
     )
 
 

@@ -26,6 +26,7 @@ from gateway.health.facts import (
     HealthSources,
     JournalFacts,
     KeyFacts,
+    MeasureFacts,
     ProbedFacts,
     SettingsFacts,
     TestFacts,
@@ -57,6 +58,7 @@ def examiner_of(hub: Hub) -> Examiner:
         clock=partial(clock_facts, hub.clock),
         waiting=partial(_waiting, hub),
         keys=partial(key_facts, hub.identity),
+        measures=partial(_measures, hub),
         settings=partial(_settings, hub),
         test_event=partial(_test_event, hub),
     )
@@ -261,6 +263,15 @@ async def _test_event(hub: Hub) -> TestFacts:
         receipt_ms=_number(found.get("receipt_ms")),
         answered_ms=_number(found.get("answer_ms")),
     )
+
+
+def _measures(hub: Hub) -> list[MeasureFacts]:
+    described = hub.local_response.describe()["measures"]
+    return [
+        MeasureFacts(name=one["measure"], is_ready=one["is_ready"], reason=one["reason"] or "")
+        for one in described
+        if not (one["measure"] == "lamp_and_buzzer" and hub.settings.indicators is None)  # nobody said there is one
+    ]
 
 
 def _number(value: object) -> float | None:

@@ -23,6 +23,7 @@ from gateway.health.running import clock_facts, journal_facts, key_facts, system
 from gateway.journal import JournalSettings, directory
 
 ANSWER_WITHIN_S = 15.0
+TEST_WITHIN_S = 90.0
 OK, DEVIATES, NO_ANSWER = 0, 1, 3
 
 
@@ -45,6 +46,23 @@ def run(settings: HubSettings, *, as_json: bool, language: str = "", say: Callab
     else:
         say(render(result, words))
     return OK if result.outcome is Outcome.OK else DEVIATES
+
+
+def run_local(settings: HubSettings, *, as_json: bool, say: Callable[[str], None] = print) -> int:
+    """Try every measure of local response in the running daemon. 0: all work, 1: one does not, 3: nobody answers."""
+    try:
+        found = control.ask(settings.state_dir, {"ask": "test_measures"}, timeout_s=TEST_WITHIN_S)
+    except HubError as error:
+        say(json.dumps({"state": "no_answer", "error": str(error)}, ensure_ascii=False) if as_json else str(error))
+        return NO_ANSWER
+    measures = found["measures"]
+    if as_json:
+        say(json.dumps({"state": "answered", "measures": measures}, indent=2, ensure_ascii=False))
+    else:
+        words = {True: "OK", False: "FAULT", None: "-"}
+        for one in measures:
+            say(f"{words[one['ok']]:<6} {one['measure']:<16} {one['found']}")
+    return OK if all(one["ok"] for one in measures) else DEVIATES
 
 
 async def _examine(settings: HubSettings) -> HealthResult:

@@ -21,6 +21,7 @@ from gateway.health.facts import (
     Expectation,
     JournalFacts,
     KeyFacts,
+    MeasureFacts,
     SettingsFacts,
     TestFacts,
     UplinkFacts,
@@ -120,6 +121,19 @@ def powered(**facts: Any) -> list[HealthLine]:
 
 
 CASES: dict[str, tuple[list[HealthLine], dict[str, tuple[Outcome, str, str]]]] = {
+    # help on the spot
+    "pager there": (
+        [judge.judge_measure(MeasureFacts(name="pager", is_ready=True))],
+        {"local.pager": (OK, "measure_ready", "")},
+    ),
+    "pager silent": (
+        [judge.judge_measure(MeasureFacts(name="pager", is_ready=False, reason="silent for 30 s"))],
+        {"local.pager": (FAIL, "measure_fails", "check_pager")},
+    ),
+    "voice never heard": (
+        [judge.judge_measure(MeasureFacts(name="voice", is_ready=None))],
+        {"local.voice": (UNKNOWN, "measure_untried", "test_measures")},
+    ),
     # the card
     "sound card": (journal(), {"journal.write": (OK, "written", ""), "journal.space": (OK, "space_left", "")}),
     "slow card": (journal(write_ms=50.0), {"journal.write": (WARN, "written", "replace_card")}),

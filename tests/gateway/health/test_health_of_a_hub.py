@@ -67,6 +67,7 @@ async def test_a_sound_hub_answers_central_with_every_line_in_order(home: HubUnd
         "device.pendant-1.battery",
         "device.climate-1.heard",
         "device.climate-1.signal",
+        "local.lamp_and_buzzer",
         "clock",
         "key.identity",
         "key.sign",
