@@ -123,6 +123,16 @@ class Dialect:
             if value not in wanted:
                 raise CentralError(f"PostgreSQL runs with {name}={value}; {' or '.join(sorted(wanted))} is needed.")
 
+    @staticmethod
+    def scrub(error: BaseException) -> None:
+        """Take out of a failure what PostgreSQL tells of the rows: names and notes must not reach a log."""
+        chain: BaseException | None = error
+        while chain is not None:
+            if getattr(chain, "detail", None) is not None and hasattr(chain, "sqlstate"):
+                chain.detail = None  # type: ignore[attr-defined]
+            chain.args = tuple(arg.split("\nDETAIL:")[0] if isinstance(arg, str) else arg for arg in chain.args)
+            chain = getattr(chain, "orig", None) or chain.__cause__ or chain.__context__
+
     def fault_of(self, error: BaseException) -> Fault | None:
         """What a failure says about the transaction, or None when it is not the database's."""
         cause = error.orig if isinstance(error, DBAPIError) else error

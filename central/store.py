@@ -107,6 +107,8 @@ class Store:
                 yield
             except Exception as error:
                 fault = self.dialect.fault_of(error)
+                if fault is not None:
+                    self.dialect.scrub(error)
                 if fault is None or fault is Fault.CONFLICT:
                     raise
                 raise NotStoredError(f"the database did not take it: {error}") from error

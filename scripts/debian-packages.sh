@@ -1,6 +1,7 @@
 #!/bin/sh
 # What the tests need beyond Python: real servers and a real browser, never stand-ins.
 #   mosquitto     the MQTT broker of the second uplink
+#   postgresql    the database of a larger central: the same tests as on SQLite, on a server of their own
 #   dbus-daemon   a private bus on which the simulated Bluetooth stack lives
 #   chromium      the console is tested in a browser
 #   systemd       systemd-analyze reads and rates the service units
@@ -10,6 +11,7 @@ set -eu
 
 missing=""
 command -v mosquitto >/dev/null 2>&1 || [ -x /usr/sbin/mosquitto ] || missing="$missing mosquitto"
+ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$missing postgresql"
 command -v dbus-daemon >/dev/null 2>&1 || missing="$missing dbus"
 command -v chromium >/dev/null 2>&1 || missing="$missing chromium fonts-dejavu-core"
 command -v systemd-analyze >/dev/null 2>&1 || missing="$missing systemd"

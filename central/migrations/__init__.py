@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from functools import cache
 from pathlib import Path
 
 import sqlalchemy
@@ -27,13 +28,15 @@ def _config() -> Config:
     return config
 
 
+@cache
 def newest() -> str:
     """The revision that this version of the program works with."""
     return str(ScriptDirectory.from_config(_config()).get_current_head())
 
 
-def _known() -> set[str]:
-    return {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+@cache
+def _known() -> frozenset[str]:
+    return frozenset(script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions())
 
 
 async def upgrade(dialect: Dialect) -> None:
@@ -41,7 +44,8 @@ async def upgrade(dialect: Dialect) -> None:
 
     Raises SchemaError when it belongs to a newer version, before anything is written to it.
     """
-    await refuse_from_future(dialect)
+    if await refuse_from_future(dialect) == {newest()}:
+        return
     dialect.create()
     engine = dialect.writer()
     try:
@@ -59,8 +63,8 @@ def _upgrade(connection: sqlalchemy.Connection) -> None:
     alembic_upgrade(config, "head")
 
 
-async def refuse_from_future(dialect: Dialect) -> None:
-    """Look at the revision without writing. Raises SchemaError."""
+async def refuse_from_future(dialect: Dialect) -> set[str]:
+    """Look at the revision without writing, and return it. Raises SchemaError."""
     if dialect.file is not None:
         found = await asyncio.to_thread(_sqlite_revisions, dialect.file)
     else:
@@ -78,6 +82,7 @@ async def refuse_from_future(dialect: Dialect) -> None:
             f"the database is at revision {', '.join(sorted(unknown))}, which this version of Vaktpost does not know: "
             "a newer version has used it. Nothing was changed. Install that version again, or restore a backup."
         )
+    return found
 
 
 def _revisions(connection: sqlalchemy.Connection) -> tuple[str, ...]:

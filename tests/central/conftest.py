@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import secrets
 import shutil
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from central.clock import SystemClock
 from central.daemon import Central, open_central
@@ -24,8 +22,24 @@ from central.sql import Sql
 from central.store import open_store
 from central.views import Actor, AlarmView
 from cloud_sync.central_messages import Receipt
+from simulators import postgresql
 from simulators.frame_hub import FrameHub, Sealed
+from simulators.postgresql import Postgres
 
+DATABASE, TEMPLATE = "vaktpost", "with_schema"
+SHAPE = "SELECT string_agg(tablename, ' ' ORDER BY tablename) FROM pg_tables WHERE schemaname = 'public'"
+EMPTY = """DO $$ DECLARE named record; BEGIN
+    FOR named IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version' LOOP
+        EXECUTE format('DELETE FROM %I', named.tablename);
+    END LOOP;
+    FOR named IN SELECT sequencename FROM pg_sequences WHERE schemaname = 'public' LOOP
+        EXECUTE format('ALTER SEQUENCE %I RESTART', named.sequencename);
+    END LOOP;
+    DROP FUNCTION IF EXISTS refuse CASCADE;
+    INSERT INTO counter (name, value) VALUES ('feed', 0), ('log', 0);
+    INSERT INTO central_state (name, value) VALUES ('lineage', '{lineage}'), ('probe', '0');
+END $$"""
+"""As after the migrations. Much quicker than a database per test, whose files all have to reach the disk."""
 FIRST = Actor(id="first", name="Operator One", role="responder")
 SECOND = Actor(id="second", name="Operator Two", role="responder")
 
@@ -62,27 +76,46 @@ async def _with_schema(settings: CentralSettings) -> None:
         pass
 
 
-@pytest.fixture
-def settings(founded: Path, tmp_path: Path) -> CentralSettings:
-    """Settings of a central of this test's own.
+@pytest.fixture(scope="session")
+def postgres(founded: Path) -> Iterator[Postgres]:
+    """A PostgreSQL of this test run's own, with a database that has the schema."""
+    with postgresql.running() as server:
+        server.create(TEMPLATE)
+        asyncio.run(_with_schema(_at(load(founded / "central.toml"), server.url(TEMPLATE))))
+        server.create(DATABASE, TEMPLATE)
+        yield server
 
-    With VAKTPOST_TEST_POSTGRESQL=postgresql+asyncpg://USER@HOST:PORT its database is a new one there.
-    """
+
+def _at(settings: CentralSettings, url: str) -> CentralSettings:
+    return settings.model_copy(update={"database": DatabaseSettings(url=url)})
+
+
+@pytest.fixture
+def database(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Which database a test runs on: both, unless it is marked `sqlite`. The URL, or nothing for SQLite."""
+    if request.param == "sqlite":
+        yield ""
+        return
+    server: Postgres = request.getfixturevalue("postgres")
+    if server.run(SHAPE, DATABASE) != server.run(SHAPE, TEMPLATE):  # a test before this one took tables away
+        server.drop(DATABASE)
+        server.create(DATABASE, TEMPLATE)
+    server.run(EMPTY.format(lineage=secrets.token_hex(8)), DATABASE)
+    yield server.url(DATABASE)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "database" in metafunc.fixturenames:
+        is_sqlite = metafunc.definition.get_closest_marker("sqlite") is not None
+        metafunc.parametrize("database", ["sqlite"] if is_sqlite else ["sqlite", "postgresql"], indirect=True)
+
+
+@pytest.fixture
+def settings(founded: Path, tmp_path: Path, database: str) -> CentralSettings:
+    """Settings of a central of this test's own, on SQLite and on PostgreSQL."""
     shutil.copytree(founded, tmp_path / "central")
     settings = load(tmp_path / "central" / "central.toml")
-    server = os.environ.get("VAKTPOST_TEST_POSTGRESQL")
-    if server is None:
-        return settings
-    name = f"test_{secrets.token_hex(8)}"
-    asyncio.run(_create_database(server, name))
-    return settings.model_copy(update={"database": DatabaseSettings(url=f"{server}/{name}")})
-
-
-async def _create_database(server: str, name: str) -> None:
-    engine = create_async_engine(f"{server}/postgres", isolation_level="AUTOCOMMIT")
-    async with engine.connect() as connection:
-        await connection.exec_driver_sql(f'CREATE DATABASE "{name}"')
-    await engine.dispose()
+    return _at(settings, database) if database else settings
 
 
 @pytest.fixture
@@ -131,6 +164,30 @@ class Bench:
             f" AND lane = {int(event.lane)} AND seq = {event.seq}"
         )
         return (await self.alarms.alarm(alarm)).alarm
+
+    async def refuse_inserts(self, table: str, *, when: str = "") -> None:
+        """From here on the database refuses rows of this table (for which `when` holds)."""
+        condition = f"WHEN ({when})" if when else ""
+        if self.store.dialect.is_sqlite:
+            await self.change(
+                f"CREATE TRIGGER refusing BEFORE INSERT ON {table} {condition} BEGIN SELECT RAISE(FAIL, 'refused'); END"
+            )
+            return
+        await self.change(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
+            " $$ BEGIN RAISE EXCEPTION 'refused' USING ERRCODE = 'integrity_constraint_violation'; END $$"
+        )
+        await self.change(
+            f"CREATE TRIGGER refusing BEFORE INSERT ON {table} FOR EACH ROW {condition} EXECUTE FUNCTION refuse()"
+        )
+
+    async def take_inserts_again(self, table: str) -> None:
+        """As before `refuse_inserts`."""
+        if self.store.dialect.is_sqlite:
+            await self.change("DROP TRIGGER refusing")
+            return
+        await self.change(f"DROP TRIGGER refusing ON {table}")
+        await self.change("DROP FUNCTION refuse")
 
     async def rows(self, statement: str) -> list[Any]:
         async with self.store.read() as connection:

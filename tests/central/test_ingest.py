@@ -379,12 +379,12 @@ async def test_a_replay_is_recognised_after_central_was_started_again(open_bench
 
 
 async def test_a_message_without_a_place_to_commit_it_gets_no_receipt(bench: Bench, hub: FrameHub) -> None:
-    await bench.change("CREATE TRIGGER full BEFORE INSERT ON alarm BEGIN SELECT RAISE(FAIL, 'disk is full'); END")
+    await bench.refuse_inserts("alarm")
     sealed = hub.seal("pendant_pressed")
     with pytest.raises(NotStoredError):
         await bench.tell(hub, sealed)
     assert await bench.value(TOTAL) == 0  # all of it or nothing of it
-    await bench.change("DROP TRIGGER full")
+    await bench.take_inserts_again("alarm")
     assert (await bench.tell(hub, sealed)).high == 1
     assert await bench.kinds() == ["pendant_pressed"]
 
@@ -392,9 +392,7 @@ async def test_a_message_without_a_place_to_commit_it_gets_no_receipt(bench: Ben
 async def test_a_record_that_trips_a_fault_of_ours_is_stored_as_unreadable_and_the_others_as_they_are(
     bench: Bench, hub: FrameHub, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await bench.change(
-        "CREATE TRIGGER fault BEFORE INSERT ON alarm WHEN NEW.device = 'odd' BEGIN SELECT RAISE(FAIL, 'fault'); END"
-    )
+    await bench.refuse_inserts("alarm", when="NEW.device = 'odd'")
     presses = [hub.seal("pendant_pressed", device=device) for device in ("pendant-1", "odd", "pendant-2")]
     receipt = await bench.tell(hub, *presses)
     assert (receipt.high, receipt.unopened) == (3, ((2, 2),))
@@ -402,6 +400,7 @@ async def test_a_record_that_trips_a_fault_of_ours_is_stored_as_unreadable_and_t
     assert await bench.value("SELECT raw FROM event_raw WHERE seq = 2") == presses[1].raw
 
 
+@pytest.mark.sqlite
 async def test_a_database_that_is_full_refuses_and_takes_alarms_again_afterwards(bench: Bench, hub: FrameHub) -> None:
     pages = await bench.value("PRAGMA page_count")
     await bench.store.transact(Priority.UPKEEP, lambda c: c.exec_driver_sql(f"PRAGMA max_page_count = {pages}"))
