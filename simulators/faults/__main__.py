@@ -39,7 +39,7 @@ def main() -> int:
     begun = time.monotonic()
     for number, one in enumerate(chosen, start=1):
         print(f"[{number}/{len(chosen)}] {one.name}: {one.title}", flush=True)
-        rounds = words.rounds or (one.short if words.short else one.long)
+        rounds = words.rounds or (one.short if words.short else max(one.short, round(one.long * words.share)))
         with tempfile.TemporaryDirectory(prefix="faults-", dir=here) as folder:
             verdict, took_s = asyncio.run(
                 play(one, Path(folder).resolve(), rounds=rounds, seed=seed, is_long=not words.short, say=_say)
@@ -51,9 +51,16 @@ def main() -> int:
             print(f"    ! {complaint}", flush=True)
     print("\n" + table(lines))
     if not words.only and not words.dry:
-        write(REPORT, lines, seed=seed, took_s=time.monotonic() - begun, is_short=words.short)
+        write(REPORT, lines, seed=seed, took_s=time.monotonic() - begun, words=_again(words))
         print(f"\nwritten: {REPORT}")
     return 0 if all(line.is_good for line in lines) else 1
+
+
+def _again(words: argparse.Namespace) -> str:
+    """The words that choose the same rounds."""
+    if words.short:
+        return "--short "
+    return "" if words.share == 1 else f"--share {words.share:g} "
 
 
 def _say(what: str) -> None:
@@ -65,6 +72,7 @@ def _words() -> argparse.Namespace:
     parser.add_argument("--only", action="append", default=[], metavar="NAME", help="this scenario (may be repeated)")
     parser.add_argument("--seed", type=int, help="repeat a run")
     parser.add_argument("--rounds", type=int, help="instead of each scenario's own number")
+    parser.add_argument("--share", type=float, default=1.0, help="of the long rounds, such as 0.2 on a slow machine")
     parser.add_argument("--short", action="store_true", help="the short rounds of the tests")
     parser.add_argument("--dry", action="store_true", help="do not write the report")
     parser.add_argument("--list", action="store_true", help="name the scenarios and their rounds")

@@ -236,14 +236,22 @@ class Machine:
         journal.start_epoch = started  # type: ignore[method-assign]
 
     async def end(self) -> None:
-        """In good order."""
+        """In good order. Time passes for what it waits for in the end."""
         self._stop.set()
+        while self._task is not None and not self._task.done():
+            await self.world.pass_time(0.2)
+        await self._ended()
+
+    async def drop(self) -> None:
+        """Away with it; nothing is judged any more."""
+        if self._task is not None:
+            self._task.cancel()
         await self._ended()
 
     async def crash(self) -> None:
         """Nothing in good order: the machine goes on with a copy of the card as it is at this moment."""
         copy = self.copy()
-        self.card.durable = set(copy.durable)
+        self.world.forget_unconfirmed(self)  # whatever this run says after the crash it has not said
         if self._task is not None:
             self._task.cancel()
         await self._ended()
@@ -319,7 +327,7 @@ class World:
         self.machines: list[Machine] = []
         self.central: Central
         self.identity: Identity
-        self.confirmed: dict[EventId, asyncio.Future[bool]] = {}
+        self.confirmed: dict[EventId, tuple[Machine, asyncio.Future[bool]]] = {}
         self.excused: set[EventId] = set()
         """Confirmed, and then physically gone with everything that held it."""
         self._numbers = 0
@@ -371,7 +379,7 @@ class World:
     async def end(self) -> None:
         """Switch everything off."""
         for machine in self.machines:
-            await machine.end()
+            await machine.drop()
         await self._stack.aclose()
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -477,15 +485,17 @@ class World:
     def raised(self, machine: Machine, lane: Lane) -> None:
         """Something happens at a machine."""
         name, confirmation = machine.raise_event(lane)
-        self.confirmed[name] = confirmation
+        self.confirmed[name] = machine, confirmation
+
+    def forget_unconfirmed(self, machine: Machine) -> None:
+        """Nothing was promised of what this machine has not confirmed by now."""
+        for name, (whose, confirmation) in list(self.confirmed.items()):
+            if whose is machine and not confirmation.done():
+                del self.confirmed[name]
 
     def promised(self) -> Iterator[EventId]:
         """Everything that somebody was told is safe, and that was not destroyed with all that held it."""
-        for name, confirmation in self.confirmed.items():
-            if (
-                confirmation.done()
-                and not confirmation.cancelled()
-                and confirmation.result()
-                and name not in self.excused
-            ):
+        for name, (_, confirmation) in self.confirmed.items():
+            is_true = confirmation.done() and not confirmation.cancelled() and confirmation.result()
+            if is_true and name not in self.excused:
                 yield name

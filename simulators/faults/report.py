@@ -62,13 +62,13 @@ def table(lines: Sequence[Line]) -> str:
     )
 
 
-def write(path: Path, lines: Sequence[Line], *, seed: int, took_s: float, is_short: bool) -> None:
+def write(path: Path, lines: Sequence[Line], *, seed: int, took_s: float, words: str) -> None:
     """The page."""
     good = [line for line in lines if not line.scenario.must_fail]
     events, lost, doubled = (
         sum(getattr(line.verdict, what) for line in good) for what in ("events_in", "lost", "doubled")
     )
-    again = f"make faults FAULTS='{'--short ' if is_short else ''}--seed {seed}'"
+    again = f"make faults FAULTS='{words}--seed {seed}'"
     text = [
         "# Fault report",
         "",

@@ -11,6 +11,7 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -206,7 +207,17 @@ class Delivery(RuleBasedStateMachine):
             gc.collect()
 
 
+def _settings(examples: int) -> settings:
+    return settings(
+        max_examples=examples, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    )
+
+
 TestDelivery = Delivery.TestCase
-TestDelivery.settings = settings(
-    max_examples=12, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
+TestDelivery.settings = _settings(15)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+class TestDeliveryForLong(Delivery.TestCase):  # type: ignore[name-defined,misc]
+    settings = _settings(400)

@@ -23,7 +23,7 @@ KEPT = Path(".run/power-cuts")
 """Recordings in which something was lost."""
 SHORT_S = 3.0
 LONG_S = 30.0
-HUB_EVERY = 60
+HUB_EVERY = 250
 """One hub is started on a disk for so many journals."""
 
 
