@@ -84,7 +84,14 @@ class Examiner:
             tasks = [group.create_task(part) for part in parts]
         journal, test, board, *paths = (list(task.result()) for task in tasks)
         lines = [*test, *journal, *(line for path in paths for line in path), *waiting]
-        lines += [*self._equipment(), *self._measures(), *self._clock_and_keys(), *board, *self._versions(expected)]
+        lines += [
+            *self._equipment(),
+            *self._modem(),
+            *self._measures(),
+            *self._clock_and_keys(),
+            *board,
+            *self._versions(expected),
+        ]
         took_ms = round((self._boot_s() - started_s) * 1000)
         result = HealthResult(started_ms=started_ms, took_ms=max(0, took_ms), lines=_unique(lines))
         bad = [line.id for line in result.lines if line.result is not Outcome.OK]
@@ -155,6 +162,14 @@ class Examiner:
             return [*(judge.judge_driver(one) for one in hosted), *judge.judge_devices(devices(), hosted)]
 
         return self._told("driver", "driver_any", look)
+
+    def _modem(self) -> Lines:
+        modem = self._sources.modem
+        if modem is None:
+            return []
+        from gateway.health.modem_lines import judge_modem  # a hub without a modem has no use for it
+
+        return self._told("modem", "modem_sim", lambda: judge_modem(modem()))
 
     def _measures(self) -> Lines:
         measures = self._sources.measures

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cloud_sync.vocabulary import Scalar
 from gateway.safe_mode import FULL, Mode
+
+if TYPE_CHECKING:
+    from cloud_sync.modem import ModemState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,6 +195,8 @@ class HealthSources:
     keys: Callable[[], Sequence[KeyFacts]] | None = None
     settings: Callable[[], SettingsFacts] | None = None
     measures: Callable[[], Sequence[MeasureFacts]] | None = None
+    modem: Callable[[], ModemState] | None = None
+    """None: the settings have none, and nothing is said of it."""
     test_event: Callable[[], Awaitable[TestFacts]] | None = None
     board: Path = Path("/sys")
     """Root of the kernel's tree of devices, of which tests make their own."""

@@ -59,6 +59,7 @@ def examiner_of(hub: Hub) -> Examiner:
         waiting=partial(_waiting, hub),
         keys=partial(key_facts, hub.identity),
         measures=partial(_measures, hub),
+        modem=None if hub.modem is None else partial(getattr, hub.modem, "state"),
         settings=partial(_settings, hub),
         test_event=partial(_test_event, hub),
     )
