@@ -10,7 +10,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from cryptography.x509.oid import NameOID
 
 DAY = dt.timedelta(days=1)
@@ -36,6 +36,18 @@ class Authority:
         )
         self.der = certificate.public_bytes(Encoding.DER)
         self.pem = certificate.public_bytes(Encoding.PEM)
+
+    @classmethod
+    def of(cls, certificate_file: Path, key_file: Path) -> Authority:
+        """One that is there already, with its key."""
+        authority = cls()
+        certificate = x509.load_pem_x509_certificate(certificate_file.read_bytes())
+        key = load_pem_private_key(key_file.read_bytes(), None)
+        if not isinstance(key, ec.EllipticCurvePrivateKey):
+            raise TypeError("an authority's key is one of an elliptic curve")
+        authority._key, authority._name = key, certificate.subject
+        authority.der, authority.pem = certificate.public_bytes(Encoding.DER), certificate.public_bytes(Encoding.PEM)
+        return authority
 
     def issue(
         self, folder: Path, names: tuple[str, ...] = ("127.0.0.1", "localhost"), *, days: float = 30

@@ -1,24 +1,27 @@
 """A network that can be cut: a TCP relay between a hub and central.
 
 A cut is what a pulled cable is: nothing is refused and nothing is closed, bytes just stop. Connections made meanwhile
-hang. When the cable is back, what was held flows on, as retransmission would have it.
+hang. When the cable is back, what was held flows on, as retransmission would have it. What a line loses comes late,
+and everything after it waits: that is what loss looks like from within TCP.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 from types import TracebackType
 from typing import Self
 
 CHUNK = 64 * 1024
+RETRANSMIT_S = 0.2
 
 
 class Cable:
     """Relays `listen` to `target` on loopback until cut. Several connections; counts what it carried."""
 
     def __init__(self, target: tuple[str, int], *, host: str = "127.0.0.1", port: int = 0) -> None:
-        self._target = target
+        self.target = target
         self._host = host
         self.port = port
         self._whole = asyncio.Event()
@@ -27,6 +30,9 @@ class Cable:
         self._relays: set[asyncio.Task[None]] = set()
         self.carried_bytes = 0
         self.delay_s = 0.0
+        self.loss = 0.0
+        """The share of pieces that are lost, and lost again when they are sent again."""
+        self.chance = random.Random(1)  # weather, not a secret
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._accept, self._host, self.port)
@@ -71,7 +77,7 @@ class Cable:
         far: asyncio.StreamWriter | None = None
         try:
             await self._whole.wait()
-            far_reader, far = await asyncio.open_connection(*self._target)
+            far_reader, far = await asyncio.open_connection(*self.target)
             ways = [
                 asyncio.ensure_future(self._pump(reader, far)),
                 asyncio.ensure_future(self._pump(far_reader, writer)),
@@ -94,6 +100,10 @@ class Cable:
             while chunk := await source.read(CHUNK):
                 if self.delay_s:
                     await asyncio.sleep(self.delay_s)
+                again_s = RETRANSMIT_S
+                while self.loss and self.chance.random() < self.loss:
+                    await asyncio.sleep(again_s)
+                    again_s *= 2
                 await self._whole.wait()
                 self.carried_bytes += len(chunk)
                 sink.write(chunk)
