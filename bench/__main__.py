@@ -8,6 +8,7 @@ import datetime as dt
 import json
 import os
 import platform
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -20,7 +21,7 @@ from bench.errors import BenchError
 from bench.families import Family, chosen, families
 from bench.machine import Others
 from bench.rows import Row
-from bench.table import line, table
+from bench.table import line, markdown, table
 from simulators.demo.operator import OperatorError
 from simulators.demo.program import ProgramError
 
@@ -64,6 +65,8 @@ async def _measure(family: Family, bench: Bench) -> tuple[dict[str, Any], list[R
 
 
 async def _run(wanted: Sequence[Family], scale: Scale) -> None:
+    if (task := asyncio.current_task()) is not None:  # what was started is ended, also then
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     machine = f"{platform.platform()}, {os.cpu_count()} processors, Python {platform.python_version()}"
     print(f"Vaktpost on {machine}", flush=True)
     bench = await Bench.prepare(scale, Progress().say)
@@ -88,11 +91,22 @@ def _before(machine: str) -> dict[str, Any]:
     return {"machine": machine, "families": kept}
 
 
+def _found_last() -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(RESULTS.read_text())
+    except FileNotFoundError:
+        raise BenchError("nothing was measured here yet: make bench") from None
+    order = [family.name for family in families()]
+    known = found["families"].items()
+    return found | {"families": dict(sorted(known, key=lambda one: order.index(one[0]) if one[0] in order else 999))}
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit status does not judge: a slow machine is no fault of the code. 1: could not be measured."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("families", nargs="*", metavar="FAMILY", help="which to measure (default: all)")
     parser.add_argument("--list", action="store_true", help="say which there are")
+    parser.add_argument("--markdown", action="store_true", help="print what was found last as a table for a page")
     for each in fields(Scale):
         parser.add_argument(f"--{each.name}", type=int, default=each.default, help=f"{HELP[each.name]} (%(default)s)")
     words = parser.parse_args(argv)
@@ -101,12 +115,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         if words.list:
             print("\n".join(f"{family.name:<12} {family.title}" for family in families()))
             return 0
+        if words.markdown:
+            print(markdown(_found_last()))
+            return 0
         asyncio.run(_run(wanted, Scale(**{each.name: getattr(words, each.name) for each in fields(Scale)})))
     except (BenchError, ProgramError, OperatorError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
     except TimeoutError:
-        print("bench: something did not come about in time; the rows before it are in the results", file=sys.stderr)
+        print("bench: something did not come about in time; the families before it are in the results", file=sys.stderr)
+        return 1
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        print("bench: broken off; the families before are in the results", file=sys.stderr)
         return 1
     return 0
 

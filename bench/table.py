@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from bench.rows import Row, Verdict
 
@@ -36,4 +37,20 @@ def table(sections: Sequence[tuple[str, Sequence[Row]]]) -> str:
     missed = [row for row in judged if row.verdict is Verdict.MISS]
     lines += ["", f"{len(missed)} of {len(judged)} budgets missed"]
     lines += [f"  {row.what}: {number(row.value)} {row.unit}, must {row.must:g}" for row in missed]
+    return "\n".join(lines)
+
+
+def markdown(results: Mapping[str, Any]) -> str:
+    """What results.json holds, as the table of docs/performance.md; what misses its budget is bold."""
+    lines = ["| | seen | must | aim | peer in the same run |", "| --- | --- | --- | --- | --- |"]
+    for facts in results["families"].values():
+        noise = f"others took {facts['others_share']:.0%} of the processors"
+        lines.append(f"| *{facts['title']}* ({noise}) | | | | |")
+        for row in facts["rows"]:
+            mark = "**" if row["verdict"] == Verdict.MISS.value else ""
+            must, aim = ("" if row[key] is None else f"{row[key]:g}" for key in ("must", "aim"))
+            peer = row["peer"]
+            beside = "" if peer is None else f"{peer['name']}: {number(peer['value'])}"
+            seen = f"{mark}{number(row['value'])} {row['unit']}".rstrip() + mark
+            lines.append(f"| {mark}{row['what']}{mark} | {seen} | {must} | {aim} | {beside} |")
     return "\n".join(lines)

@@ -12,7 +12,7 @@ from bench.as_installed import UNIT, unit_environment
 from bench.errors import BenchError
 from bench.families import chosen, families
 from bench.rows import Peer, Row, Verdict, median, percentile
-from bench.table import line, number, table
+from bench.table import line, markdown, number, table
 
 
 @pytest.mark.parametrize(
@@ -89,6 +89,21 @@ def test_the_table_ends_with_what_is_missed():
     assert lines[3].split()[:2] == ["MISS", "bad"]
     assert lines[-2] == "1 of 2 budgets missed"
     assert lines[-1].strip() == "bad: 11 ms, must 10"
+
+
+def test_the_page_s_table_says_what_the_results_say():
+    rows = [
+        Row(what="good", value=1, unit="ms", must=10, aim=5, peer=Peer(name="other", value=2)).as_json(),
+        Row(what="bad", value=11, unit="ms", must=10, aim=5).as_json(),
+        Row(what="dropped", value=0, unit="").as_json(),
+    ]
+    lines = markdown({"families": {"x": {"title": "section", "others_share": 0.31, "rows": rows}}}).splitlines()
+    assert lines[2:] == [
+        "| *section* (others took 31% of the processors) | | | | |",
+        "| good | 1 ms | 10 | 5 | other: 2 |",
+        "| **bad** | **11 ms** | 10 | 5 |  |",
+        "| dropped | 0 |  |  |  |",
+    ]
 
 
 def test_every_module_is_a_family_and_all_have_their_place():
