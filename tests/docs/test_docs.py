@@ -21,7 +21,15 @@ from central import lifecycle, presence, replies
 from central.cli import main as central_main
 from central.console.roles import ALLOWED, Action, Role
 from central.console.sessions import IDLE_MS
-from central.settings import CentralSettings, ConsoleSettings, DatabaseSettings, HubListenerSettings, MqttSettings, load
+from central.settings import (
+    CentralSettings,
+    ConsoleSettings,
+    DatabaseSettings,
+    HubListenerSettings,
+    MqttSettings,
+    SmsSettings,
+    load,
+)
 from config.local_response import LocalResponseSection
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -144,7 +152,7 @@ def _toml() -> Iterator[tuple[str, str]]:
 
 
 TOML = dict(_toml())
-_CENTRAL = {"mqtt", "hubs", "console", "database", "data_dir"}
+_CENTRAL = {"mqtt", "sms", "hubs", "console", "database", "data_dir"}
 _LEAST = {
     "hub": "[hub]\n",
     "uplinks": '[uplinks.main]\ntype = "https"\nurl = "https://central.example.org:8443"\n',
@@ -183,12 +191,14 @@ def test_the_page_for_administrators_names_every_setting_of_central() -> None:
         "hubs": HubListenerSettings,
         "console": ConsoleSettings,
     }
-    wanted = {name for name in CentralSettings.model_fields if name not in {"source", "mqtt", *sections}}
+    wanted = {name for name in CentralSettings.model_fields if name not in {"source", "mqtt", "sms", *sections}}
     wanted |= {f"{section}.{name}" for section, model in sections.items() for name in model.model_fields}
     table = text[text.index("## `central.toml`") : text.index("## TLS for the console")]
     assert set(re.findall(r"`([a-z_]+(?:\.[a-z_]+)?)`", table)) >= wanted
     broker = text[text.index("## A broker") :]
     assert [name for name in MqttSettings.model_fields if name != "tls" and name not in broker] == []
+    texts = text[text.index("## Alarms by SMS") :]
+    assert [name for name in SmsSettings.model_fields if name not in texts] == []
 
 
 # tables and figures
