@@ -17,6 +17,7 @@ from central.admin import AdminSocket
 from central.alarms import Alarms
 from central.app import create_console_app
 from central.clock import Clock, SystemClock
+from central.clock_steps import ClockSteps
 from central.commands import Commands
 from central.epochs import EpochBook
 from central.feed import Feed
@@ -98,6 +99,7 @@ async def open_central(settings: CentralSettings, clock: Clock | None = None) ->
         epochs = EpochBook(store, keys)
         quarantine = Quarantine(store, clock, wakeup)
         replies = Replies(store, keys, clock, links, wakeup)
+        ingest = Ingest(store, keys, clock, metrics, epochs, windows, quarantine, wakeup)
         reception = Reception(
             store=store,
             keys=keys,
@@ -109,7 +111,7 @@ async def open_central(settings: CentralSettings, clock: Clock | None = None) ->
             security=security,
             quarantine=quarantine,
             presence=presence,
-            ingest=Ingest(store, keys, clock, metrics, epochs, windows, quarantine, wakeup),
+            ingest=ingest,
             home=HomeReports(store, clock, wakeup),
             commands=commands,
         )
@@ -125,7 +127,9 @@ async def open_central(settings: CentralSettings, clock: Clock | None = None) ->
         )
         await presence.load()
         await commands.load()
-        upkeep = Upkeep(store, alarms, feed, windows, links, Trimming(store, clock).trim)
+        upkeep = Upkeep(
+            store, alarms, feed, windows, links, Trimming(store, clock).trim, ClockSteps(store, clock, ingest.offsets)
+        )
         works: dict[str, Work] = {
             "feed": feed.run,
             "replies": replies.run,

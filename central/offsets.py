@@ -50,3 +50,7 @@ class Offsets:
         if len(self._runs) > MAX_RUNS:
             self._runs.popitem(last=False)
         return current.least(before)
+
+    def forget(self) -> None:
+        """Central's own clock was set: everything is learnt again from the next messages."""
+        self._runs.clear()

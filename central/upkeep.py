@@ -16,6 +16,7 @@ from pathlib import Path
 import structlog
 
 from central.alarms import Alarms
+from central.clock_steps import ClockSteps
 from central.errors import NotStoredError
 from central.feed import Feed
 from central.links import HubLinks
@@ -60,6 +61,7 @@ class Upkeep:
         windows: Windows,
         links: HubLinks,
         trim: Callable[[], Awaitable[object]],
+        steps: ClockSteps | None = None,
     ) -> None:
         self._store = store
         self._alarms = alarms
@@ -67,6 +69,7 @@ class Upkeep:
         self._windows = windows
         self._links = links
         self._trim = trim
+        self._steps = steps
         self._probing: asyncio.Task[None] | None = None
         self._was_alive = True
         self._turns: dict[str, float] = {}
@@ -75,7 +78,7 @@ class Upkeep:
         """Each runs until cancelled."""
         chores = {
             "probe": self._chore("probe", PROBE_S, self.probe),
-            "leases": self._chore("leases", SWEEP_S, self._alarms.sweep),
+            "leases": self._chore("leases", SWEEP_S, self.leases),
             "windows": self._chore("windows", FLUSH_S, self._windows.flush),
             "feed_trim": self._chore("feed_trim", TRIM_S, self._feed.trim),
             "trim": self._chore("trim", TRIM_S, self._trim),
@@ -112,6 +115,12 @@ class Upkeep:
             comes_round("probe", PROBE_S),
             comes_round("leases", SWEEP_S),
         ]
+
+    async def leases(self) -> None:
+        """Give back what nobody holds any longer; first find out whether it is only the clock that says so."""
+        if self._steps is not None:
+            await self._steps.look()
+        await self._alarms.sweep()
 
     async def probe(self) -> None:
         """Commit something with the priority of an alarm. While that fails, hubs must not take us for alive."""

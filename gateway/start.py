@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 LAST_GOOD = "last-good.toml"
 LOOK_S = 1.0
+CLOSED = "closed"
 _STATE_DIR = re.compile(r"""^\s*state_dir\s*=\s*["']([^"'\n]+)["']""", re.MULTILINE)
 
 _log = structlog.get_logger()
@@ -55,7 +56,7 @@ class Start:
         left_s = self.mode.trial_after_s - (boot_s() - hub.started_s)
         await asyncio.sleep(max(0.0, left_s))
         # Somebody may be waiting for an answer: not now. Two parts are asked, and neither has an event for it.
-        while hub.urgent.is_waiting or hub.home.view.alarms:  # noqa: ASYNC110
+        while _is_somebody_waiting(hub):  # noqa: ASYNC110
             await asyncio.sleep(LOOK_S)
         self.starts.keep(safe_mode.served(self.starts.record))
         if sd_notify.is_supervised():
@@ -117,7 +118,7 @@ def prepare(config: Path) -> Start:
         settings, left_out = safe_mode.reduced(good, record.unfinished - 1)
         mode = Mode(
             is_safe=True,
-            is_last_good=own is None or good is not own,
+            is_last_good=own is None or good.config_hash != own.config_hash,
             why="crash_loop",
             crashes=max(record.unfinished - 1, 0) if before.is_safe else before.unfinished,
             problem=problem,
@@ -128,6 +129,11 @@ def prepare(config: Path) -> Start:
     elif record.is_trial:
         mode = Mode(is_last_good=mode.is_last_good, why=mode.why, problem=problem, was_safe=True)
     return Start(settings=settings, mode=mode, starts=starts, content=content)
+
+
+def _is_somebody_waiting(hub: Hub) -> bool:
+    view = hub.home.view
+    return hub.urgent.is_waiting or bool(view.unnamed) or any(one.word != CLOSED for one in view.alarms)
 
 
 def _read(config: Path) -> bytes:
