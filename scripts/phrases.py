@@ -1,8 +1,8 @@
 """Makes the spoken phrases anew with espeak-ng: `make phrases`. The recordings are kept in the repository.
 
-Each is 11,025 Hz mono in mu-law (ITU-T G.711), a quarter of what espeak-ng gives, with a short silence before it
-(amplifiers wake up late) and the same loudness as the others. The same text and the same version of espeak-ng give the
-same bytes.
+Each is 11,025 Hz mono with 16 bits, half of what espeak-ng gives, with a short silence before it (amplifiers wake up
+late) and the same loudness as the others. (aplay plays no WAV file in mu-law.) The same text and the same version of
+espeak-ng give the same bytes.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import hashlib
 import io
 import json
 import shutil
-import struct
 import subprocess
 import sys
 import wave
@@ -25,6 +24,7 @@ RATE_HZ = 11_025
 LEAD_S = 0.35
 TAIL_S = 0.25
 PEAK = 29_000
+QUIET = 150
 
 
 def main() -> int:
@@ -58,26 +58,18 @@ def _finished(raw: bytes) -> bytes:
         samples = array.array("h", spoken.readframes(spoken.getnframes()))
     if rate_hz != 2 * RATE_HZ:
         raise SystemExit(f"espeak-ng gave {rate_hz} Hz instead of {2 * RATE_HZ}")
-    samples = _halved(samples)
+    samples = _halved(_without_silence(samples))
     peak = max((abs(sample) for sample in samples), default=0) or 1
     loud = array.array("h", (round(sample * PEAK / peak) for sample in samples))
     silence = array.array("h", [0])
     whole = silence * round(LEAD_S * RATE_HZ) + loud + silence * round(TAIL_S * RATE_HZ)
-    encoded = bytes(_mu_law(sample) for sample in whole)
-    padding = b"\0" * (len(encoded) % 2)
-    head = struct.pack("<HHIIHHH", 7, 1, RATE_HZ, RATE_HZ, 1, 8, 0)
-    chunks = b"fmt " + struct.pack("<I", len(head)) + head
-    chunks += b"fact" + struct.pack("<II", 4, len(encoded))
-    chunks += b"data" + struct.pack("<I", len(encoded)) + encoded + padding
-    return b"RIFF" + struct.pack("<I", len(chunks) + 4) + b"WAVE" + chunks
-
-
-def _mu_law(sample: int) -> int:
-    """G.711: the sign, the position of the highest bit, the four bits after it; all inverted."""
-    sign = 0x80 if sample < 0 else 0
-    magnitude = min(abs(sample), 32_635) + 0x84
-    exponent = magnitude.bit_length() - 8
-    return ~(sign | exponent << 4 | magnitude >> (exponent + 3) & 0x0F) & 0xFF
+    out = io.BytesIO()
+    with wave.open(out, "wb") as wav:
+        wav.setnchannels(1)
+        wav.setsampwidth(2)
+        wav.setframerate(RATE_HZ)
+        wav.writeframes(whole.tobytes())
+    return out.getvalue()
 
 
 def _with_length(raw: bytes) -> bytes:
@@ -85,6 +77,12 @@ def _with_length(raw: bytes) -> bytes:
     at = raw.index(b"data")
     size = len(raw) - at - 8
     return raw[:4] + (len(raw) - 8).to_bytes(4, "little") + raw[8 : at + 4] + size.to_bytes(4, "little") + raw[at + 8 :]
+
+
+def _without_silence(samples: array.array[int]) -> array.array[int]:
+    """From the first to the last sample that can be heard."""
+    loud = [at for at, sample in enumerate(samples) if abs(sample) > QUIET]
+    return samples[loud[0] : loud[-1] + 1] if loud else samples
 
 
 def _halved(samples: array.array[int]) -> array.array[int]:
