@@ -24,10 +24,11 @@ from central.daemon import Central, open_central
 from central.errors import NotStoredError
 from central.founding import Plan, found
 from central.reception import BusyError
+from central.restoring import restored
 from central.settings import load
 from central.store import open_store
 from cloud_sync.errors import UplinkError, WireError
-from cloud_sync.identity import EventId, Lane, new_id
+from cloud_sync.identity import EventId, Lane
 from cloud_sync.stub import LocalAction
 from cloud_sync.vocabulary import BY_WORD, Event
 from config.settings import HubSection, HubSettings
@@ -131,6 +132,10 @@ class HandLine:
     def cut(self) -> None:
         """The network goes."""
         self.is_up = False
+        self.reset()
+
+    def reset(self) -> None:
+        """The connection breaks."""
         if self._session is not None:
             self._session.came.put_nowait(None)
 
@@ -430,7 +435,9 @@ class World:
                 line.is_up = True
         for _ in range(ROUNDS_TO_CALM):
             await self.deliver_all()
-            if not self.up and not self.down and not [one for one in self.machines if await one.is_waiting()]:
+            is_busy = self.up or self.down or [one for one in self.machines if await one.is_waiting()]
+            lineage = self.central.services.store.lineage
+            if not is_busy and all(one.hub.inbox.lineage == lineage for one in self.machines):
                 return
             await self.pass_time(_SHIFT_S)
         left = {machine.card.folder.name: sorted(map(str, await machine.unsettled()))[:5] for machine in self.machines}
@@ -472,9 +479,11 @@ class World:
         for end in ("-wal", "-shm"):
             Path(f"{self._database}{end}").unlink(missing_ok=True)
         shutil.copy(backup, self._database)
-        with contextlib.closing(sqlite3.connect(self._database)) as connection, connection:
-            connection.execute("UPDATE central_state SET value = ? WHERE name = 'lineage'", (new_id().hex(),))
+        await restored(load(self.folder / "central" / "central.toml"), SystemClock())
         await self._open_central()
+        for machine in self.machines:  # central was down meanwhile
+            for line in machine.lines:
+                line.reset()
         lost -= self.stored()
         held = set().union(*(machine.card.durable for machine in self.machines))
         # What no card holds is gone; bulk is not kept once it was receipted.
