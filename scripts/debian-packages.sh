@@ -6,6 +6,7 @@
 #   chromium      the console is tested in a browser
 #   systemd       systemd-analyze reads and rates the service units
 #   faketime      a hub whose clock is wrong, without touching the machine's
+#   systemd-container  a machine with a real systemd, for the units (make soak only)
 #   alsa-utils    aplay: the hub's spoken phrases, heard through ALSA's file plugin
 set -eu
 
@@ -17,6 +18,7 @@ command -v chromium >/dev/null 2>&1 || missing="$missing chromium fonts-dejavu-c
 command -v systemd-analyze >/dev/null 2>&1 || missing="$missing systemd"
 command -v faketime >/dev/null 2>&1 || missing="$missing faketime"
 command -v aplay >/dev/null 2>&1 || missing="$missing alsa-utils"
+command -v systemd-nspawn >/dev/null 2>&1 || missing="$missing systemd-container"
 [ -n "$missing" ] || exit 0
 
 echo "the tests need these Debian packages:$missing"
