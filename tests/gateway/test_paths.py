@@ -261,3 +261,17 @@ async def test_a_path_that_opens_and_breaks_at_once_is_tried_ever_more_rarely_th
         first, *_, last = [later - one for one, later in zip(net.attempts, net.attempts[1:], strict=False)]
         assert first >= 0.5
         assert last >= 0.5
+
+
+async def test_after_a_long_outage_a_waiting_alarm_finds_the_path_within_a_quarter_of_a_second_of_its_return() -> None:
+    net = Net()
+    net.is_reachable = False
+    async with net.running() as path:
+        path.hurry(True)
+        await net.until(lambda: path._back_off._lost_s is not None)
+        path._back_off._lost_s = time.monotonic() - 86_400.0
+        await asyncio.sleep(0.5)
+        net.is_reachable = True
+        back_s = time.monotonic()
+        await net.until(lambda: path.is_up, timeout_s=2)
+        assert path.opened_s - back_s < 0.25
