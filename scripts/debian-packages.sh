@@ -7,6 +7,7 @@
 #   systemd       systemd-analyze reads and rates the service units
 #   faketime      a hub whose clock is wrong, without touching the machine's
 #   systemd-container  a machine with a real systemd, for the units (make soak only)
+#   gcc           a library under the hub that makes its card fail, and one that records its writes for power cuts
 #   alsa-utils    aplay: the hub's spoken phrases, heard through ALSA's file plugin
 set -eu
 
@@ -17,6 +18,7 @@ command -v dbus-daemon >/dev/null 2>&1 || missing="$missing dbus"
 command -v chromium >/dev/null 2>&1 || missing="$missing chromium fonts-dejavu-core"
 command -v systemd-analyze >/dev/null 2>&1 || missing="$missing systemd"
 command -v faketime >/dev/null 2>&1 || missing="$missing faketime"
+command -v gcc >/dev/null 2>&1 && echo '#include <stdio.h>' | gcc -E - >/dev/null 2>&1 || missing="$missing gcc libc6-dev"
 command -v aplay >/dev/null 2>&1 || missing="$missing alsa-utils"
 command -v systemd-nspawn >/dev/null 2>&1 || missing="$missing systemd-container"
 [ -n "$missing" ] || exit 0
