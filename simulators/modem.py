@@ -23,6 +23,9 @@ _GSM = (
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞ\x1bÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
     "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
 )
+_AFTER_ESCAPE = {
+    "\n": "\f", "Λ": "^", "(": "{", ")": "}", "/": "\\", "<": "[", "=": "~", ">": "]", "¡": "|", "e": "€",
+}  # fmt: skip
 
 
 @dataclass(slots=True, kw_only=True)
@@ -356,7 +359,10 @@ def submitted(digits: str) -> tuple[str, str]:
     if len(content) != (length * 7 + 7) // 8:
         raise ValueError("length")
     bits = "".join(f"{octet:08b}"[::-1] for octet in content)
-    return f"+{number}", "".join(_GSM[int(bits[7 * n : 7 * n + 7][::-1], 2)] for n in range(length))
+    text = "".join(_GSM[int(bits[7 * n : 7 * n + 7][::-1], 2)] for n in range(length))
+    for code, sign in _AFTER_ESCAPE.items():
+        text = text.replace("\x1b" + code, sign)
+    return f"+{number}", text
 
 
 def delivered(sender: str, text: str) -> str:

@@ -129,6 +129,7 @@ async def test_a_press_without_any_network_is_answered_by_a_person_and_completed
         assert "r-7f3a90" not in text
 
 
+@pytest.mark.soak
 async def test_everything_is_delivered_twice_and_the_provider_fails_at_first(air: Air) -> None:
     scene, operator = air.scene, air.operator
     operator.doubles = True
@@ -143,6 +144,7 @@ async def test_everything_is_delivered_twice_and_the_provider_fails_at_first(air
     assert scene.rows("SELECT repeats FROM alarm WHERE id = ?", alarm) == [(0,)]
 
 
+@pytest.mark.soak
 async def test_the_network_refuses_at_first_and_the_stub_is_sent_again(air: Air) -> None:
     scene = air.scene
     air.modem.errors = ["+CMS ERROR: 42", "+CMS ERROR: 331"]
@@ -152,6 +154,7 @@ async def test_the_network_refuses_at_first_and_the_stub_is_sent_again(air: Air)
     await scene.until(lambda: _is_whole(scene, alarm), "the record does not complete the alarm", within_s=60)
 
 
+@pytest.mark.soak
 async def test_central_is_away_while_the_text_comes_and_takes_it_afterwards(air: Air) -> None:
     scene = air.scene
     scene.stage.cable.cut()
