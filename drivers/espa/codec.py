@@ -65,6 +65,9 @@ class Heard:
 class Polled(Heard):
     """The control station asked whether we have something to send."""
 
+    is_sure: bool = True
+    """False when this may be the second half of a selection, of which the first was said before we listened."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selected(Heard):
@@ -133,6 +136,7 @@ class Slave:
         "_answering",
         "_body",
         "_fed_at_s",
+        "_has_heard_end",
         "_is_polled_elsewhere",
         "_last",
         "_mask",
@@ -151,6 +155,7 @@ class Slave:
         self._wants_bcc = False
         self._last = 0
         self._is_polled_elsewhere = False
+        self._has_heard_end = False
         self._addressed: int | None = None
 
     @property
@@ -169,6 +174,7 @@ class Slave:
         self._wants_bcc = False
         self._last = 0
         self._is_polled_elsewhere = False
+        self._has_heard_end = False
         self._addressed = None
 
     def answer(self, number: int, *, is_accepted: bool) -> bytes:
@@ -227,6 +233,7 @@ class Slave:
             self._wants_bcc = False
         elif byte == EOT:
             self._answering = None
+            self._has_heard_end = True
             self._is_polled_elsewhere = False
             self._addressed = None
             heard.append(Ended())
@@ -240,7 +247,7 @@ class Slave:
             return [Selected(reply=REPLY_ACK) if station == self._station else Elsewhere(station=chr(station))]
         if station == self._station:
             self._addressed = None
-            return [Polled(reply=REPLY_EOT)]
+            return [Polled(reply=REPLY_EOT, is_sure=self._has_heard_end)]
         self._is_polled_elsewhere = True
         self._addressed = None
         return [Elsewhere(station=chr(station))]

@@ -25,7 +25,10 @@ TALK_S = 3.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answered(Heard):
-    """A station that was polled has answered. `is_idle`: it has nothing to send."""
+    """A station that was polled has answered.
+
+    `is_idle`: it has nothing to send, and has said so before on this line (the first EOT may end an older talk).
+    """
 
     station: str
     is_idle: bool
@@ -45,6 +48,7 @@ class Control:
         "_awaited",
         "_deadline_s",
         "_due_s",
+        "_idle",
         "_interval_s",
         "_place",
         "_polled",
@@ -70,6 +74,8 @@ class Control:
         self._reply_s = reply_s
         self._talk_s = talk_s
         self._place = 0
+        self._idle: set[str] = set()
+        """The stations that have answered a poll on this line with nothing."""
         self._due_s = 0.0
         """When the next poll is due."""
         self._awaited: str | None = None
@@ -88,6 +94,7 @@ class Control:
         self._awaited = self._talking = None
         self._due_s = 0.0
         self._place = 0
+        self._idle.clear()
 
     def due_s(self) -> float:
         """When `tick` has something to do, if nothing is heard until then."""
@@ -117,9 +124,10 @@ class Control:
             if self._awaited is not None and not isinstance(fact, Fragment):
                 station, self._awaited = self._awaited, None
                 is_idle = isinstance(fact, Ended)
-                heard.append(Answered(station=station, is_idle=is_idle))
+                heard.append(Answered(station=station, is_idle=is_idle and station in self._idle))
                 self._talking = None if is_idle else station
                 if is_idle:
+                    self._idle.add(station)
                     self._next(now_s)
             elif self._talking is not None and isinstance(fact, Ended):
                 self._talking = None

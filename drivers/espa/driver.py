@@ -231,8 +231,11 @@ class _Watch:
 
     def _hear(self, heard: Heard, now_s: float) -> None:
         match heard:
-            case Polled():
-                self._last.idle(now_s)
+            case Polled(is_sure=is_sure):
+                if is_sure:
+                    self._last.idle(now_s)
+                else:
+                    self._last.went_on(now_s)
                 self._spoken_to(now_s)
             case Selected():
                 self._last.went_on(now_s)
@@ -241,6 +244,8 @@ class _Watch:
             case Answered(station=station, is_idle=is_idle):
                 if is_idle:
                     self._last.idle(now_s)
+                else:
+                    self._last.went_on(now_s)
                 self._spoken_to(now_s, station)
             case Unanswered():
                 self._count("polls_unanswered")

@@ -16,10 +16,10 @@ signal on an alarm that stands already. Taking a new call for a repeat loses it.
 5. After a **restart** of the daemon the last committed block comes back from `remember`. Whether its ACK was taken is
    not known, but a panel to which it never came still holds the call and offers it before anything else. So (3) applies
    with the window from its first reception, for one repeat only, and only while the panel has not said that it has
-   nothing to send: a **poll** of us, or an idle answer to a poll of ours, means that the old call is done, and the same
-   bytes are then a new one. A panel that polls between two tries has its repeat raised a second time. The digest is
-   keyed with the kernel's boot id: after a reboot nothing matches (boot time started over, how long ago is unknown) and
-   the panel's repeat raises the alarm again.
+   nothing to send: a **poll** of us after an EOT (without one it may be the second half of a selection), or a second
+   idle answer to our own polls, means that the old call is done, and the same bytes are then a new one. A panel that
+   polls between two tries has its repeat raised a second time. The digest is keyed with the kernel's boot id: after a
+   reboot nothing matches (boot time started over, how long ago is unknown) and the repeat raises the alarm again.
 6. A copy that was **refused** is forgotten: the panel must send it again, and that is the call.
 """
 

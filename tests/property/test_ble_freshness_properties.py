@@ -67,6 +67,7 @@ def test_a_genuine_press_is_always_told_unless_the_very_bytes_were_heard_within_
     for what, number in steps:
         world.now_s += 0.5 + number
         if what == "press":
+            pendant.battery_pct = 100 - number % 50
             said = pendant.press_data()
             is_copy = world.now_s - heard_at.get(said, float("-inf")) < AUTHENTIC_COPY_S
             is_told = any(each.fact is Fact.BUTTON for each in world.hear(said))

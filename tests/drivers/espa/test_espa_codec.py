@@ -170,3 +170,11 @@ def test_after_refusing_a_block_our_address_is_still_a_selection() -> None:
     (delivered,) = deliveries(slave.feed(BLOCK, 0.0))
     assert slave.answer(delivered.number, is_accepted=False) == b"1\x15"
     assert [type(one) for one in slave.feed(b"2\x05", 0.0)] == [Selected]
+
+
+def test_a_poll_that_may_be_the_second_half_of_a_selection_is_not_sure() -> None:
+    slave = Slave()
+    assert slave.feed(b"2\x05", 0.0) == [Polled(reply=b"\x04", is_sure=False)]
+    assert slave.feed(b"\x042\x05", 0.1)[-1] == Polled(reply=b"\x04", is_sure=True)
+    slave.restart()
+    assert slave.feed(b"2\x05", 0.2) == [Polled(reply=b"\x04", is_sure=False)]

@@ -170,8 +170,19 @@ def test_stations_are_polled_in_turn_and_an_unanswered_one_does_not_hold_up_the_
     assert (said, heard) == (b"", [Unanswered(station="2")])
     assert line.due_s() == 1.5
     assert line.tick(1.5)[0] == EOT + b"3" + ENQ
-    assert line.feed(EOT, 1.6)[0] == Answered(station="3", is_idle=True)
+    assert line.feed(EOT, 1.6)[0] == Answered(station="3", is_idle=False), "the first may end a talk begun before"
     assert line.tick(line.due_s())[0] == POLL
+
+
+def test_a_station_is_known_to_hold_no_call_from_its_second_idle_answer_on() -> None:
+    line, found = control(), []
+    for step in range(3):
+        line.tick(2.0 * step)
+        found.append(line.feed(EOT, 2.0 * step + 0.1)[0])
+    line.restart()
+    line.tick(10.0)
+    found.append(line.feed(EOT, 10.1)[0])
+    assert [isinstance(fact, Answered) and fact.is_idle for fact in found] == [False, True, True, False]
 
 
 def test_a_station_with_a_call_is_polled_again_at_once_when_it_is_done() -> None:
