@@ -171,6 +171,7 @@ class Home:
                 "lit": [colour for colour, pin in plans.LAMP_PINS.items() if outputs.get(pin)],
             },
             "buzzer": bool(outputs.get(plans.BUZZER_PIN)),
+            "call": bool(outputs.get(plans.CALL_PIN)),
             "healthy": bool(outputs.get(plans.HEALTHY_PIN)),
             "hub_connected": self._board.hub_count > 0,
             "levels": dict(self._levels),

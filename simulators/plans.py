@@ -49,6 +49,8 @@ class Plan:
 LAMP_PINS = {"red": 5, "yellow": 6, "green": 13}
 BUZZER_PIN = 19
 HEALTHY_PIN = 26
+CALL_PIN = 20
+"""The corridor lamp that the hub switches on when it calls for help by itself."""
 
 _LOOPS = (
     Loop(alias=CORD, kind="cord", profile="pull-cord", pin=17, at_rest_closed=True),
@@ -129,7 +131,7 @@ def write_settings(
             "",
         ]
     lines += ["[drivers.inputs.outputs]", *(f"{colour} = {pin}" for colour, pin in LAMP_PINS.items())]
-    lines += [f"buzzer = {BUZZER_PIN}", f"healthy = {HEALTHY_PIN}", ""]
+    lines += [f"buzzer = {BUZZER_PIN}", f"healthy = {HEALTHY_PIN}", f"call = {CALL_PIN}", ""]
     if plan.rooms and panel_port is not None:
         lines += _panel_lines(panel_port)
     seen: set[str] = set()
