@@ -97,6 +97,7 @@ class Hub:
         )
         self._is_ending = False
         self.troubles: dict[str, Trouble] = {}
+        self._early_troubles: list[Trouble] | None = []
         self.annunciator = Annunciator()
         self.inbox = Inbox(
             trust=identity.trust,
@@ -241,7 +242,8 @@ class Hub:
             config_hash=self.epoch.config_hash,
             after_clean_end=None if before is None else before.is_clean,
         )
-        for trouble in self.journal.opened.troubles:
+        early, self._early_troubles = self._early_troubles or [], None
+        for trouble in (*self.journal.opened.troubles, *early):
             self.journal_trouble(trouble)
         self.pipeline.report(
             "hub_started",
@@ -396,6 +398,9 @@ class Hub:
 
     def journal_trouble(self, trouble: Trouble) -> None:
         """The journal is in trouble, or out of it."""
+        if self._early_troubles is not None:  # after those of the opening, in the order in which they came
+            self._early_troubles.append(trouble)
+            return
         details: dict[str, Any] = {"file": trouble.file, "what": trouble.what}
         if trouble.records:
             details["records"] = trouble.records

@@ -11,10 +11,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from cloud_sync.identity import Lane
+from gateway.journal.inspection import dump
 from simulators.faults.card import Card
+from simulators.faults.growth import size_of
 from simulators.faults.registry import Run, scenario
 from simulators.faults.shim import StorageFaults, build_shim
-from simulators.faults.trial import Trial
+from simulators.faults.trial import Trial, boot_s
 from simulators.faults.verdict import Verdict
 
 ON_CARD = "state/journal/"
@@ -46,14 +49,15 @@ async def _shim(run: Run) -> tuple[StorageFaults, dict[str, str]]:
 
 async def _is_well(trial: Trial) -> None:
     """The card is well: the hub finds out, and everything is on it."""
-    await trial.says(
+    if not await trial.says(
         lambda status: status["journal"]["state"] == "good" and not status["journal"]["bulk_in_memory_only"],
         "the journal is good again",
         within_s=40,
-    )
+    ):
+        trial.complain(f"instead: {(await trial.status() or {}).get('journal')}")
 
 
-@scenario("card-fails", "the card fails or hangs while the hub runs", short=5, long=60, timeout_s=150)
+@scenario("card-fails", "the card fails or hangs while the hub runs", short=2, long=60, timeout_s=150)
 async def card_fails(run: Run) -> Verdict:
     """Rounds go through all sorts; the path is up, so that every alarm is confirmed at once all the same."""
     faults, environment = await _shim(run)
@@ -90,7 +94,7 @@ async def _check_fails(trial: Trial, name: str) -> None:
         trial.complain(f"{name}: the health check finds nothing wrong with the card: {found}")
 
 
-@scenario("card-fails-offline", "… with no path to central", short=3, long=40, timeout_s=150)
+@scenario("card-fails-offline", "… with no path to central", short=1, long=40, timeout_s=150)
 async def card_fails_offline(run: Run) -> Verdict:
     """Alarms wait in memory for whichever is well first; nothing is confirmed before."""
     faults, environment = await _shim(run)
@@ -105,7 +109,10 @@ async def card_fails_offline(run: Run) -> Verdict:
             trial.no_way()
             trial.stage.cable.cut()
             faults.set(*FAULTS[name])
-            pressed = [asyncio.create_task(trial.press(wait_s=40)) for _ in range(3)]
+            pressed = []
+            for _ in range(3):
+                pressed.append(asyncio.create_task(trial.press(wait_s=40)))
+                await asyncio.sleep(0.1)
             await trial.measure_some(100)
             await trial.says(_is_in_trouble, f"{name} is told")
             await trial.says(lambda status: not status["is_healthy"], "nothing it takes can get anywhere")
@@ -272,7 +279,7 @@ DAMAGE: dict[str, Callable[[Path, Callable[[int], int]], None]] = {
 }
 
 
-@scenario("card-damaged", "files damaged, foreign, newer or gone while the hub is off", short=4, long=60, timeout_s=150)
+@scenario("card-damaged", "files damaged, foreign, newer or gone while the hub is off", short=1, long=60, timeout_s=150)
 async def card_damaged(run: Run) -> Verdict:
     """All was at central before, so nothing that counts is lost with them; the hub starts, and says what it did."""
     chance = run.chance
@@ -307,3 +314,84 @@ async def card_damaged(run: Run) -> Verdict:
                 path.rmdir()
             await _is_well(trial)
         return await trial.judged()
+
+
+@scenario("loss-window", "kill -9 costs no more measurements than status says", short=2, long=40, timeout_s=90)
+async def loss_window(run: Run) -> Verdict:
+    """With no path to central, so that only the card counts."""
+    async with Trial.open(run) as trial:
+        async for _ in run.each_round():
+            trial.no_way()
+            trial.stage.cable.cut()
+            status = await trial.status()
+            window_s = 0.0 if status is None else float(status["journal"]["loss_window_s"]["telemetry"])
+            async with trial.load(presses=False, calls=False, readings_per_s=300):
+                await asyncio.sleep(window_s + run.chance.uniform(1, 4))
+                killed_s = boot_s()
+                await trial.kill_hub()
+            newest_ms = max((row.boot_ms or 0 for row in dump(trial.journal, Lane.TELEMETRY)), default=0)
+            cost_s = killed_s - newest_ms / 1000
+            trial.notes["stated, s"] = window_s
+            trial.notes["longest, s"] = round(max(cost_s, float(trial.notes.get("longest, s", 0))), 2)
+            if not 0 < window_s < 60 or cost_s > window_s + _COMMIT_S:
+                trial.complain(f"{cost_s:.2f} s of measurements are gone, and status said {window_s:g} s")
+            trial.stage.cable.mend()
+            await trial.start_hub()
+        return await trial.judged()
+
+
+_COMMIT_S = 0.5
+"""A commit that was under way, and the load's own pauses."""
+
+
+@scenario("drain", "a backlog drains in flat memory (20,000; a million in the soak)", short=1, long=1, timeout_s=120)
+async def drain(run: Run) -> Verdict:
+    """The backlog is made on the card with no path to central; alarms go past it when the path comes back."""
+    wanted = 1_000_000 if run.is_long else 20_000
+    async with Trial.open(run) as trial:
+        async for _ in run.each_round():
+            trial.no_way()
+            trial.stage.cable.cut()
+            made = 0
+            while made < wanted:
+                before = await _taken(trial)
+                await trial.measure_some(_PIECE)
+                await trial.until(lambda least=before + _PIECE: _has_taken(trial, least), "are not taken")  # type: ignore[misc]
+                made += _PIECE
+            idle = _rss(trial)
+            trial.stage.cable.mend()
+            await trial.stage.hub_is_up()
+            trial.way()
+            most = idle
+            async with asyncio.timeout(wanted / 500 + 60):
+                while await _waits(trial):
+                    await trial.press()
+                    most = max(most, _rss(trial))
+                    await asyncio.sleep(0.1)
+            trial.notes["MiB idle / most"] = f"{idle >> 20} / {most >> 20}"
+            if most > idle + _DRAIN_BYTES:
+                trial.complain(f"memory rose from {idle >> 20} to {most >> 20} MiB while {wanted} drained")
+        return await trial.judged(within_s=120)
+
+
+_PIECE = 2_500
+_DRAIN_BYTES = 14 << 20
+
+
+async def _taken(trial: Trial) -> int:
+    status = await trial.status()
+    return 0 if status is None else int(status["lanes"]["telemetry"]["taken"])
+
+
+async def _has_taken(trial: Trial, least: int) -> bool:
+    return await _taken(trial) >= least
+
+
+async def _waits(trial: Trial) -> bool:
+    status = await trial.status()
+    return status is None or bool(status["lanes"]["telemetry"]["waiting"])
+
+
+def _rss(trial: Trial) -> int:
+    size = size_of(trial.stage.hub.pid or 0)
+    return 0 if size is None else size.rss_bytes
