@@ -227,6 +227,7 @@ FIGURES = [
     ("responders", "silent for ten minutes", presence.SILENT_S, 600),
     ("technicians", "nothing for ten minutes", presence.SILENT_S, 600),
     ("technicians", "*late* after 90 seconds", presence.LATE_S, 90),
+    ("responders", "After 120 seconds without anybody", _LOCAL.after_no_claim_s, 120),
     ("installers", "after 15 seconds the buzzer", _LOCAL.after_no_receipt_s, 15),
     ("administrators", "works once, for 15 minutes", _CONSOLE.login_link_minutes, 15),
     ("administrators", "ends after 12 hours", _CONSOLE.session_hours, 12),
