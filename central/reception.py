@@ -55,6 +55,10 @@ class Sort(Enum):
     """What is counted apart: messages per second, and how many at once."""
 
     URGENT = (100.0, 1000.0)
+    SIGN = (
+        50.0,
+        500.0,
+    )  # of life, and greetings: a hub on a flapping line makes many, and its alarms go uncounted by it
     BULK = (400.0, 2000.0)
     REPEATED = (20.0, 200.0)  # seen before: anybody may have recorded and replayed it
 
@@ -170,8 +174,7 @@ class Reception:
         is_new = await self._windows.accept(hub.text, sender.sender_epoch.hex(), sender.number)
         if not is_new:
             self._security.note("replayed", hub=hub.text, path=path, detail=str(sender.number))
-        is_urgent = isinstance(message, Heartbeat) or (isinstance(message, Envelope) and message.lane.is_urgent)
-        sort = Sort.REPEATED if not is_new else Sort.URGENT if is_urgent else Sort.BULK
+        sort = _sort(message) if is_new else Sort.REPEATED
         try:
             self._allowance.take(hub.id, sort)
         except BusyError:
@@ -221,6 +224,12 @@ def _read(raw: RawFrame, hub: Enrolled) -> Message:
     if message.sender.hub != hub.id:
         raise ForgedError("sender", "the message names another hub")
     return message
+
+
+def _sort(message: Message) -> Sort:
+    if isinstance(message, Heartbeat):
+        return Sort.SIGN
+    return Sort.URGENT if isinstance(message, Envelope) and message.lane.is_urgent else Sort.BULK
 
 
 def _claimed_lane(raw: RawFrame) -> int | None:

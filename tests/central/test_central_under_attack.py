@@ -40,6 +40,17 @@ async def test_a_recorded_message_played_a_thousand_times_does_not_keep_an_alarm
     assert await bench.kinds() == ["pendant_pressed"]
 
 
+async def test_a_hub_that_greets_without_end_on_a_flapping_line_still_gets_its_alarm_in(
+    bench: Bench, hub: FrameHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Sort.SIGN, "_value_", (0.001, 5.0))
+    with pytest.raises(BusyError):
+        for _ in range(10):
+            await bench.reception.hello(hub.heartbeat(is_hello=True), "https")
+    await bench.press(hub)
+    assert await bench.kinds() == ["pendant_pressed"]
+
+
 async def test_a_replayed_envelope_is_answered_so_often_and_no_more(bench: Bench, hub: FrameHub) -> None:
     frame = hub.envelope(hub.seal("pendant_pressed"))
     await bench.reception.receive(frame, "mqtt", may_be_doubled=True)
