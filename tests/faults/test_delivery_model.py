@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from cloud_sync.identity import EventId, Lane
-from simulators.faults.delivery import Card, Machine, ShiftedLoop, World
+from simulators.faults.delivery import WORDS, Card, Machine, ShiftedLoop, World
 
 which = st.integers(0, 1 << 16)
 
@@ -170,10 +170,11 @@ class Delivery(RuleBasedStateMachine):
         )
         assert not twice, f"one happening, several events: {twice}"
         for lane in (Lane.ALARM, Lane.CARE):
-            ((events,),) = world.rows(f"SELECT count(*) FROM event WHERE device = 'thing-{int(lane)}'")
-            ((effects,),) = world.rows(
-                f"SELECT coalesce(sum(1 + repeats), 0) FROM alarm WHERE device = 'thing-{int(lane)}'"
-            )
+            where = f"WHERE device = 'thing-{int(lane)}'"
+            ((events,),) = world.rows(f"SELECT count(*) FROM event {where}")
+            # Beside it there may be an "unreadable" one: of a run whose header a restored central had forgotten.
+            word = WORDS[lane]
+            ((effects,),) = world.rows(f"SELECT coalesce(sum(1 + repeats), 0) FROM alarm {where} AND kind = '{word}'")
             assert effects == events, f"{lane.word}: {events} events, {effects} effects"
 
     @invariant()
