@@ -184,11 +184,14 @@ async def test_several_presses_by_sms_are_one_alarm_with_repeats_and_their_recor
     (alarm,) = await open_alarms(bench)
     assert (alarm.repeats, alarm.sound_no) == (2, 3)
     assert await desk.told() == [AnswerState.WAITING] * 3
+    presses.append(hub.seal("pendant_pressed"))
+    await desk.text(stub_of(presses[-1]))
+    assert await desk.told() == [AnswerState.WAITING]  # to the new one: the others know
     await bench.alarms.claim(alarm.id, ME)
-    assert await desk.told() == [AnswerState.TAKEN] * 3
+    assert await desk.told() == [AnswerState.TAKEN] * 4
     await bench.tell(hub, *reversed(presses))
     (whole,) = await open_alarms(bench)
-    assert (whole.id, whole.kind.word, whole.repeats, whole.sound_no) == (alarm.id, "pendant_pressed", 2, 3)
+    assert (whole.id, whole.kind.word, whole.repeats, whole.sound_no) == (alarm.id, "pendant_pressed", 3, 4)
 
 
 async def test_a_stub_repeats_the_open_alarm_of_its_device(desk):
