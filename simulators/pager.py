@@ -83,6 +83,7 @@ class PagingSystem:
         self.pages: list[Page] = []
         """Every block that was taken, also those whose ACK was lost."""
         self.polls = 0
+        self.selections = 0
         self.damaged = 0
         self.has_transmitter = True
         self._wire = wire
@@ -194,6 +195,7 @@ class PagingSystem:
             last = octet
 
     def _selected(self) -> None:
+        self.selections += 1
         if self.faults.busy > 0:
             self.faults.busy -= 1
             self._say(b"3" + bytes([_NAK]))

@@ -157,7 +157,7 @@ async def test_a_spoiled_block_is_sent_again_and_a_lost_acknowledgement_too(role
         line = hub_end(role, paging.port)
         async with line.running() as pager:
             await pager.page(CALL, deadline_s=PATIENCE_S)
-            assert (paging.damaged, len(paging.pages)) == (2, 1)
+            assert (paging.damaged, len(paging.pages), paging.selections) == (2, 1, 1)
             paging.faults.lost_acks = 1
             await pager.page(CALL, deadline_s=PATIENCE_S)
     assert len(paging.pages) == 3  # the one whose answer was lost came twice
