@@ -308,7 +308,7 @@ class Store:
             else:  # perhaps it is another file by now: the card was taken out and put back
                 await self._file.close()
             self._was_reopened = not self._was_reopened
-        if self._file.is_open:
+        if self._file.is_open and self._opening is None:  # one that came up late has yet to be taken in
             return
         if self._opening is None:
             self._opening = asyncio.create_task(self._open(), name=f"journal-open-{self.shape.name}")
