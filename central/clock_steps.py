@@ -1,10 +1,10 @@
 """Central's own wall clock was set: what was to last so long still does.
 
 Leases, sessions and the offsets of hubs are kept in wall time, because they outlive a process. When the wall clock
-jumps against the monotonic one, they are moved along: nobody loses an alarm that they hold, or holds one for a day because a
-clock went back. SQLite has one central, which moves them; on PostgreSQL several share them and nobody may, so there a
-lease is only cut down to what it can be at most, and one that ends too early goes back to the queue, which is the safe
-side. What is for people to read (when something happened) stays as it was written.
+jumps against the monotonic one, they are moved along: nobody loses an alarm that they hold, or holds one for a day
+because a clock went back. SQLite has one central, which moves them; on PostgreSQL several share them and nobody may, so
+there a lease is only cut down to what it can be at most, and one that ends too early goes back to the queue, which is
+the safe side. What is for people to read (when something happened) stays as it was written.
 """
 
 from __future__ import annotations
