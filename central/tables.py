@@ -192,11 +192,12 @@ alarm = Table(
     Column("closed_by", String(128)),
     Column("disposition", String(32)),
     Column("outcome", String(32)),
+    Column("help", String(16)),  # which kind of help was needed: health | practical | technical | none
     Column("note", Text),
     Column("before_alarm", ID16),  # the closed alarm of the same kind and place before this one
     Column("undo_until_ms", MS),
     Column("undo_by", String(32)),
-    Column("undo_to", String(32)),  # "waiting", "claimed" or "on_the_way"
+    Column("undo_to", String(32)),  # the word of the stage that an undo leads back to
     Column("shown_ms", MS),  # first on a console
     Column("lamp_state", String(16)),  # what the hub says that its lamp shows for this alarm
     Column("lamp_version", Integer),
@@ -221,6 +222,8 @@ alarm = Table(
         sqlite_where=text("closed_ms IS NULL"),
         postgresql_where=text("closed_ms IS NULL"),
     ),
+    Index("ix_alarm_deferred_visit", "deferred_visit", sqlite_where=text("handling = 'deferred'"),
+          postgresql_where=text("handling = 'deferred'")),
     Index("ix_alarm_hub_raised_ms", "hub", "raised_ms"),
     Index("ix_alarm_closed_ms", "closed_ms"),
     Index("ix_alarm_fold_key_closed_ms", "fold_key", "closed_ms"),

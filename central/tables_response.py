@@ -147,10 +147,12 @@ dispatch = Table(
     metadata,
     Column("id", ID16, primary_key=True),
     Column("alarm", ID16, nullable=False),
-    Column("team", ID16, nullable=False),
+    Column("team", ID16),  # NULL: whoever has the alarm goes
     Column("account", String(32)),  # who accepted
     Column("account_name", String(128)),
-    Column("state", String(16), nullable=False),  # sent|delivered|accepted|declined|on_the_way|on_site|done|cancelled
+    # sent|delivered|accepted|declined|unanswered|on_the_way|on_site|done|cancelled
+    Column("state", String(16), nullable=False),
+    Column("resumes", String(16)),  # the alarm was closed over it: the state that taking this back brings back
     Column("version", Integer, nullable=False, server_default="1"),
     Column("sent_ms", MS, nullable=False),
     Column("sent_by", String(32), nullable=False),
@@ -163,7 +165,9 @@ dispatch = Table(
     Column("reason", String(128), nullable=False, server_default=""),  # why declined or cancelled
     Index("ix_dispatch_alarm", "alarm"),
     Index("ix_dispatch_team_state", "team", "state"),
-)
+    Index("ix_dispatch_unanswered_due_ms", "due_ms", sqlite_where=text("state IN ('sent', 'delivered')"),
+          postgresql_where=text("state IN ('sent', 'delivered')")),
+)  # fmt: skip
 
 handover = Table(
     "handover",

@@ -104,10 +104,11 @@ def upgrade() -> None:
     op.create_table('dispatch',
     sa.Column('id', sa.String(length=16), nullable=False),
     sa.Column('alarm', sa.String(length=16), nullable=False),
-    sa.Column('team', sa.String(length=16), nullable=False),
+    sa.Column('team', sa.String(length=16), nullable=True),
     sa.Column('account', sa.String(length=32), nullable=True),
     sa.Column('account_name', sa.String(length=128), nullable=True),
     sa.Column('state', sa.String(length=16), nullable=False),
+    sa.Column('resumes', sa.String(length=16), nullable=True),
     sa.Column('version', sa.Integer(), server_default='1', nullable=False),
     sa.Column('sent_ms', sa.BigInteger(), nullable=False),
     sa.Column('sent_by', sa.String(length=32), nullable=False),
@@ -122,6 +123,7 @@ def upgrade() -> None:
     )
     op.create_index('ix_dispatch_alarm', 'dispatch', ['alarm'], unique=False)
     op.create_index('ix_dispatch_team_state', 'dispatch', ['team', 'state'], unique=False)
+    op.create_index('ix_dispatch_unanswered_due_ms', 'dispatch', ['due_ms'], unique=False, sqlite_where=sa.text("state IN ('sent', 'delivered')"), postgresql_where=sa.text("state IN ('sent', 'delivered')"))
     op.create_table('duty',
     sa.Column('account', sa.String(length=32), nullable=False),
     sa.Column('console', sa.String(length=64), nullable=False),
@@ -369,8 +371,10 @@ def upgrade() -> None:
     op.add_column('alarm', sa.Column('unit', sa.String(length=16), nullable=True))
     op.add_column('alarm', sa.Column('criterion', sa.String(length=80), server_default='', nullable=False))
     op.add_column('alarm', sa.Column('deferred_visit', sa.String(length=16), nullable=True))
+    op.add_column('alarm', sa.Column('help', sa.String(length=16), nullable=True))
     op.add_column('alarm', sa.Column('escalation_round', sa.Integer(), server_default='0', nullable=False))
     op.add_column('alarm', sa.Column('incident', sa.String(length=16), nullable=True))
+    op.create_index('ix_alarm_deferred_visit', 'alarm', ['deferred_visit'], unique=False, sqlite_where=sa.text("handling = 'deferred'"), postgresql_where=sa.text("handling = 'deferred'"))
     op.add_column('hub', sa.Column('tenant', sa.String(length=16), nullable=True))
     op.add_column('hub', sa.Column('unit', sa.String(length=16), nullable=True))
     op.add_column('resident', sa.Column('tenant', sa.String(length=16), nullable=True))
