@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import shutil
 import sqlite3
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,12 +21,10 @@ from typing import Any
 from central.clock import SystemClock
 from central.daemon import Central, open_central
 from central.errors import NotStoredError
-from central.founding import Plan, found
 from central.reception import BusyError
 from central.restoring import restored
 from central.settings import load
-from central.store import open_store
-from cloud_sync.errors import UplinkError, WireError
+from cloud_sync.errors import WireError
 from cloud_sync.identity import EventId, Lane
 from cloud_sync.stub import LocalAction
 from cloud_sync.vocabulary import BY_WORD, Event
@@ -37,6 +34,7 @@ from gateway.daemon import Hub
 from gateway.identity_store import Identity
 from gateway.journal import Journal, JournalSettings, open_journal
 from gateway.triage import Judged
+from simulators.faults.by_hand import Frame, HandLine, ShiftedLoop, founded, scratch
 from simulators.frame_hub import FrameHub
 
 WORDS = {
@@ -49,113 +47,8 @@ ROUNDS_TO_CALM = 80
 _SHIFT_S = 3.0
 
 
-class ShiftedLoop(asyncio.SelectorEventLoop):
-    """An event loop whose time can be moved on."""
-
-    shift_s = 0.0
-
-    def time(self) -> float:
-        """Monotonic, and what was added."""
-        return super().time() + self.shift_s
-
-
 def _no_sockets(folder: str, names: list[str]) -> list[str]:
     return [name for name in names if (Path(folder) / name).is_socket()]
-
-
-@functools.cache
-def _scratch() -> Path:
-    """In memory where there is room: nothing here is about disks."""
-    memory = Path("/dev/shm")  # noqa: S108  # a folder of our own is made there
-    return memory if memory.is_dir() else Path(tempfile.gettempdir())
-
-
-@functools.cache
-def founded() -> Path:
-    """A founded central with its tables, made once for this process and copied for each world."""
-    folder = Path(tempfile.mkdtemp(prefix="vaktpost-founded-", dir=_scratch())) / "central"
-    found(Plan(data_dir=folder, names=["localhost"], hub_port=0, console_port=0), 1_790_000_000_000)
-
-    async def with_tables() -> None:
-        async with open_store(load(folder / "central.toml").database_url, SystemClock()):
-            pass
-
-    with asyncio.Runner() as runner:
-        runner.run(with_tables())
-    return folder
-
-
-@dataclass(slots=True)
-class Frame:
-    """Something on the wire. `is_hello` opens a way down."""
-
-    content: bytes
-    line: HandLine
-    is_hello: bool = False
-
-
-class HandLine:
-    """One path of one hub: what is sent waits in `world.up` until somebody delivers it."""
-
-    carries_stubs = False
-
-    def __init__(self, name: str, world: World) -> None:
-        self.name = name
-        self.is_up = True
-        self._world = world
-        self._session: HandSession | None = None
-
-    @asynccontextmanager
-    async def open(self, hello: bytes, /) -> AsyncIterator[HandSession]:
-        """See `cloud_sync.uplink.Uplink`."""
-        if not self.is_up:
-            raise UplinkError("the line is cut")
-        session = self._session = HandSession(self)
-        self._world.up.append(Frame(hello, self, is_hello=True))
-        try:
-            yield session
-        finally:
-            if self._session is session:
-                self._session = None
-
-    def send(self, content: bytes) -> None:
-        """Put it on the wire."""
-        if not self.is_up:
-            raise UplinkError("the line is cut")
-        self._world.up.append(Frame(content, self))
-
-    def bring(self, content: bytes) -> None:
-        """A frame from central arrives; nobody may be there any more."""
-        if self._session is not None:
-            self._session.came.put_nowait(content)
-
-    def cut(self) -> None:
-        """The network goes."""
-        self.is_up = False
-        self.reset()
-
-    def reset(self) -> None:
-        """The connection breaks."""
-        if self._session is not None:
-            self._session.came.put_nowait(None)
-
-
-class HandSession:
-    """See `cloud_sync.uplink.UplinkSession`."""
-
-    def __init__(self, line: HandLine) -> None:
-        self.came: asyncio.Queue[bytes | None] = asyncio.Queue()
-        self._line = line
-
-    async def send(self, frame: bytes, /, *, lane: Lane | None, deadline_s: float) -> None:  # noqa: ARG002
-        """Onto the wire."""
-        self._line.send(frame)
-
-    async def frames(self) -> AsyncIterator[bytes]:
-        """As they are brought."""
-        while (frame := await self.came.get()) is not None:
-            yield frame
-        raise UplinkError("the line was cut")
 
 
 @dataclass(slots=True)
@@ -172,7 +65,7 @@ class Machine:
     def __init__(self, world: World, card: Card) -> None:
         self.world = world
         self.card = card
-        self.lines = [HandLine("main", world), HandLine("reserve", world)]
+        self.lines = [HandLine("main", world.put), HandLine("reserve", world.put)]
         self.hub: Hub
         self.journal: Journal
         self._waiting: set[asyncio.Future[None]] = set()
@@ -326,7 +219,7 @@ class World:
     """A central, its hubs, the wire between them."""
 
     def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="vaktpost-world-", dir=_scratch()))
+        self.folder = Path(tempfile.mkdtemp(prefix="vaktpost-world-", dir=scratch()))
         self.up: list[Frame] = []
         self.down: list[Frame] = []
         self.machines: list[Machine] = []
@@ -390,6 +283,10 @@ class World:
 
     # the wire
 
+    def put(self, frame: Frame) -> None:
+        """A hub sends."""
+        self.up.append(frame)
+
     async def deliver_up(self, frame: Frame) -> None:
         """Central hears a frame; what it answers lies on the wire then."""
         reception = self.central.reception
@@ -435,7 +332,7 @@ class World:
                 line.is_up = True
         for _ in range(ROUNDS_TO_CALM):
             await self.deliver_all()
-            is_busy = self.up or self.down or [one for one in self.machines if await one.is_waiting()]
+            is_busy = bool(self.up or self.down) or any([await one.is_waiting() for one in self.machines])
             lineage = self.central.services.store.lineage
             if not is_busy and all(one.hub.inbox.lineage == lineage for one in self.machines):
                 return

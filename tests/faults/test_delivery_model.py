@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from cloud_sync.identity import EventId, Lane
-from simulators.faults.delivery import WORDS, Card, Machine, ShiftedLoop, World
+from simulators.faults.by_hand import ShiftedLoop
+from simulators.faults.delivery import WORDS, Card, Machine, World
 
 which = st.integers(0, 1 << 16)
 
