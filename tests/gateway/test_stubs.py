@@ -12,11 +12,14 @@ import pytest
 
 from cloud_sync.errors import UplinkError
 from cloud_sync.identity import EventId, Lane
-from cloud_sync.stub import Stub, open_stub
+from cloud_sync.stub import LocalAction, Stub, open_stub
 from cloud_sync.stub_answer import AnswerState, StubAnswer
 from gateway.asked import describe
+from gateway.pending import Pending
 from gateway.probes import ProbeRule
+from gateway.selector import Attempt
 from gateway.status import render
+from gateway.stubs import StubQueue
 
 if TYPE_CHECKING:
     from tests.gateway.conftest import Central, HubUnderTest  # type: ignore[import-not-found]
@@ -179,7 +182,7 @@ async def test_what_central_says_of_an_alarm_it_knows_by_stub_alone_is_shown(
         assert hub.urgent.is_waiting
 
 
-async def test_stubs_go_one_at_a_time_and_alarms_before_the_rest(
+async def test_stubs_go_one_at_a_time_and_each_is_answered(
     home: HubUnderTest, central: Central, texts: TextLine
 ) -> None:
     texts.takes_s = 0.15
@@ -190,7 +193,39 @@ async def test_stubs_go_one_at_a_time_and_alarms_before_the_rest(
         await texts.until(lambda: len(pressed(texts)) == 3)
         assert texts.most_at_once == 1
         assert [one.event.seq for one in pressed(texts)] == [1, 2, 3]
-        assert all(pending.known is not None for pending in hub.urgent._pending.values() if pending.stub is not None)
+        waiting = [pending for pending in hub.urgent._pending.values() if pending.stub is not None]
+        await texts.until(lambda: all(pending.known is not None for pending in waiting))
+
+
+async def test_alarms_go_before_care_and_this_runs_before_those_of_earlier_ones() -> None:
+    sent: list[int] = []
+
+    class Way:
+        name = "sms"
+
+        async def send(self, blob: bytes, *, lane: Lane, deadline_s: float) -> None:
+            sent.append(blob[0])
+
+    queue = StubQueue(Way(), time.monotonic, lambda: None)  # type: ignore[arg-type]
+    order = [(Lane.CARE, False, 1.0), (Lane.ALARM, True, 1.0), (Lane.ALARM, False, 3.0), (Lane.ALARM, False, 2.0)]
+    for seq, (lane, is_loaded, observed_s) in enumerate(order, 1):
+        pending = Pending(
+            id=EventId(b"hub", b"epoch", lane, seq),
+            record=b"",
+            action=LocalAction.LAMP,
+            is_alarm=True,
+            observed_s=observed_s,
+            is_loaded=is_loaded,
+            stub=bytes([seq]),
+            attempts={"sms": Attempt(session=1, sent_s=0.0, is_queued=True)},
+        )
+        queue.put(pending)
+    task = asyncio.create_task(queue.run())
+    async with asyncio.timeout(5):
+        while len(sent) < 4:
+            await asyncio.sleep(0.01)
+    task.cancel()
+    assert sent == [4, 3, 2, 1]
 
 
 async def test_a_stub_that_the_network_refuses_is_sent_again(
