@@ -13,6 +13,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from gateway.errors import HubError
+from gateway.local_response.phrases import WORDS
+from gateway.local_response.policy import Phrase
 from simulators import control
 from simulators.control import RefusedError
 from simulators.demo.operator import Operator, OperatorError
@@ -69,6 +71,7 @@ class Story:
             "journey": self._journey(),
             "programs": {"hub": self.stage.hub.pid, "central": self.stage.central.pid, "console": self._consoles},
             "sabotage": self._sabotage,
+            "local": self._local(),
             "counts": self._counts(),
             "notes": self._notes(),
         }
@@ -103,6 +106,15 @@ class Story:
             return await self._operator.session_cookie()
 
     # What it is made of
+
+    def _local(self) -> dict[str, Any] | None:
+        """What the home does by itself because nobody answers, and what a loudspeaker there would say."""
+        local = self._hub.get("local_response") if self.stage.hub.is_running else None
+        if not local or not local["acting_for"]:
+            return None
+        phrase = local["phrase"]
+        said = WORDS[Phrase(phrase)] if phrase in set(Phrase) else {}
+        return {"cause": local["acting_for"][0]["cause"], "said": dict(said)}
 
     def _journey(self) -> dict[str, Any] | None:
         local, remote = self._hub.get("last_alarm"), self._operator.last

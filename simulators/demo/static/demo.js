@@ -49,6 +49,15 @@ function lamp({home, programs}) {
   all('.dev[data-level]').forEach(d => { if (d.dataset.level in home.levels) d.classList.toggle('active', !!home.levels[d.dataset.level]); });
 }
 
+function local({home, local: calls}) {
+  const note = $('.local');
+  note.hidden = !calls;
+  if (!calls) return;
+  const by = ['lamp', 'buzzer', ...(home.call ? ['call'] : [])].map(word => t(`local_${word}`)).join(', ');
+  const said = calls.said[lang] ?? calls.said.en;
+  put(note, `${t(`local_${calls.cause}`)}: ${by}.${said ? ` “${said}”` : ''}`);
+}
+
 function ward({home}) {
   const list = $('.ward'), rooms = home.rooms ?? [];
   if (!rooms.length) return;
@@ -104,7 +113,7 @@ function journey({journey: j}) {
 
 function show(s) {
   state = s;
-  ward(s); lamp(s); journey(s);
+  ward(s); lamp(s); local(s); journey(s);
   const c = s.counts;
   for (const name of ['pressed', 'lost', 'doubled', 'unheard']) put($(`#c-${name}`), c[name].toLocaleString(lang));
   put($('#c-way'), c.under_way.toLocaleString(lang));
