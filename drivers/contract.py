@@ -174,8 +174,6 @@ class Indicators(Protocol):
 
     def call(self, is_on: bool, /) -> None: ...
 
-    def call(self, is_on: bool, /) -> None: ...
-
 
 @runtime_checkable
 class ProvidesIndicators(Protocol):
