@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from functools import partial
 
 from simulators.faults.registry import Run, scenario
 from simulators.faults.trial import Trial
@@ -46,7 +47,7 @@ async def central_restored(run: Run) -> Verdict:
                 await trial.start_hub()
             async with trial.load(readings_per_s=100):
                 await trial.confirmed(5)
-            await trial.until(lambda: _has(trial, lost), "the hub does not offer what was lost", within_s=60)
+            await trial.until(partial(_has, trial, lost), "the hub does not offer what was lost", within_s=60)
             trial.notes["records that came again"] = len(lost)
             await trial.settle()
             trial.no_way()
