@@ -25,6 +25,7 @@ from central.lifecycle import (
     lifted_rank,
     meaning_of,
 )
+from central.people.places import place_of
 from central.sql import Sql
 from central.views import SYSTEM, Actor
 from cloud_sync.identity import Lane, new_id
@@ -37,9 +38,9 @@ SAME_NEED_MS = 24 * 3600 * 1000
 _LIFT = " ".join(f"WHEN {rank} THEN {lifted_rank(rank)}" for rank in range(7))
 _RAISE = Sql(
     f"""INSERT INTO alarm (id, queue, kind, alarm_class, rank, first_rank, hub, device, resident, fold_key,
-       happened_ms, raised_ms, last_event_ms, value, details, before_alarm)
+       happened_ms, raised_ms, last_event_ms, value, details, tenant, unit, before_alarm)
     VALUES (:id, :queue, :kind, :alarm_class, :rank, :rank, :hub, :device, :resident, :fold_key,
-       :happened_ms, :now, :now, :value, :details,
+       :happened_ms, :now, :now, :value, :details, :tenant, :unit,
        (SELECT id FROM alarm WHERE fold_key = :fold_key AND closed_ms >= :since ORDER BY closed_ms DESC LIMIT 1))
     ON CONFLICT (fold_key) WHERE closed_ms IS NULL DO UPDATE SET
        repeats = alarm.repeats + 1, version = alarm.version + 1, condition = 'active',
@@ -49,12 +50,11 @@ _RAISE = Sql(
        sound_no = alarm.sound_no + CASE excluded.queue WHEN 'personal' THEN 1 ELSE 0 END
     RETURNING id, version, repeats, rank, owner"""  # noqa: S608  # numbers of our own table of ranks
 )
-_CRITICAL = Sql("SELECT 1 FROM hub WHERE id = :hub AND is_critical")
 _TEST = Sql(
     """INSERT INTO alarm (id, queue, kind, alarm_class, rank, first_rank, hub, device, resident, fold_key, handling,
-       happened_ms, raised_ms, last_event_ms, closed_ms, closed_by, disposition, outcome, value, details)
+       happened_ms, raised_ms, last_event_ms, closed_ms, closed_by, disposition, outcome, value, details, tenant, unit)
     VALUES (:id, 'test', :kind, :alarm_class, :rank, :rank, :hub, :device, :resident, :fold_key, 'closed',
-       :happened_ms, :now, :now, :now, :closed_by, 'test', 'other', :value, :details)"""
+       :happened_ms, :now, :now, :now, :closed_by, 'test', 'other', :value, :details, :tenant, :unit)"""
 )
 _JOIN = Sql(
     """INSERT INTO alarm_event (hub, epoch, lane, seq, alarm, role, happened_ms)
@@ -209,8 +209,6 @@ async def raise_technical(
 ) -> str:
     """Raise or fold into a technical alarm, also one that no hub's event (`key`) stands behind. Returns its id."""
     hub, device = source.hub, source.device
-    if kind.rank == 5 and await _CRITICAL.one(connection, hub=hub):
-        kind = AlarmKind(kind.word, kind.alarm_class, 4)
     alarm, repeats = await _raise(connection, Queue.TECHNICAL, kind, technical_key(hub, device, kind.word), source, now)
     if key is not None:
         role = "repeat" if repeats else "raised"
@@ -248,6 +246,7 @@ async def _note_on_open(connection: AsyncConnection, event: Happening, what: str
 
 async def _test(connection: AsyncConnection, event: Happening, now: int) -> None:
     alarm = new_id().hex()
+    place = await place_of(connection, resident=event.resident, hub=event.hub)
     await _TEST.rows(
         connection,
         id=alarm,
@@ -263,6 +262,8 @@ async def _test(connection: AsyncConnection, event: Happening, now: int) -> None
         closed_by=SYSTEM.name,
         value=event.value,
         details=event.details,
+        tenant=place.tenant,
+        unit=place.unit,
     )
     await _JOIN.rows(connection, **event.key, alarm=alarm, role="raised", happened_ms=event.happened_ms)
     content = {"kind": event.kind.word, "device": event.device, "happened_ms": event.happened_ms}
@@ -307,6 +308,9 @@ async def raise_unreadable(
 async def _raise(
     connection: AsyncConnection, queue: Queue, kind: AlarmKind, fold_key: str, source: Source, now: int
 ) -> tuple[str, int]:
+    place = await place_of(connection, resident=source.resident, hub=source.hub)
+    if queue is Queue.TECHNICAL and kind.rank == 5 and place.is_critical:
+        kind = AlarmKind(kind.word, kind.alarm_class, 4)
     row = await _RAISE.one(
         connection,
         id=new_id().hex(),
@@ -316,7 +320,9 @@ async def _raise(
         rank=kind.rank,
         hub=source.hub,
         device=source.device,
-        resident=source.resident,
+        resident=place.resident,
+        tenant=place.tenant,
+        unit=place.unit,
         fold_key=fold_key,
         happened_ms=source.happened_ms,
         now=now,

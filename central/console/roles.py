@@ -21,7 +21,9 @@ class Action(StrEnum):
     """What a route asks for.
 
     `SIGNED_IN` is what every account may do for itself. The queue of somebody without `PERSONAL` holds technical
-    alarms only, and only those can be opened and handled.
+    alarms only, and only those can be opened and handled. `SEE_RESIDENTS` opens a resident's page; what is known about
+    them stands on it for who has their alarm or their visit, or gives a reason. `KEEP_PLACES` is about tenants, units,
+    teams and who has which role where.
     """
 
     SIGNED_IN = "signed_in"
@@ -34,6 +36,10 @@ class Action(StrEnum):
     READ_LOG = "read_log"
     MAKE_CODES = "make_codes"
     CHANGE_USERS = "change_users"
+    SEE_RESIDENTS = "see_residents"
+    KEEP_RESIDENTS = "keep_residents"
+    READ_ACCESS = "read_access"
+    KEEP_PLACES = "keep_places"
 
 
 _R, _L, _T, _I, _A = Role
@@ -50,6 +56,10 @@ ALLOWED: Mapping[Action, frozenset[Role]] = {
     Action.READ_LOG: frozenset({_L, _A}),
     Action.MAKE_CODES: frozenset({_I, _A}),
     Action.CHANGE_USERS: frozenset({_A}),
+    Action.SEE_RESIDENTS: frozenset({_R, _L}),
+    Action.KEEP_RESIDENTS: frozenset({_L}),
+    Action.READ_ACCESS: frozenset({_L, _A}),
+    Action.KEEP_PLACES: frozenset({_A}),
 }
 
 
