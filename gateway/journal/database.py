@@ -45,6 +45,11 @@ class Shape:
         """Its name in the directory."""
         return f"{self.name}.db"
 
+    @property
+    def beside(self) -> str:
+        """The one that stands in for it while the file there is of a newer version."""
+        return f"{self.name}.beside.db"
+
 
 ALARM = Shape("alarm", (Lane.ALARM, Lane.CARE), has_memo=True, checkpoint_pages=0)
 BULK = Shape("bulk", (Lane.TECHNICAL, Lane.TELEMETRY), has_memo=False, checkpoint_pages=1000)

@@ -14,7 +14,7 @@ from cloud_sync.identity import Lane
 from cloud_sync.record import parse_record
 from gateway.errors import JournalError
 from gateway.journal import database
-from gateway.journal.database import ALARM, BULK, Found, Shape
+from gateway.journal.database import ALARM, BULK, Found, NewerError, Shape
 from gateway.journal.directory import set_asides, size_of
 from gateway.journal.ledger import Ledger
 from gateway.journal.numbering import epoch_number, seq_of
@@ -41,21 +41,23 @@ class RawRow:
 def inspect(directory: Path) -> dict[str, Any]:
     """A summary for `vaktpost hub journal --json`: files, epochs, counts, gaps, what was set aside.
 
-    Raises JournalError with a text for a person when there is no journal or it cannot be read.
+    `stands_in_for`: the file of a newer version that this one is used beside, or None. Raises JournalError with a text
+    for a person when there is no journal or it cannot be read.
     """
     files, lanes = [], {}
     epochs: dict[str, dict[str, Any]] = {}
     lineage = None
     for shape in (ALARM, BULK):
-        path = directory / shape.file
+        path, stands_in_for = _in_use(directory, shape)
         with _looking(path, shape) as (connection, found):
             files.append(
                 {
-                    "name": shape.file,
+                    "name": path.name,
+                    "stands_in_for": stands_in_for,
                     "version": connection.execute("PRAGMA user_version").fetchone()[0],
                     "size_bytes": size_of(path),
                     "free_bytes": connection.execute("PRAGMA freelist_count").fetchone()[0] * database.PAGE_SIZE,
-                    "set_aside": [aside.name for aside in set_asides(path)],
+                    "set_aside": [aside.name for aside in set_asides(directory / shape.file)],
                 }
             )
             known = found.meta.get("lineage")
@@ -109,7 +111,8 @@ def dump(directory: Path, lane: Lane | None = None) -> Iterator[RawRow]:
         lanes = [each for each in shape.lanes if lane in {None, each}]
         if not lanes:
             continue
-        with _looking(directory / shape.file, shape) as (connection, found):
+        path, _ = _in_use(directory, shape)
+        with _looking(path, shape) as (connection, found):
             names = {row.number: row.epoch.hex() for row in found.epochs}
             ledgers = _ledgers(shape, found)
             for each in lanes:
@@ -146,15 +149,36 @@ def _ledgers(shape: Shape, found: Found) -> dict[Lane, Ledger]:
     return ledgers
 
 
+def _in_use(directory: Path, shape: Shape) -> tuple[Path, str | None]:
+    """The file that the hub writes to: beside one of a newer version lies another one. Raises JournalError."""
+    path = directory / shape.file
+    try:
+        database.refuse_future(path)
+    except NewerError:
+        beside = directory / shape.beside
+        if not beside.exists():
+            raise
+        return beside, shape.file
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    return path, None
+
+
+def _unreadable(path: Path, error: Exception) -> JournalError:
+    if isinstance(error, PermissionError):
+        return JournalError(f"{path} is not for this user to read; try again as the hub's user, or with sudo")
+    return JournalError(f"{path} cannot be read ({error}); the hub sets a damaged file aside when it starts")
+
+
 @contextmanager
 def _looking(path: Path, shape: Shape) -> Iterator[tuple[sqlite3.Connection, Found]]:
     """A connection that cannot write, and what the file holds; the errors get words for a person."""
-    if not path.exists():
-        raise JournalError(f"there is no journal at {path}: the hub has not run with this state directory yet")
-    database.refuse_future(path)
-    log = Path(f"{path}-wal")
-    is_at_rest = not log.exists() or not log.stat().st_size  # nobody writes: leave no companions behind
     try:
+        if not path.exists():
+            raise JournalError(f"there is no journal at {path}: the hub has not run with this state directory yet")
+        database.refuse_future(path)
+        log = Path(f"{path}-wal")
+        is_at_rest = not log.exists() or not log.stat().st_size  # nobody writes: leave no companions behind
         connection = sqlite3.connect(
             f"{path.absolute().as_uri()}?mode=ro{'&immutable=1' if is_at_rest else ''}",
             uri=True,
@@ -166,7 +190,5 @@ def _looking(path: Path, shape: Shape) -> Iterator[tuple[sqlite3.Connection, Fou
             yield connection, database.load(connection, shape)
         finally:
             connection.close()
-    except sqlite3.Error as error:
-        raise JournalError(
-            f"{path} cannot be read ({error}); the hub sets a damaged file aside when it starts"
-        ) from error
+    except (sqlite3.Error, OSError) as error:
+        raise _unreadable(path, error) from error

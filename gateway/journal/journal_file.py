@@ -85,7 +85,7 @@ class JournalFile:
             return await self.begin_anew(str(error), "damaged")
 
     async def _choose(self) -> None:
-        beside = self.name.with_name(f"{self.shape.name}.beside.db")
+        beside = self.name.with_name(self.shape.beside)
         try:
             await hop(database.refuse_future, self.name)
         except NewerError as error:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -75,3 +77,27 @@ async def test_what_cannot_be_looked_at_gets_words_for_a_person(journal_at: Any,
         inspect(tmp_path / "journal")
     with pytest.raises(JournalError, match="bulk"):
         list(dump(tmp_path / "journal", Lane.TELEMETRY))
+
+
+@pytest.mark.parametrize("name", ["alarm", "bulk"])
+async def test_beside_a_file_of_a_newer_version_the_one_in_use_is_looked_into(
+    journal_at: Any, run: Any, new_run: Any, tmp_path: Path, name: str
+) -> None:
+    directory, lane = tmp_path / "journal", Lane.ALARM if name == "alarm" else Lane.TECHNICAL
+    async with journal_at() as journal:
+        await journal.start_epoch(run.epoch, run.header)
+        await journal.append(lane, 1, run.record(lane, 1))
+    with closing(sqlite3.connect(directory / f"{name}.db")) as other:
+        other.execute("PRAGMA user_version = 2")
+    with pytest.raises(JournalError, match="written by a newer Vaktpost"):  # nothing else is there yet
+        inspect(directory)
+    late = new_run()
+    async with journal_at() as journal:
+        await journal.start_epoch(late.epoch, late.header)
+        await journal.append(lane, 1, late.record(lane, 1))
+        await journal.append(lane, 2, late.record(lane, 2))
+        assert [(row.epoch, row.seq) for row in dump(directory, lane)] == [(late.epoch.hex(), 1), (late.epoch.hex(), 2)]
+    seen = inspect(directory)
+    (file,) = [file for file in seen["files"] if file["stands_in_for"]]
+    assert (file["name"], file["stands_in_for"], file["version"]) == (f"{name}.beside.db", f"{name}.db", 1)
+    assert seen["lanes"][lane.word]["records"] == 2
