@@ -66,6 +66,7 @@ hub = Table(
     Column("is_critical", Boolean, nullable=False, server_default=text("false")),
     Column("tenant", ID16),
     Column("unit", ID16),
+    Column("operator", String(64), nullable=False, server_default=""),  # of the mobile network, where it is known
 )
 
 hub_epoch = Table(
@@ -157,6 +158,8 @@ quarantine = Table(
     Index("ux_quarantine_sender_digest", "sender", "digest", unique=True),
 )
 
+_LOUD = "queue = 'technical' AND closed_ms IS NULL AND incident IS NULL AND quiet IS NULL"
+
 alarm = Table(
     "alarm",
     metadata,
@@ -212,6 +215,8 @@ alarm = Table(
     Column("deferred_visit", ID16),  # handling is deferred: the planned visit that it waits for
     Column("escalation_round", Integer, nullable=False, server_default="0"),
     Column("incident", ID16),
+    Column("quiet", ID16),  # technical: the maintenance or absence that it waits for
+    Column("chatters", Boolean, nullable=False, server_default=text("false")),  # technical: came and went and came
     Index("ux_alarm_open_fold_key", "fold_key", unique=True, sqlite_where=text("closed_ms IS NULL"),
           postgresql_where=text("closed_ms IS NULL")),
     Index("ix_alarm_open", "queue", "rank", "raised_ms", sqlite_where=text("closed_ms IS NULL"),
@@ -224,6 +229,13 @@ alarm = Table(
     ),
     Index("ix_alarm_deferred_visit", "deferred_visit", sqlite_where=text("handling = 'deferred'"),
           postgresql_where=text("handling = 'deferred'")),
+    Index("ix_alarm_technical_raised_ms", "raised_ms", sqlite_where=text("queue = 'technical'"),
+          postgresql_where=text("queue = 'technical'")),
+    Index("ix_alarm_technical_open", "rank", "raised_ms", sqlite_where=text(_LOUD), postgresql_where=text(_LOUD)),
+    Index("ix_alarm_incident", "incident", "rank", "raised_ms", sqlite_where=text("incident IS NOT NULL"),
+          postgresql_where=text("incident IS NOT NULL")),
+    Index("ix_alarm_quiet", "quiet", sqlite_where=text("quiet IS NOT NULL"),
+          postgresql_where=text("quiet IS NOT NULL")),
     Index("ix_alarm_hub_raised_ms", "hub", "raised_ms"),
     Index("ix_alarm_closed_ms", "closed_ms"),
     Index("ix_alarm_fold_key_closed_ms", "fold_key", "closed_ms"),

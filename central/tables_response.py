@@ -235,18 +235,25 @@ incident = Table(
     "incident",
     metadata,
     Column("id", ID16, primary_key=True),
-    Column("cell", String(128), nullable=False),  # what they have in common
-    Column("kind", String(32), nullable=False),
-    Column("tenant", ID16),
+    Column("cell", String(128), nullable=False),  # what they have in common: "unit:…", "operator:…", "software:…"
+    Column("kind", String(32), nullable=False),  # central.technical.cells.family
+    Column("tenant", ID16),  # NULL: of several tenants
+    Column("unit", ID16),
     Column("state", String(16), nullable=False),  # open | over | closed
     Column("count", Integer, nullable=False),
     Column("critical", Integer, nullable=False),  # how many of them at a critical resident
+    Column("size", Integer, nullable=False, server_default="0"),  # hubs in the cell when it was opened
+    Column("still_open", Integer, nullable=False, server_default="0"),  # members that are open
     Column("opened_ms", MS, nullable=False),
-    Column("last_ms", MS, nullable=False),
-    Column("ended_ms", MS),
+    Column("last_ms", MS, nullable=False),  # when the newest member was raised
+    Column("ended_ms", MS),  # when the last member ended
     Column("owner", String(32)),
     Column("owner_name", String(128)),
+    Column("claimed_ms", MS),
     Column("note", Text),
+    Column("outcome", String(32)),
+    Column("closed_ms", MS),
+    Column("closed_by", String(128)),
     Column("version", Integer, nullable=False, server_default="1"),
     Index("ux_incident_open_cell_kind", "cell", "kind", unique=True, sqlite_where=text("state <> 'closed'"),
           postgresql_where=text("state <> 'closed'")),
@@ -265,8 +272,15 @@ maintenance = Table(
     Column("why", String(128), nullable=False),
     Column("written_by", String(32), nullable=False),
     Column("ended_ms", MS),
+    Column("written_name", String(128), nullable=False, server_default=""),
+    Column("made_ms", MS, nullable=False, server_default="0"),
+    Column("tenant", ID16),  # whose it is; NULL: nobody's yet
+    Column("unit", ID16),
+    Column("ended_by", String(32)),
     Index("ix_maintenance_ref_to_ms", "ref", "to_ms"),
-)
+    Index("ix_maintenance_running_to_ms", "to_ms", sqlite_where=text("ended_ms IS NULL"),
+          postgresql_where=text("ended_ms IS NULL")),
+)  # fmt: skip
 
 # What the auditor saw and said, so that silence of the auditor itself is noticed.
 audit_mark = Table(

@@ -169,15 +169,22 @@ def upgrade() -> None:
     sa.Column('cell', sa.String(length=128), nullable=False),
     sa.Column('kind', sa.String(length=32), nullable=False),
     sa.Column('tenant', sa.String(length=16), nullable=True),
+    sa.Column('unit', sa.String(length=16), nullable=True),
     sa.Column('state', sa.String(length=16), nullable=False),
     sa.Column('count', sa.Integer(), nullable=False),
     sa.Column('critical', sa.Integer(), nullable=False),
+    sa.Column('size', sa.Integer(), server_default='0', nullable=False),
+    sa.Column('still_open', sa.Integer(), server_default='0', nullable=False),
     sa.Column('opened_ms', sa.BigInteger(), nullable=False),
     sa.Column('last_ms', sa.BigInteger(), nullable=False),
     sa.Column('ended_ms', sa.BigInteger(), nullable=True),
     sa.Column('owner', sa.String(length=32), nullable=True),
     sa.Column('owner_name', sa.String(length=128), nullable=True),
+    sa.Column('claimed_ms', sa.BigInteger(), nullable=True),
     sa.Column('note', sa.Text(), nullable=True),
+    sa.Column('outcome', sa.String(length=32), nullable=True),
+    sa.Column('closed_ms', sa.BigInteger(), nullable=True),
+    sa.Column('closed_by', sa.String(length=128), nullable=True),
     sa.Column('version', sa.Integer(), server_default='1', nullable=False),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_incident'))
     )
@@ -192,9 +199,15 @@ def upgrade() -> None:
     sa.Column('why', sa.String(length=128), nullable=False),
     sa.Column('written_by', sa.String(length=32), nullable=False),
     sa.Column('ended_ms', sa.BigInteger(), nullable=True),
+    sa.Column('written_name', sa.String(length=128), server_default='', nullable=False),
+    sa.Column('made_ms', sa.BigInteger(), server_default='0', nullable=False),
+    sa.Column('tenant', sa.String(length=16), nullable=True),
+    sa.Column('unit', sa.String(length=16), nullable=True),
+    sa.Column('ended_by', sa.String(length=32), nullable=True),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_maintenance'))
     )
     op.create_index('ix_maintenance_ref_to_ms', 'maintenance', ['ref', 'to_ms'], unique=False)
+    op.create_index('ix_maintenance_running_to_ms', 'maintenance', ['to_ms'], unique=False, sqlite_where=sa.text("ended_ms IS NULL"), postgresql_where=sa.text("ended_ms IS NULL"))
     op.create_table('notification',
     sa.Column('id', sa.String(length=16), nullable=False),
     sa.Column('key', sa.String(length=128), nullable=False),
@@ -374,9 +387,16 @@ def upgrade() -> None:
     op.add_column('alarm', sa.Column('help', sa.String(length=16), nullable=True))
     op.add_column('alarm', sa.Column('escalation_round', sa.Integer(), server_default='0', nullable=False))
     op.add_column('alarm', sa.Column('incident', sa.String(length=16), nullable=True))
+    op.add_column('alarm', sa.Column('quiet', sa.String(length=16), nullable=True))
+    op.add_column('alarm', sa.Column('chatters', sa.Boolean(), server_default=sa.text('false'), nullable=False))
+    op.create_index('ix_alarm_technical_raised_ms', 'alarm', ['raised_ms'], unique=False, sqlite_where=sa.text("queue = 'technical'"), postgresql_where=sa.text("queue = 'technical'"))
+    op.create_index('ix_alarm_technical_open', 'alarm', ['rank', 'raised_ms'], unique=False, sqlite_where=sa.text("queue = 'technical' AND closed_ms IS NULL AND incident IS NULL AND quiet IS NULL"), postgresql_where=sa.text("queue = 'technical' AND closed_ms IS NULL AND incident IS NULL AND quiet IS NULL"))
+    op.create_index('ix_alarm_incident', 'alarm', ['incident', 'rank', 'raised_ms'], unique=False, sqlite_where=sa.text("incident IS NOT NULL"), postgresql_where=sa.text("incident IS NOT NULL"))
+    op.create_index('ix_alarm_quiet', 'alarm', ['quiet'], unique=False, sqlite_where=sa.text("quiet IS NOT NULL"), postgresql_where=sa.text("quiet IS NOT NULL"))
     op.create_index('ix_alarm_deferred_visit', 'alarm', ['deferred_visit'], unique=False, sqlite_where=sa.text("handling = 'deferred'"), postgresql_where=sa.text("handling = 'deferred'"))
     op.add_column('hub', sa.Column('tenant', sa.String(length=16), nullable=True))
     op.add_column('hub', sa.Column('unit', sa.String(length=16), nullable=True))
+    op.add_column('hub', sa.Column('operator', sa.String(length=64), server_default='', nullable=False))
     op.add_column('resident', sa.Column('tenant', sa.String(length=16), nullable=True))
     op.add_column('resident', sa.Column('unit', sa.String(length=16), nullable=True))
     op.add_column('resident', sa.Column('reference', sa.String(length=64), nullable=True))
