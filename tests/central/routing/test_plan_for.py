@@ -46,7 +46,7 @@ async def grant(bench: Any, resident: str, kind: str, plan: str | None, since: i
 
 
 async def asked(bench: Any, kind: str = "pendant_pressed", **place: Any) -> PlanRow:
-    known = {"tenant": TENANT, "resident": "r-1", "kind_word": kind, "now_ms": NOW} | place
+    known: dict[str, Any] = {"tenant": TENANT, "resident": "r-1", "kind_word": kind, "now_ms": NOW} | place
     found: PlanRow = await bench.store.fetch(lambda connection: plan_for(connection, **known))
     return found
 
