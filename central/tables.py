@@ -214,6 +214,7 @@ alarm = Table(
     Column("criterion", String(80), nullable=False, server_default=""),  # what ranked it: "TA/pendant_pressed/3"
     Column("deferred_visit", ID16),  # handling is deferred: the planned visit that it waits for
     Column("escalation_round", Integer, nullable=False, server_default="0"),
+    Column("escalation_no", Integer, nullable=False, server_default="0"),  # how often it went on in this round
     Column("incident", ID16),
     Column("quiet", ID16),  # technical: the maintenance or absence that it waits for
     Column("chatters", Boolean, nullable=False, server_default=text("false")),  # technical: came and went and came

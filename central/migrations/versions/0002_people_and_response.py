@@ -386,6 +386,7 @@ def upgrade() -> None:
     op.add_column('alarm', sa.Column('deferred_visit', sa.String(length=16), nullable=True))
     op.add_column('alarm', sa.Column('help', sa.String(length=16), nullable=True))
     op.add_column('alarm', sa.Column('escalation_round', sa.Integer(), server_default='0', nullable=False))
+    op.add_column('alarm', sa.Column('escalation_no', sa.Integer(), server_default='0', nullable=False))
     op.add_column('alarm', sa.Column('incident', sa.String(length=16), nullable=True))
     op.add_column('alarm', sa.Column('quiet', sa.String(length=16), nullable=True))
     op.add_column('alarm', sa.Column('chatters', sa.Boolean(), server_default=sa.text('false'), nullable=False))
