@@ -252,6 +252,12 @@ class Core:
                 store.note("run", row.number)
         return self._number
 
+    def is_ours(self, found: Found) -> bool:
+        """See Host."""
+        return self.running is None or (self._number, self.running[0]) in {
+            (row.number, row.epoch) for row in found.epochs
+        }
+
     async def seed(self, shape: Shape) -> Batch:
         """See Host."""
         store = self.alarm if shape is ALARM else self.bulk

@@ -16,9 +16,11 @@ Range = tuple[int, int]
 
 
 def row_id(number: int, seq: int) -> int:
-    """The id of a record."""
+    """The id of a record. Raises ValueError for numbers that nothing has."""
     if not 1 <= seq <= MAX_SEQ:
         raise ValueError(f"not a sequence number: {seq}")
+    if not 1 <= number <= MAX_EPOCH_NUMBER:
+        raise ValueError(f"not the number of an epoch: {number}")
     return number << SEQ_BITS | seq
 
 

@@ -52,6 +52,9 @@ class Host(Protocol):
     def number(self) -> int | None:
         """The number of the running epoch, once one was started and a file is open."""
 
+    def is_ours(self, found: Found) -> bool:
+        """Whether a file that was opened again knows the running epoch, and by the same number."""
+
     async def seed(self, shape: Shape) -> Batch:
         """What a new file in the place of a lost one begins with."""
 
@@ -286,7 +289,7 @@ class Store:
             with self.plight.watched():
                 await self._reopen()
                 is_lazy_due = self._lazy_due is not None and loop.time() >= self._lazy_due
-                batch = self.waiting.take(self._host.number() or 0, is_lazy_due=is_lazy_due)
+                batch = self.waiting.take(self._host.number(), is_lazy_due=is_lazy_due)
                 outcome = await self._write(batch)
         except (sqlite3.Error, OSError, JournalError) as error:
             self._not_written(batch, error)
@@ -322,7 +325,7 @@ class Store:
             await self._take_late(found)
         elif found.is_fresh:
             await self._planted()
-        elif self._host.number() not in {row.number for row in found.epochs}:  # another card
+        elif not self._host.is_ours(found):  # another card
             for ledger in self.ledgers.values():
                 ledger.present.clear()
                 ledger.doomed.clear()

@@ -102,8 +102,13 @@ class Waiting:
             ledger.doomed or ledger.changed_days or ledger.has_changed_gaps for ledger in self._ledgers.values()
         )
 
-    def take(self, number: int, *, is_lazy_due: bool) -> Batch:
-        """What the next commit writes; `number` is that of the running epoch."""
+    def take(self, number: int | None, *, is_lazy_due: bool) -> Batch:
+        """What the next commit writes; `number` is that of the running epoch.
+
+        Raises JournalError when a record waits for a number that is not there: under another one it would be lost.
+        """
+        if number is None and any(entry.number is None for entry in self.entries):
+            raise JournalError("the running epoch has no number yet")
         shape, settings = self._shape, self._settings
         batch = Batch(
             epochs=self.epochs,
@@ -143,7 +148,7 @@ class Waiting:
                 over[lane] = ledger.present.size - most + most // _THINNED_AHEAD
         return over
 
-    def _take_entries(self, batch: Batch, number: int) -> None:
+    def _take_entries(self, batch: Batch, number: int | None) -> None:
         taken, self.entries = self.entries[: self._rows_limit], self.entries[self._rows_limit :]
         self._taken += len(taken)
         has_memo = self._shape.has_memo
@@ -151,7 +156,7 @@ class Waiting:
             lane, raw = entry.lane, entry.raw
             self._bytes -= len(raw) + _ROW_BYTES
             batch.waiting.append(entry.future)
-            row = row_id(number if entry.number is None else entry.number, entry.seq)
+            row = row_id(entry.number or number or 0, entry.seq)
             if has_memo and row > self._folded.get(lane, 0):
                 batch.rows.setdefault(lane, []).append((row, raw, _memo(entry.memory)))
                 batch.unfolded.extend(entry.memory)
