@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import functools
+import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -38,7 +40,9 @@ def scratch() -> Path:
 @functools.cache
 def founded() -> Path:
     """A founded central with its tables, made once for this process and copied for each world."""
-    folder = Path(tempfile.mkdtemp(prefix="vaktpost-founded-", dir=scratch())) / "central"
+    home = Path(tempfile.mkdtemp(prefix="vaktpost-founded-", dir=scratch()))
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    folder = home / "central"
     found(Plan(data_dir=folder, names=["localhost"], hub_port=0, console_port=0), 1_790_000_000_000)
 
     async def with_tables() -> None:
