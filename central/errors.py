@@ -5,7 +5,9 @@ Every message says what is the matter and what to do next; `reason` is machine-r
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 
 class CentralError(Exception):
@@ -70,9 +72,22 @@ class Holder:
 
 
 class Conflict(ActionError):  # noqa: N818  # the word of the trade, and of HTTP 409
-    """Somebody else was first. `holder` says who has it, when it is a person; `state` is what the alarm is now."""
+    """Somebody else was first. `holder` says who has it, when it is a person; `state` is what the alarm is now.
 
-    def __init__(self, reason: str, *, holder: Holder | None = None, state: str = "") -> None:
+    `current` is more of what it is now, `yours` what the act rested on: so that both can be shown side by side.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        holder: Holder | None = None,
+        state: str = "",
+        current: Mapping[str, Any] | None = None,
+        yours: Mapping[str, Any] | None = None,
+    ) -> None:
         super().__init__(reason, holder.name if holder else state)
         self.holder = holder
         self.state = state
+        self.current = current
+        self.yours = yours

@@ -4,14 +4,17 @@ Three axes, each with few states:
 
     condition   active → cleared             by the device; never closes a personal alarm
     handling    waiting → claimed → closed   a claim is a lease; closing needs a disposition and an outcome
-    dispatch    none → on_the_way            only while claimed
+                claimed → deferred           to one planned visit; waits again when that visit does not happen
+    dispatch    0..n patrols, each sent → delivered → accepted → on the way → on site → done; only while claimed.
+                The alarm carries the furthest of the open ones.
 
-No I/O and no clock: what time decides (leases, undo windows) is decided by who holds the clock.
+A hand-over is an offer beside the claim: the claim stays with who offers until somebody accepts. No I/O and no clock:
+what time decides (leases, deadlines, undo windows) is decided by who holds the clock.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -21,7 +24,15 @@ from cloud_sync.vocabulary import BY_WORD, AlarmClass, Kind
 LEASE_MS = 90_000
 """A claim without a sign of presence returns to the queue after this."""
 VISIT_MS = 30 * 60_000
-"""On the way: the deadline for being on site takes the lease's place."""
+"""Accepted, or on the way: the deadline for being on site takes the lease's place."""
+ON_SITE_MS = 60 * 60_000
+"""With the person: somebody has to say what became of it within this."""
+ANSWER_MS = 120_000
+"""A patrol that was sent and does not answer within this: the alarm is its owner's again, loudly."""
+OFFER_MS = 60_000
+"""An offer that nobody accepts ends after this, and the owner is told."""
+ROOM_MS = 30 * 60_000
+"""Staff at a room have its call for this long; then it waits again."""
 UNDO_MS = 10_000
 
 
@@ -45,14 +56,32 @@ class Handling(StrEnum):
 
     WAITING = "waiting"
     CLAIMED = "claimed"
+    DEFERRED = "deferred"
     CLOSED = "closed"
 
 
 class Dispatch(StrEnum):
-    """Whether somebody is on the way."""
+    """How far the furthest of those is who were sent."""
 
     NONE = "none"
+    SENT = "sent"
+    ACCEPTED = "accepted"
     ON_THE_WAY = "on_the_way"
+    ON_SITE = "on_site"
+
+
+class DispatchState(StrEnum):
+    """How far one of those is who were sent."""
+
+    SENT = "sent"
+    DELIVERED = "delivered"
+    ACCEPTED = "accepted"
+    DECLINED = "declined"
+    UNANSWERED = "unanswered"
+    ON_THE_WAY = "on_the_way"
+    ON_SITE = "on_site"
+    DONE = "done"
+    CANCELLED = "cancelled"
 
 
 class Disposition(StrEnum):
@@ -74,6 +103,9 @@ PERSONAL_OUTCOMES: tuple[str, ...] = (
 )  # fmt: skip
 """What it turned out to be: the default list of a public response-centre routine."""
 
+ROOM_OUTCOME = "seen_at_room"
+"""The reset at the room closed it: staff were there, and nobody was asked to choose."""
+
 TECHNICAL_OUTCOMES: tuple[str, ...] = (
     "battery_changed", "power_restored", "network_restored", "device_replaced", "restarted", "settings_changed",
     "condition_cleared", "no_fault_found", "other",
@@ -81,6 +113,27 @@ TECHNICAL_OUTCOMES: tuple[str, ...] = (
 
 PERSONAL_DISPOSITIONS = tuple(word for word in Disposition if word is not Disposition.RESOLVED)
 TECHNICAL_DISPOSITIONS = (Disposition.RESOLVED, Disposition.FALSE_ALARM, Disposition.TEST)
+
+
+class KindOfHelp(StrEnum):
+    """Which kind of help was needed. `technical` opens a case for the technicians."""
+
+    HEALTH = "health"
+    PRACTICAL = "practical"
+    TECHNICAL = "technical"
+    NONE = "none"
+
+
+_NO_HELP = frozenset({Disposition.FALSE_ALARM, Disposition.TEST})
+_PRACTICAL = frozenset({"practical_help", "door_alarm", "confused", "repeated_calls"})
+_NONE = frozenset({"mis_press", "no_contact"})
+
+
+def usual_help(disposition: str, outcome: str) -> KindOfHelp:
+    """What is meant when nobody says otherwise, so that nothing needs to be chosen twice."""
+    if disposition in _NO_HELP or outcome in _NONE:
+        return KindOfHelp.NONE
+    return KindOfHelp.PRACTICAL if outcome in _PRACTICAL else KindOfHelp.HEALTH
 
 
 def dispositions(queue: Queue) -> tuple[Disposition, ...]:
@@ -108,6 +161,7 @@ CENTRAL_KINDS: Mapping[str, AlarmKind] = {
         AlarmKind("unreadable_alarm", AlarmClass.PERSONAL, 1),  # came in the alarm lane and cannot be read
         AlarmKind("unreadable_care", AlarmClass.SUPERVISION, 2),  # the same in the care lane
         AlarmKind("unreadable_records", AlarmClass.TECHNICAL, 5),
+        AlarmKind("technical_case", AlarmClass.TECHNICAL, 5),  # a responder says that something has to be mended
         AlarmKind("unknown_hub", AlarmClass.TECHNICAL, 4),
         AlarmKind("hub_silent", AlarmClass.TECHNICAL, 5),
         AlarmKind("hubs_silent", AlarmClass.TECHNICAL, 4),  # many at once: suspect ourselves first
@@ -170,6 +224,10 @@ def meaning_of(kind: Kind) -> Meaning:
     return Meaning.RECORD
 
 
+NURSE_CALLS = frozenset({"nurse_call", "nurse_emergency", "nurse_assistance"})
+"""What staff presence at the room claims, and the reset there closes, in a ward whose settings say so."""
+
+
 class Action(StrEnum):
     """What can happen to an alarm after it was raised."""
 
@@ -177,9 +235,19 @@ class Action(StrEnum):
     RENEW = "renew"
     RELEASE = "release"
     EXPIRE = "expire"
-    ON_THE_WAY = "on_the_way"
+    TAKE_OVER = "take_over"  # a lead, with a reason
+    HAND_OVER = "hand_over"  # offer, accept, decline, withdraw: the claim itself goes on
+    DISPATCH = "dispatch"
+    ON_THE_WAY = "on_the_way"  # the owner goes
+    ON_SITE = "on_site"
+    DEFER = "defer"
+    COME_BACK = "come_back"  # the visit did not happen, or happened without an outcome
     CLOSE = "close"
+    OVERRIDE_CLOSE = "override_close"  # a lead, with a reason
+    ROOM_CLAIM = "room_claim"  # staff presence at a nurse call
+    ROOM_CLOSE = "room_close"  # the reset at the room
     UNDO_CLAIM = "undo_claim"
+    UNDO_DEFER = "undo_defer"
     UNDO_CLOSE = "undo_close"
     REPEAT = "repeat"
     CLEAR = "clear"
@@ -195,46 +263,77 @@ class Stage:
     @property
     def word(self) -> str:
         """One word for logs, `undo_to` and the interface."""
-        return self.dispatch.value if self.dispatch is Dispatch.ON_THE_WAY else self.handling.value
+        return self.handling.value if self.dispatch is Dispatch.NONE else self.dispatch.value
 
     @property
     def reply(self) -> ReplyState:
         """What the resident is told. Green is only ever lit by a person's act."""
         return _REPLIES[self.word]
 
+    @property
+    def is_travelling(self) -> bool:
+        """Somebody has said yes to going there: a deadline stands in for the lease."""
+        return self.dispatch in TRAVELLING
+
+
+TRAVELLING = frozenset({Dispatch.ACCEPTED, Dispatch.ON_THE_WAY, Dispatch.ON_SITE})
 
 WAITING = Stage(Handling.WAITING)
 CLAIMED = Stage(Handling.CLAIMED)
+SENT = Stage(Handling.CLAIMED, Dispatch.SENT)
+ACCEPTED = Stage(Handling.CLAIMED, Dispatch.ACCEPTED)
 ON_THE_WAY = Stage(Handling.CLAIMED, Dispatch.ON_THE_WAY)
+ON_SITE = Stage(Handling.CLAIMED, Dispatch.ON_SITE)
+DEFERRED = Stage(Handling.DEFERRED)
 CLOSED = Stage(Handling.CLOSED)
-STAGES: Mapping[str, Stage] = {stage.word: stage for stage in (WAITING, CLAIMED, ON_THE_WAY, CLOSED)}
+HELD = (CLAIMED, SENT, ACCEPTED, ON_THE_WAY, ON_SITE)
+STAGES: Mapping[str, Stage] = {stage.word: stage for stage in (WAITING, *HELD, DEFERRED, CLOSED)}
 
 _REPLIES: Mapping[str, ReplyState] = {
     "waiting": ReplyState.WAITING,
     "claimed": ReplyState.TAKEN,
+    "sent": ReplyState.TAKEN,
+    "accepted": ReplyState.TAKEN,
     "on_the_way": ReplyState.ON_THE_WAY,
+    "on_site": ReplyState.ON_THE_WAY,
+    "deferred": ReplyState.TAKEN,
     "closed": ReplyState.CLOSED,
 }
 
+
+def stage_of(handling: str, dispatch: str) -> Stage:
+    """From the two words of a row. Who was sent counts only while somebody has the alarm."""
+    return Stage(Handling(handling), Dispatch(dispatch) if handling == Handling.CLAIMED else Dispatch.NONE)
+
+
 TRANSITIONS: Mapping[tuple[Stage, Action], Stage] = {
     (WAITING, Action.CLAIM): CLAIMED,
-    (CLAIMED, Action.RENEW): CLAIMED,
-    (ON_THE_WAY, Action.RENEW): ON_THE_WAY,
-    (CLAIMED, Action.RELEASE): WAITING,
-    (ON_THE_WAY, Action.RELEASE): WAITING,
-    (CLAIMED, Action.EXPIRE): WAITING,
-    (ON_THE_WAY, Action.EXPIRE): WAITING,
-    (CLAIMED, Action.ON_THE_WAY): ON_THE_WAY,
-    (CLAIMED, Action.CLOSE): CLOSED,
-    (ON_THE_WAY, Action.CLOSE): CLOSED,
+    (DEFERRED, Action.CLAIM): CLAIMED,
+    **{
+        (held, action): held
+        for held in HELD
+        for action in (Action.RENEW, Action.TAKE_OVER, Action.HAND_OVER, Action.REPEAT, Action.CLEAR)
+    },
+    **{(held, action): WAITING for held in HELD for action in (Action.RELEASE, Action.EXPIRE)},
+    (CLAIMED, Action.DISPATCH): SENT,
+    **{(held, Action.DISPATCH): held for held in HELD if held is not CLAIMED},
+    **{(held, Action.ON_THE_WAY): ON_THE_WAY for held in (CLAIMED, SENT, ACCEPTED, ON_THE_WAY)},
+    (ON_SITE, Action.ON_THE_WAY): ON_SITE,
+    **{(held, Action.ON_SITE): ON_SITE for held in HELD},
+    (CLAIMED, Action.DEFER): DEFERRED,
+    (SENT, Action.DEFER): DEFERRED,
+    **{(held, Action.CLOSE): CLOSED for held in HELD},
+    **{(stage, Action.OVERRIDE_CLOSE): CLOSED for stage in (WAITING, *HELD, DEFERRED)},
+    (WAITING, Action.ROOM_CLAIM): CLAIMED,
+    **{(stage, Action.ROOM_CLOSE): CLOSED for stage in (WAITING, *HELD, DEFERRED)},
     (CLAIMED, Action.UNDO_CLAIM): WAITING,
+    (DEFERRED, Action.UNDO_DEFER): CLAIMED,
     (CLOSED, Action.UNDO_CLOSE): CLAIMED,
+    (DEFERRED, Action.COME_BACK): WAITING,
     (WAITING, Action.REPEAT): WAITING,
-    (CLAIMED, Action.REPEAT): CLAIMED,
-    (ON_THE_WAY, Action.REPEAT): ON_THE_WAY,
+    (DEFERRED, Action.REPEAT): WAITING,
     (WAITING, Action.CLEAR): WAITING,
-    (CLAIMED, Action.CLEAR): CLAIMED,
-    (ON_THE_WAY, Action.CLEAR): ON_THE_WAY,
+    (DEFERRED, Action.CLEAR): DEFERRED,
 }
 
 
@@ -251,3 +350,44 @@ def allowed(stage: Stage) -> tuple[Action, ...]:
 def lifted_rank(rank: int) -> int:
     """The rank after a repeat or a return: one better for care, never past 1; fire stays fire, technical technical."""
     return rank - 1 if rank in {2, 3} else rank
+
+
+# ── Those who were sent ──────────────────────────────────────────────────────────────
+
+_ANSWERS = frozenset({DispatchState.ACCEPTED, DispatchState.ON_THE_WAY, DispatchState.ON_SITE})
+_UNANSWERED = _ANSWERS | {
+    DispatchState.DELIVERED,
+    DispatchState.DECLINED,
+    DispatchState.UNANSWERED,
+    DispatchState.CANCELLED,
+}
+DISPATCH_STEPS: Mapping[DispatchState, frozenset[DispatchState]] = {
+    DispatchState.SENT: _UNANSWERED,
+    DispatchState.DELIVERED: _UNANSWERED - {DispatchState.DELIVERED},
+    DispatchState.ACCEPTED: frozenset(
+        {DispatchState.ON_THE_WAY, DispatchState.ON_SITE, DispatchState.DECLINED, DispatchState.CANCELLED}
+    ),
+    DispatchState.ON_THE_WAY: frozenset({DispatchState.ON_SITE, DispatchState.DECLINED, DispatchState.CANCELLED}),
+    DispatchState.ON_SITE: frozenset({DispatchState.DONE, DispatchState.CANCELLED}),
+    DispatchState.UNANSWERED: _ANSWERS,  # late is better than not at all, while somebody still has the alarm
+    DispatchState.DECLINED: frozenset(),
+    DispatchState.DONE: frozenset(),
+    DispatchState.CANCELLED: frozenset(),
+}
+"""Where one dispatch may go from where it is. Whoever presses only "with the person" has thereby accepted."""
+
+_SUMMARY: Mapping[DispatchState, Dispatch] = {
+    DispatchState.SENT: Dispatch.SENT,
+    DispatchState.DELIVERED: Dispatch.SENT,
+    DispatchState.ACCEPTED: Dispatch.ACCEPTED,
+    DispatchState.ON_THE_WAY: Dispatch.ON_THE_WAY,
+    DispatchState.ON_SITE: Dispatch.ON_SITE,
+}
+OPEN_DISPATCH = tuple(_SUMMARY)
+_FAR = tuple(Dispatch)
+
+
+def furthest(states: Iterable[str]) -> Dispatch:
+    """What the alarm says of all who were sent."""
+    found = (_SUMMARY.get(DispatchState(state), Dispatch.NONE) for state in states)
+    return max(found, key=_FAR.index, default=Dispatch.NONE)

@@ -14,7 +14,8 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from central import event_log, feed, stubs
+from central import at_room, event_log, feed, stubs
+from central.escalation.begin import begin
 from central.lifecycle import (
     CENTRAL_KINDS,
     CLEARED_BY,
@@ -81,6 +82,11 @@ _OVER_ALREADY = Sql(
 _OPEN_AT_DEVICE = Sql(
     """SELECT id FROM alarm WHERE hub = :hub AND device = :device AND queue = 'personal' AND closed_ms IS NULL
     ORDER BY raised_ms LIMIT 16"""
+)
+_NO_LONGER_DEFERRED = Sql(
+    """UPDATE alarm SET handling = 'waiting', dispatch = 'none', deferred_visit = NULL, returned = returned + 1,
+       undo_until_ms = NULL, undo_by = NULL, undo_to = NULL
+    WHERE id = :id AND handling = 'deferred' RETURNING deferred_visit"""
 )
 _CLEAR = Sql("UPDATE alarm SET condition = 'cleared', version = version + 1 WHERE id = :id")
 
@@ -241,7 +247,15 @@ async def _note_on_open(connection: AsyncConnection, event: Happening, what: str
             await _CLEAR.rows(connection, id=alarm)
         content = {"device": event.device, "happened_ms": event.happened_ms}
         await event_log.append(connection, now, what, HUB, alarm=alarm, hub=event.hub, content=content)
-        await feed.publish(connection, now, "alarm", alarm, what)
+        if what not in {"nurse_presence", "nurse_reset"}:
+            await feed.publish(connection, now, "alarm", alarm, what)
+            continue
+        is_reset = what == "nurse_reset"
+        done = await at_room.answer(connection, alarm, is_reset=is_reset, happened_ms=event.happened_ms, now=now)
+        if done is None:
+            await feed.publish(connection, now, "alarm", alarm, what)
+        else:
+            await _settle(connection, alarm, event.hub, done[0], at_room.ROOM, done[1], now)
 
 
 async def _test(connection: AsyncConnection, event: Happening, now: int) -> None:
@@ -337,8 +351,16 @@ async def _raise(
 async def _settle(
     connection: AsyncConnection, alarm: str, hub: str, what: str, actor: Actor, content: Mapping[str, Any], now: int
 ) -> None:
-    """Log, outbox and feed: the same three for every change of a personal alarm."""
+    """Log, outbox and feed: the same three for every change of a personal alarm. One that is new begins its plan."""
     await event_log.append(connection, now, what, actor, alarm=alarm, hub=hub, content=content)
+    is_waiting = what == "raised"
+    if what == "repeated" and await _NO_LONGER_DEFERRED.one(connection, id=alarm):
+        # The visit that it was to wait for does not answer another press.
+        is_waiting = True
+        because = {"why": "pressed_again"}
+        await event_log.append(connection, now, "returned", SYSTEM, alarm=alarm, hub=hub, content=because)
+    if is_waiting:
+        await begin(connection, alarm, now)
     await tell_home(connection, alarm, hub, now)
     await feed.publish(connection, now, "alarm", alarm, what)
 

@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from central.clock import Clock
 from central.errors import NotStoredError
 from central.keys import CentralKeys
-from central.lifecycle import STAGES
+from central.lifecycle import stage_of
 from central.links import HubLinks, Link
 from central.sql import Row, Sql
 from central.store import Priority, Store
@@ -93,7 +93,7 @@ class Replies:
         alarm, version, handling, dispatch = row
         rows = await _EVENTS.rows(connection, alarm=alarm, limit=MAX_NAMED)
         events = [EventId(hub, bytes.fromhex(epoch), Lane(lane), seq) for epoch, lane, seq in rows]
-        stage = STAGES[dispatch if handling == "claimed" and dispatch != "none" else handling]
+        stage = stage_of(handling, dispatch)
         valid_until_ms = self._clock.now_ms() + VALID_MS
         return [
             AlarmReply(

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from central.clock import Clock
 from central.errors import NotStoredError
 from central.keys import CentralKeys
-from central.lifecycle import CENTRAL_KINDS, STAGES
+from central.lifecycle import CENTRAL_KINDS, stage_of
 from central.metrics import Metrics
 from central.raising import Source, end_condition, raise_technical
 from central.sms import SmsError, SmsProvider
@@ -270,5 +270,5 @@ def _state_of(seq: int, known: Row | None) -> tuple[AnswerState, int]:
         return AnswerState.MACHINE, 0
     if version is None:
         return AnswerState.KNOWN, 0
-    stage = STAGES[dispatch if handling == "claimed" and dispatch != "none" else handling]
+    stage = stage_of(handling, dispatch)
     return _ANSWERS[stage.reply], version

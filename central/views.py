@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from central.lifecycle import STAGES, AlarmKind, Condition, Queue, Stage, alarm_kind
+from central.lifecycle import OPEN_DISPATCH, AlarmKind, Condition, DispatchState, Queue, Stage, alarm_kind, stage_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +55,7 @@ class AlarmView:
     closed_by: str | None
     disposition: str | None
     outcome: str | None
+    help: str | None
     note: str | None
     before_alarm: str | None
     undo_until_ms: int | None
@@ -66,6 +67,12 @@ class AlarmView:
     lamp_ms: int | None
     value: Any
     details: Mapping[str, Any]
+    tenant: str | None
+    unit: str | None
+    criterion: str
+    deferred_visit: str | None
+    escalation_round: int
+    incident: str | None
     is_complete: bool  # false: known by its stub only, the full record has not come
 
     @property
@@ -87,11 +94,70 @@ class TimelineEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """Somebody who was sent to the resident: a team, or (`team` is None) whoever has the alarm."""
+
+    id: str
+    alarm: str
+    team: str | None
+    team_name: str
+    account: str | None
+    account_name: str | None
+    state: DispatchState
+    version: int
+    sent_ms: int
+    delivered_ms: int | None
+    answered_ms: int | None
+    on_the_way_ms: int | None
+    on_site_ms: int | None
+    done_ms: int | None
+    due_ms: int | None
+    reason: str
+
+    @property
+    def is_open(self) -> bool:
+        """It may still come to something."""
+        return self.state in OPEN_DISPATCH
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """An alarm that its owner wants to hand over. The claim is the owner's until somebody accepts."""
+
+    id: str
+    alarm: str
+    from_account: str
+    from_name: str
+    to_account: str | None
+    to_team: str | None
+    to_name: str
+    state: str
+    offered_ms: int
+    expires_ms: int
+    note: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallAttempt:
+    """Somebody was called about an alarm, and what came of it."""
+
+    id: str
+    called: str
+    contact: str | None
+    result: str
+    at_ms: int
+    actor_name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AlarmDetail:
     """An alarm with its history, oldest entry first."""
 
     alarm: AlarmView
     timeline: tuple[TimelineEntry, ...]
+    sent: tuple[Sent, ...] = ()
+    offer: Offer | None = None
+    calls: tuple[CallAttempt, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +171,6 @@ class Journey:
 
 def alarm_view(row: Mapping[str, Any]) -> AlarmView:
     """From a row of `alarm` joined with `hub.label` and `resident.label`."""
-    word = row["dispatch"] if row["dispatch"] != "none" and row["handling"] == "claimed" else row["handling"]
     same = {name: row[name] for name in _SAME}
     return AlarmView(
         **same,
@@ -114,7 +179,7 @@ def alarm_view(row: Mapping[str, Any]) -> AlarmView:
         hub_label=row["hub_label"] or "",
         resident_label=row["resident_label"] or "",
         condition=Condition(row["condition"]),
-        stage=STAGES[word],
+        stage=stage_of(row["handling"], row["dispatch"]),
         value=None if row["value"] is None else json.loads(row["value"]),
         details={} if row["details"] is None else json.loads(row["details"]),
         is_complete=bool(row["is_complete"]),

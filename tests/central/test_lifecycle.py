@@ -7,11 +7,34 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from central import lifecycle
-from central.lifecycle import CLAIMED, CLOSED, ON_THE_WAY, STAGES, WAITING, Action, Meaning, Stage, after, allowed
+from central.lifecycle import (
+    CLAIMED,
+    CLOSED,
+    DEFERRED,
+    DISPATCH_STEPS,
+    HELD,
+    OPEN_DISPATCH,
+    STAGES,
+    WAITING,
+    Action,
+    Dispatch,
+    DispatchState,
+    Handling,
+    KindOfHelp,
+    Meaning,
+    Stage,
+    after,
+    allowed,
+    furthest,
+    stage_of,
+    usual_help,
+)
 from cloud_sync.central_messages import ReplyState
 from cloud_sync.vocabulary import BY_WORD, KINDS, AlarmClass
 
-BY_A_PERSON = {Action.CLAIM, Action.ON_THE_WAY, Action.CLOSE, Action.UNDO_CLOSE, Action.RENEW}
+LIGHT_GREEN = {Action.CLAIM, Action.ROOM_CLAIM}
+END = {Action.CLOSE, Action.OVERRIDE_CLOSE, Action.ROOM_CLOSE}
+BY_THE_DEVICE = {Action.REPEAT, Action.CLEAR}
 
 
 @given(st.lists(st.sampled_from(list(Action)), max_size=40))
@@ -22,13 +45,71 @@ def test_whatever_happens_only_people_light_green_and_only_a_close_closes(action
         if found is None:
             continue
         if found.reply in {ReplyState.TAKEN, ReplyState.ON_THE_WAY} and stage.reply is ReplyState.WAITING:
-            assert action is Action.CLAIM
+            assert action in LIGHT_GREEN
+        if found.reply is ReplyState.ON_THE_WAY and stage.reply is not ReplyState.ON_THE_WAY:
+            assert action in {Action.ON_THE_WAY, Action.ON_SITE}
         if found == CLOSED:
-            assert action is Action.CLOSE
-            assert stage in {CLAIMED, ON_THE_WAY}
-        if action in {Action.REPEAT, Action.CLEAR}:
-            assert found == stage
+            assert action in END
+        if action in BY_THE_DEVICE:
+            assert found == stage or (stage, action, found) == (DEFERRED, Action.REPEAT, WAITING)
         stage = found
+
+
+def test_without_a_leads_reason_or_the_reset_at_the_room_only_what_somebody_has_is_closed() -> None:
+    assert {stage for stage in STAGES.values() if after(stage, Action.CLOSE)} == set(HELD)
+
+
+def test_nobody_defers_what_somebody_has_promised_to_go_to() -> None:
+    can = {stage.word for stage in STAGES.values() if after(stage, Action.DEFER)}
+    assert can == {"claimed", "sent"}
+
+
+def test_whatever_becomes_of_a_deferral_a_person_has_it_or_it_waits() -> None:
+    ways = {action: after(DEFERRED, action) for action in allowed(DEFERRED)}
+    assert ways[Action.COME_BACK] == ways[Action.REPEAT] == WAITING
+    assert ways[Action.CLAIM] == ways[Action.UNDO_DEFER] == CLAIMED
+    assert {Action.CLOSE, Action.RELEASE, Action.EXPIRE} & set(ways) == set()
+
+
+@pytest.mark.parametrize("handling", list(Handling))
+@pytest.mark.parametrize("dispatch", list(Dispatch))
+def test_who_was_sent_counts_only_while_somebody_has_the_alarm(handling: Handling, dispatch: Dispatch) -> None:
+    stage = stage_of(handling, dispatch)
+    assert stage == STAGES[stage.word]
+    assert stage.handling is handling
+    assert stage.dispatch is (dispatch if handling is Handling.CLAIMED else Dispatch.NONE)
+
+
+@given(st.lists(st.sampled_from(list(DispatchState)), max_size=60))
+def test_a_dispatch_that_is_over_stays_over_and_nobody_is_there_who_did_not_say_so(states: list[DispatchState]) -> None:
+    at = DispatchState.SENT
+    for state in states:
+        if state not in DISPATCH_STEPS[at]:
+            continue
+        assert at not in {DispatchState.DONE, DispatchState.CANCELLED, DispatchState.DECLINED}
+        if state is DispatchState.DONE:
+            assert at is DispatchState.ON_SITE
+        at = state
+    assert (furthest([at]) is Dispatch.NONE) == (at not in OPEN_DISPATCH)
+
+
+@given(st.lists(st.sampled_from(list(DispatchState)), max_size=6))
+def test_the_alarm_says_how_far_the_furthest_is_of_those_still_out(states: list[DispatchState]) -> None:
+    out = [state.value for state in states if state in OPEN_DISPATCH]
+    found = furthest(states)
+    assert (found is Dispatch.NONE) == (not out)
+    for word in ("on_site", "on_the_way", "accepted"):
+        if word in out:
+            assert found == word
+            break
+
+
+def test_help_is_none_for_what_was_nothing_and_is_never_guessed_to_be_technical() -> None:
+    assert usual_help("false_alarm", "fall") is KindOfHelp.NONE
+    assert usual_help("visit_now", "fall") is KindOfHelp.HEALTH
+    assert usual_help("cleared_by_phone", "practical_help") is KindOfHelp.PRACTICAL
+    guessed = {usual_help(done, was) for done in lifecycle.Disposition for was in lifecycle.PERSONAL_OUTCOMES}
+    assert KindOfHelp.TECHNICAL not in guessed
 
 
 @pytest.mark.parametrize("stage", STAGES.values(), ids=lambda stage: stage.word)

@@ -1,0 +1,21 @@
+"""What people do with alarms. Every act is one transaction, returns the new state, and leaves a log entry.
+
+Whoever comes second gets a `Conflict` that names who has it; nothing is overwritten in silence. An act first locks its
+alarm, then asks the tables of `central.lifecycle`, so that any number of consoles and processes may try at once.
+"""
+
+from __future__ import annotations
+
+from central.alarms.calling import Calling
+from central.alarms.deferring import Deferring
+from central.alarms.dispatching import Dispatching
+from central.alarms.handing_over import HandingOver
+from central.alarms.handling import Handling
+from central.alarms.looking import Looking, digest_of
+from central.alarms.sweeping import Sweeping
+
+__all__ = ["Alarms", "digest_of"]
+
+
+class Alarms(Looking, Handling, Deferring, HandingOver, Dispatching, Calling, Sweeping):
+    """The alarms of one central."""

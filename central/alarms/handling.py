@@ -1,0 +1,356 @@
+"""Taking an alarm, giving it back, ending it, and taking that back for ten seconds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from central import event_log
+from central.alarms.acting import (
+    RETURNED,
+    Acting,
+    Done,
+    call_off,
+    check,
+    is_answered,
+    let_go,
+    own_trip_over,
+    record,
+    sum_up,
+    waits_again,
+    withdraw_offer,
+)
+from central.alarms.deferring import defer_to
+from central.alarms.looking import Scope, scoped
+from central.alarms.rows import load, refusal
+from central.errors import ActionError, Conflict, IncompleteError
+from central.lifecycle import (
+    ANSWER_MS,
+    CENTRAL_KINDS,
+    LEASE_MS,
+    ON_SITE_MS,
+    UNDO_MS,
+    VISIT_MS,
+    WAITING,
+    Action,
+    Disposition,
+    KindOfHelp,
+    Queue,
+    after,
+    dispositions,
+    outcomes,
+    usual_help,
+)
+from central.lifecycle import Handling as Stand
+from central.raising import Source, end_condition, raise_technical, technical_key
+from central.sql import Row, Sql
+from central.store import Priority
+from central.views import Actor, AlarmView
+
+MAX_NOTE = 4000
+MAX_REASON = 200
+
+_TAKE = """owner = :owner, owner_name = :owner_name, claim_no = claim_no + 1, handling = 'claimed', dispatch = 'none',
+    claimed_ms = :now, first_claimed_ms = coalesce(first_claimed_ms, :now), lease_until_ms = :until,
+    deferred_visit = NULL, version = version + 1, undo_by = :owner, undo_to = 'waiting',
+    undo_until_ms = CASE handling WHEN 'deferred' THEN NULL ELSE CAST(:undo AS BIGINT) END"""
+_CLAIM = Sql(
+    f"""UPDATE alarm SET {_TAKE}
+    WHERE id = :id AND closed_ms IS NULL AND (owner IS NULL OR lease_until_ms < :now) RETURNING hub"""  # noqa: S608
+)
+_RENEW = Sql(
+    """UPDATE alarm SET lease_until_ms = CASE WHEN dispatch IN ('accepted', 'on_the_way', 'on_site')
+       THEN lease_until_ms ELSE :until END
+    WHERE id = :id AND owner = :owner AND handling = 'claimed' RETURNING hub"""
+)
+_RETURN = Sql(f"UPDATE alarm SET {RETURNED} WHERE id = :id")  # noqa: S608  # words of our own
+_TAKE_OVER = Sql(
+    """UPDATE alarm SET owner = :owner, owner_name = :owner_name, claim_no = claim_no + 1, claimed_ms = :now
+    WHERE id = :id"""
+)
+_CLOSE = Sql(
+    """UPDATE alarm SET handling = 'closed', closed_ms = :now, closed_by = :owner_name, disposition = :disposition,
+       outcome = :outcome, help = :help, note = :note, version = version + 1, lease_until_ms = NULL, dispatch = 'none',
+       undo_until_ms = :undo, undo_by = :owner, undo_to = :undo_to
+    WHERE id = :id"""
+)
+_REOPEN = Sql(
+    """UPDATE alarm SET handling = 'claimed', closed_ms = NULL, closed_by = NULL, disposition = NULL, outcome = NULL,
+       help = NULL, note = NULL, deferred_visit = NULL, owner = :owner, owner_name = :owner_name,
+       claimed_ms = coalesce(claimed_ms, :now)
+    WHERE id = :id"""
+)
+_BACK_ON_THEIR_WAY = Sql(
+    """UPDATE dispatch SET state = resumes, resumes = NULL, reason = '', version = version + 1,
+       due_ms = CASE WHEN resumes IN ('sent', 'delivered') THEN CAST(:answer AS BIGINT)
+         WHEN resumes = 'on_site' THEN CAST(:on_site AS BIGINT) ELSE CAST(:visit AS BIGINT) END
+    WHERE alarm = :alarm AND resumes IS NOT NULL"""
+)
+_IS_THERE = Sql("SELECT 1 FROM dispatch WHERE alarm = :alarm AND account = :account AND state = 'on_site'")
+_CASE = Sql("SELECT repeats FROM alarm WHERE fold_key = :fold_key AND closed_ms IS NULL")
+
+
+@cache
+def _next(condition: str) -> Sql:
+    return Sql(
+        "SELECT a.id FROM alarm a WHERE a.queue = :queue AND a.closed_ms IS NULL AND a.handling <> 'deferred'"  # noqa: S608
+        f" AND (a.owner IS NULL OR a.lease_until_ms < :now){condition}"
+        " ORDER BY a.rank, a.lifted DESC, a.raised_ms, a.id LIMIT 1"
+    )
+
+
+class Handling(Acting):
+    """From a claim to an outcome."""
+
+    async def claim(self, alarm_id: str, actor: Actor) -> AlarmView:
+        """Take it. Taking what one has already is no error. Raises Conflict with who has it."""
+
+        async def work(connection: AsyncConnection, alarm: AlarmView, now: int) -> Done | None:
+            if await _take(connection, alarm, actor, now):
+                return Done("claimed")
+            if alarm.owner == actor.id and alarm.is_open:
+                return None
+            raise refusal(alarm)
+
+        return await self._act(alarm_id, actor, work)
+
+    async def take_next(
+        self, actor: Actor, queue: Queue = Queue.PERSONAL, *, scope: Scope | None = None
+    ) -> AlarmView | None:
+        """Take the most urgent waiting alarm: the server picks, nobody races for a row. None: nothing waits."""
+        condition, parameters = scoped(scope)
+        statement = _next(condition)
+
+        async def work(connection: AsyncConnection) -> AlarmView | None:
+            now = self._clock.now_ms()
+            while alarm_id := await statement.value(connection, queue=queue.value, now=now, **parameters):
+                alarm = await load(connection, alarm_id)
+                if await _take(connection, alarm, actor, now):
+                    await record(connection, alarm, actor, Done("claimed", {"by": "take_next"}), now)
+                    return await load(connection, alarm_id)
+            return None
+
+        taken = await self._store.transact(Priority.PEOPLE, work)
+        if taken is not None:
+            self._wakeup.wake()
+        return taken
+
+    async def renew(self, alarm_id: str, actor: Actor) -> AlarmView:
+        """The owner's page is still there: the lease starts again. Raises Conflict when it is theirs no longer.
+
+        Once somebody has said yes to going, the deadline for being on site stands: presence does not move it.
+        """
+        until = self._clock.now_ms() + LEASE_MS
+
+        async def work(connection: AsyncConnection) -> tuple[Row | None, AlarmView]:
+            renewed = await _RENEW.one(connection, id=alarm_id, owner=actor.id, until=until)
+            return renewed, await load(connection, alarm_id)
+
+        renewed, alarm = await self._store.transact(Priority.PEOPLE, work)
+        if renewed is None:
+            raise refusal(alarm)
+        return alarm
+
+    async def release(self, alarm_id: str, actor: Actor, *, version: int | None = None) -> AlarmView:
+        """Give it back to the queue. Who was sent is called off: nobody answers for them any more."""
+
+        async def work(connection: AsyncConnection, alarm: AlarmView, now: int) -> Done:
+            check(alarm, actor, Action.RELEASE)
+            await let_go(connection, alarm, now, "released")
+            await _RETURN.rows(connection, id=alarm_id)
+            await waits_again(connection, alarm, now)
+            return Done("released")
+
+        return await self._act(alarm_id, actor, work, version=version)
+
+    async def take_over(self, alarm_id: str, actor: Actor, reason: str, *, version: int | None = None) -> AlarmView:
+        """A lead takes what somebody else has, and says why. Who was sent goes on; an offer ends."""
+        why = _reason(reason)
+
+        async def work(connection: AsyncConnection, alarm: AlarmView, now: int) -> Done | None:
+            if after(alarm.stage, Action.TAKE_OVER) is None:
+                raise refusal(alarm)
+            if alarm.owner == actor.id:
+                return None
+            await withdraw_offer(connection, alarm_id, now)
+            await own_trip_over(connection, alarm_id, "taken_over")
+            await _TAKE_OVER.rows(connection, id=alarm_id, owner=actor.id, owner_name=actor.name, now=now)
+            await sum_up(connection, alarm_id, now)
+            return Done("taken_over", {"from": alarm.owner or "", "reason": why})
+
+        return await self._act(alarm_id, actor, work, version=version)
+
+    async def close(
+        self,
+        alarm_id: str,
+        actor: Actor,
+        disposition: str,
+        outcome: str,
+        note: str = "",
+        *,
+        kind_of_help: str = "",
+        visit: str = "",
+        override: str = "",
+        version: int | None = None,
+    ) -> AlarmView:
+        """Record what was done. Needs the claim, being with the person, or `override`: a lead's reason.
+
+        "Next planned visit" names the visit: until it is done the alarm is deferred to it instead of closed.
+        Raises IncompleteError, Conflict.
+        """
+        why = override.strip()[:MAX_REASON]
+
+        async def work(connection: AsyncConnection, alarm: AlarmView, now: int) -> Done:
+            chosen = _checked(alarm.queue, disposition, outcome, kind_of_help, note)
+            await _may_end(connection, alarm, actor, is_override=bool(why))
+            content: dict[str, Any] = {"disposition": disposition, "outcome": outcome}
+            if chosen is not None:
+                content["help"] = chosen.value
+            if note:
+                content["note_digest"] = event_log.digest_of(note)
+            if why and alarm.owner != actor.id:
+                content["override"] = why
+            if disposition == Disposition.NEXT_VISIT:
+                deferred = await defer_to(connection, alarm, actor, visit, now, may_be_done=True)
+                if deferred is not None:
+                    return Done("deferred", {**content, **deferred})
+                content["visit"] = visit
+            await self._end(connection, alarm, actor, content, note, now)
+            if chosen is KindOfHelp.TECHNICAL:
+                content["case"] = await _open_case(connection, alarm, outcome, now)
+            return Done("closed", content)
+
+        return await self._act(alarm_id, actor, work, version=version)
+
+    @staticmethod
+    async def _end(
+        connection: AsyncConnection, alarm: AlarmView, actor: Actor, content: Mapping[str, Any], note: str, now: int
+    ) -> None:
+        await withdraw_offer(connection, alarm.id, now)
+        await call_off(connection, alarm.id, "closed", is_kept=True)
+        await _CLOSE.rows(
+            connection,
+            id=alarm.id,
+            now=now,
+            owner=actor.id,
+            owner_name=actor.name,
+            disposition=content["disposition"],
+            outcome=content["outcome"],
+            help=content.get("help"),
+            note=note or None,
+            undo=now + UNDO_MS,
+            undo_to="claimed" if alarm.stage.handling is not Stand.CLAIMED else alarm.stage.word,
+        )
+        await is_answered(connection, alarm, now, "closed")
+
+    async def undo(self, alarm_id: str, actor: Actor) -> AlarmView:
+        """Take back the actor's own claim, deferral or close of the last ten seconds."""
+
+        async def work(connection: AsyncConnection, alarm: AlarmView, now: int) -> Done:
+            is_theirs = alarm.undo_by == actor.id and alarm.undo_until_ms is not None and alarm.undo_until_ms >= now
+            if not is_theirs:
+                raise refusal(alarm, "too_late_to_undo")
+            if after(alarm.stage, Action.UNDO_CLAIM) == WAITING and alarm.undo_to == WAITING.word:
+                await let_go(connection, alarm, now, "undone")
+                await _RETURN.rows(connection, id=alarm_id)
+                await waits_again(connection, alarm, now)
+                return Done("undone", {"act": "claim"})
+            if alarm.stage.handling not in {Stand.DEFERRED, Stand.CLOSED}:
+                raise refusal(alarm, "too_late_to_undo")
+            await _REOPEN.rows(connection, id=alarm_id, owner=actor.id, owner_name=actor.name, now=now)
+            await _BACK_ON_THEIR_WAY.rows(
+                connection, alarm=alarm_id, answer=now + ANSWER_MS, visit=now + VISIT_MS, on_site=now + ON_SITE_MS
+            )
+            await sum_up(connection, alarm_id, now)
+            if alarm.help == KindOfHelp.TECHNICAL:
+                await _withdraw_case(connection, alarm, now)
+            return Done("undone", {"act": "close" if alarm.stage.handling is Stand.CLOSED else "defer"})
+
+        try:
+            return await self._act(alarm_id, actor, work)
+        except Exception as error:
+            if isinstance(error, ActionError) or self._store.dialect.fault_of(error) is None:
+                raise
+            raise Conflict("raised_again", state="closed") from error  # a new alarm of the same kind is open
+
+    async def note(self, alarm_id: str, actor: Actor, what: str, content: Mapping[str, str]) -> AlarmView:
+        """Something worth a line in the history: a secret that was looked at."""
+
+        async def work(_connection: AsyncConnection, _alarm: AlarmView, _now: int) -> Done:
+            return Done(what[:48], {str(key)[:32]: str(value)[:200] for key, value in list(content.items())[:8]})
+
+        return await self._act(alarm_id, actor, work, tell=False)
+
+
+async def _take(connection: AsyncConnection, alarm: AlarmView, actor: Actor, now: int) -> bool:
+    row = await _CLAIM.one(
+        connection,
+        id=alarm.id,
+        owner=actor.id,
+        owner_name=actor.name,
+        now=now,
+        until=now + LEASE_MS,
+        undo=now + UNDO_MS,
+    )
+    if row is None:
+        return False
+    if alarm.stage.handling is Stand.CLAIMED:  # a claim that had run out: what hung on it ends as well
+        await let_go(connection, alarm, now, "returned")
+    await is_answered(connection, alarm, now, "claimed")
+    return True
+
+
+async def _may_end(connection: AsyncConnection, alarm: AlarmView, actor: Actor, *, is_override: bool) -> None:
+    if not alarm.is_open:
+        raise refusal(alarm)
+    if alarm.owner == actor.id and after(alarm.stage, Action.CLOSE) is not None:
+        return
+    if is_override and after(alarm.stage, Action.OVERRIDE_CLOSE) is not None:
+        return
+    # Who is with the person knows what it was; the claim passes to them with the outcome.
+    if await _IS_THERE.one(connection, alarm=alarm.id, account=actor.id):
+        return
+    raise refusal(alarm)
+
+
+def _checked(queue: Queue, disposition: str, outcome: str, kind_of_help: str, note: str) -> KindOfHelp | None:
+    choices = tuple(word.value for word in dispositions(queue))
+    if disposition not in choices:
+        raise IncompleteError("disposition_missing", "disposition", choices)
+    if outcome not in outcomes(queue):
+        raise IncompleteError("outcome_missing", "outcome", outcomes(queue))
+    if len(note) > MAX_NOTE:
+        raise IncompleteError("note_too_long", "note")
+    if queue is Queue.TECHNICAL:
+        return None
+    if kind_of_help and kind_of_help not in tuple(KindOfHelp):
+        raise IncompleteError("help_missing", "kind_of_help", tuple(KindOfHelp))
+    return KindOfHelp(kind_of_help) if kind_of_help else usual_help(disposition, outcome)
+
+
+def _reason(text: str) -> str:
+    why = text.strip()[:MAX_REASON]
+    if not why:
+        raise IncompleteError("reason_missing", "reason")
+    return why
+
+
+async def _open_case(connection: AsyncConnection, alarm: AlarmView, outcome: str, now: int) -> str:
+    """For the technicians: where and what, and which alarm told. The note is about a resident and stays there."""
+    source = Source(
+        hub=alarm.hub,
+        device=alarm.device,
+        details=json.dumps({"alarm": alarm.id, "kind": alarm.kind.word, "outcome": outcome}),
+        happened_ms=now,
+    )
+    return await raise_technical(connection, CENTRAL_KINDS["technical_case"], source, now)
+
+
+async def _withdraw_case(connection: AsyncConnection, alarm: AlarmView, now: int) -> None:
+    fold_key = technical_key(alarm.hub, alarm.device, "technical_case")
+    if await _CASE.value(connection, fold_key=fold_key) == 0:  # nobody else has reported it
+        await end_condition(connection, alarm.hub, alarm.device, "technical_case", now)

@@ -1,0 +1,144 @@
+"""Looking at alarms: queues, one alarm with its history, how long it took, and that a console shows it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from functools import cache
+from typing import Any, Protocol
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from central import event_log
+from central.alarms.acting import Acting
+from central.alarms.rows import SELECT, calls_of, load, open_offer, sent_of, view
+from central.errors import NotFoundError
+from central.lifecycle import Queue
+from central.sql import Sql
+from central.store import Priority
+from central.views import SYSTEM, AlarmDetail, AlarmView, Journey
+
+MAX_CONSOLE = 64
+
+_RECENT = Sql(f"{SELECT} WHERE a.closed_ms IS NOT NULL ORDER BY a.closed_ms DESC, a.id LIMIT :limit")
+_OF_HUB = Sql(f"{SELECT} WHERE a.hub = :hub ORDER BY a.raised_ms DESC, a.id LIMIT :limit")
+_DIGEST = Sql("SELECT id, version FROM alarm WHERE queue = 'personal' AND closed_ms IS NULL ORDER BY id")
+_SHOWN = Sql("UPDATE alarm SET shown_ms = :now WHERE id = :id AND shown_ms IS NULL RETURNING hub")
+_JOURNEY = Sql(
+    """SELECT a.happened_ms, a.committed_ms, a.shown_ms, a.first_claimed_ms, a.reassured_ms,
+       t.judged_ms, t.durable_ms, t.sent_ms, t.receipt_ms
+    FROM alarm a LEFT JOIN alarm_event e ON e.alarm = a.id AND e.role = 'raised'
+    LEFT JOIN trace t ON t.hub = e.hub AND t.epoch = e.epoch AND t.lane = e.lane AND t.seq = e.seq
+    WHERE a.id = :id ORDER BY e.happened_ms LIMIT 1"""
+)
+
+
+class Scope(Protocol):
+    """Whose alarms somebody may see. None: everybody's."""
+
+    @property
+    def tenants(self) -> frozenset[str] | None:
+        """Of these tenants."""
+
+    @property
+    def units(self) -> frozenset[str] | None:
+        """And only of these of their units."""
+
+
+def scoped(scope: Scope | None) -> tuple[str, dict[str, str]]:
+    """A condition on `alarm a`, and its parameters. An alarm that belongs to no tenant is for who may see them all."""
+    parts: list[str] = []
+    parameters: dict[str, str] = {}
+    for column, wanted in (("tenant", scope.tenants), ("unit", scope.units)) if scope is not None else ():
+        if wanted is None:
+            continue
+        names = [f"{column}_{number}" for number in range(len(wanted))]
+        parameters |= dict(zip(names, sorted(wanted), strict=True))
+        parts.append(f"a.{column} IN ({', '.join(f':{name}' for name in names)})" if names else "1 = 0")
+    return "".join(f" AND {part}" for part in parts), parameters
+
+
+@cache
+def _queue(condition: str) -> Sql:
+    return Sql(
+        f"{SELECT} WHERE a.queue = :queue AND a.closed_ms IS NULL{condition}"
+        " ORDER BY a.rank, a.lifted DESC, a.raised_ms, a.id LIMIT :limit"
+    )
+
+
+class Looking(Acting):
+    """What can be seen."""
+
+    async def queue(
+        self, queue: Queue = Queue.PERSONAL, *, limit: int = 500, scope: Scope | None = None
+    ) -> Sequence[AlarmView]:
+        """Open alarms, most urgent first: by rank, then lifted, then age. Taken and deferred ones are among them."""
+        condition, parameters = scoped(scope)
+        statement = _queue(condition)
+        rows = await self._store.fetch(
+            lambda connection: statement.rows(connection, queue=queue.value, limit=limit, **parameters)
+        )
+        return [view(row) for row in rows]
+
+    async def recent(self, *, limit: int = 50) -> Sequence[AlarmView]:
+        """Closed alarms of all queues, newest first."""
+        async with self._store.read() as connection:
+            return [view(row) for row in await _RECENT.rows(connection, limit=limit)]
+
+    async def of_hub(self, hub: str, *, limit: int = 50) -> Sequence[AlarmView]:
+        """Alarms of one hub, open or closed, newest first."""
+        async with self._store.read() as connection:
+            return [view(row) for row in await _OF_HUB.rows(connection, hub=hub, limit=limit)]
+
+    async def alarm(self, alarm_id: str) -> AlarmDetail:
+        """One alarm with its history, who was sent, what is offered and who was called. Raises NotFoundError."""
+
+        async def look(connection: AsyncConnection) -> AlarmDetail:
+            return AlarmDetail(
+                alarm=await load(connection, alarm_id),
+                timeline=await event_log.timeline(connection, alarm_id),
+                sent=await sent_of(connection, alarm_id),
+                offer=await open_offer(connection, alarm_id),
+                calls=await calls_of(connection, alarm_id),
+            )
+
+        return await self._store.fetch(look)
+
+    async def journey(self, alarm_id: str) -> Journey:
+        """How long each step took. Raises NotFoundError.
+
+        `judged` to `receipt` are the hub's own measurements from the moment it heard the device; `committed` and on
+        are central's clock against the time of the press as corrected to it, so a network's delay is in them.
+        """
+        row = await self._store.fetch(lambda connection: _JOURNEY.one(connection, id=alarm_id))
+        if row is None:
+            raise NotFoundError("alarm", alarm_id)
+        pressed, committed, shown, taken, reassured, *hub_steps = row
+        steps: dict[str, float | None] = {"pressed": 0.0}
+        steps |= dict(zip(("judged", "durable", "sent", "receipt"), hub_steps, strict=True))
+        for name, at_ms in (("committed", committed), ("shown", shown), ("taken", taken), ("reassured", reassured)):
+            steps[name] = None if at_ms is None else float(at_ms - pressed)
+        return Journey(alarm=alarm_id, pressed_ms=pressed, steps=steps)
+
+    async def open_digest(self) -> tuple[int, str]:
+        """Count and hash of the open personal alarms, as beats carry them."""
+        rows = await self._store.fetch(_DIGEST.rows)
+        return len(rows), digest_of((row[0], row[1]) for row in rows)
+
+    async def mark_shown(self, alarm_id: str, console_id: str) -> None:
+        """A console with a person before it has this alarm on screen. The first one counts."""
+
+        async def work(connection: AsyncConnection) -> None:
+            now = self._clock.now_ms()
+            row = await _SHOWN.one(connection, id=alarm_id, now=now)
+            if row is not None:
+                content = {"console": console_id[:MAX_CONSOLE]}
+                await event_log.append(connection, now, "shown", SYSTEM, alarm=alarm_id, hub=row[0], content=content)
+
+        await self._store.transact(Priority.PEOPLE, work)
+
+
+def digest_of(alarms: Any) -> str:
+    """The hash that beats carry: over `id:version` of the open personal alarms, ordered by id."""
+    text = ",".join(f"{alarm}:{version}" for alarm, version in sorted(alarms))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,86 @@
+"""Nurse calls in a ward whose settings say so: staff presence at the room claims them, the reset there closes them.
+
+Nobody walks to a console to type. Parts of the transaction that stores the event. A press that came after what was
+heard at the room is never answered by it.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from central.escalation.begin import answered
+from central.lifecycle import NURSE_CALLS, ROOM_MS, ROOM_OUTCOME, Action, Disposition, KindOfHelp, after, stage_of
+from central.sql import Sql
+from central.views import Actor
+
+ROOM = Actor(id="room", name="Staff at the room", role="room")
+"""Who has a call that presence claimed. Pages show it in the reader's own words."""
+
+_CALL = Sql(
+    """SELECT a.kind, a.handling, a.dispatch, u.settings FROM alarm a
+    LEFT JOIN hub h ON h.id = a.hub LEFT JOIN resident r ON r.pseudonym = a.resident
+    JOIN unit u ON u.id = coalesce(a.unit, r.unit, h.unit)
+    WHERE a.id = :id AND a.queue = 'personal' AND a.closed_ms IS NULL AND NOT EXISTS (
+      SELECT 1 FROM alarm_event e WHERE e.alarm = a.id AND e.role IN ('raised', 'repeat')
+      AND e.happened_ms > :happened)"""
+)
+_CLAIM = Sql(
+    """UPDATE alarm SET owner = :owner, owner_name = :owner_name, claim_no = claim_no + 1, handling = 'claimed',
+       dispatch = 'none', claimed_ms = :now, first_claimed_ms = coalesce(first_claimed_ms, :now),
+       lease_until_ms = :until, version = version + 1, undo_until_ms = NULL, undo_by = NULL, undo_to = NULL
+    WHERE id = :id AND handling = 'waiting' RETURNING id"""
+)
+_CLOSE = Sql(
+    """UPDATE alarm SET handling = 'closed', closed_ms = :now, closed_by = :owner_name, disposition = :disposition,
+       outcome = :outcome, help = :help, version = version + 1, lease_until_ms = NULL, dispatch = 'none',
+       condition = 'cleared', deferred_visit = NULL, first_claimed_ms = coalesce(first_claimed_ms, :now),
+       undo_until_ms = NULL, undo_by = NULL, undo_to = NULL
+    WHERE id = :id AND closed_ms IS NULL RETURNING id"""
+)
+_OFFER_OVER = Sql(
+    "UPDATE handover SET state = 'withdrawn', answered_ms = :now WHERE alarm = :alarm AND state = 'offered'"
+)
+_CALL_OFF = Sql(
+    """UPDATE dispatch SET state = 'cancelled', reason = 'closed', due_ms = NULL, version = version + 1
+    WHERE alarm = :alarm AND state IN ('sent', 'delivered', 'accepted', 'on_the_way', 'on_site')"""
+)
+
+
+async def answer(
+    connection: AsyncConnection, alarm: str, *, is_reset: bool, happened_ms: int, now: int
+) -> tuple[str, dict[str, Any]] | None:
+    """What presence or the reset at the room does to an open alarm: the log's word and content, or None: nothing."""
+    row = await _CALL.one(connection, id=alarm, happened=happened_ms)
+    if row is None or row[0] not in NURSE_CALLS or not _presence_claims(row[3]):
+        return None
+    action = Action.ROOM_CLOSE if is_reset else Action.ROOM_CLAIM
+    if after(stage_of(row[1], row[2]), action) is None:
+        return None
+    if is_reset:
+        return await _closed(connection, alarm, now)
+    taken = await _CLAIM.one(connection, id=alarm, owner=ROOM.id, owner_name=ROOM.name, now=now, until=now + ROOM_MS)
+    if taken is None:
+        return None
+    await answered(connection, alarm, now, by="claimed")
+    return "claimed", {"by": "presence"}
+
+
+async def _closed(connection: AsyncConnection, alarm: str, now: int) -> tuple[str, dict[str, Any]] | None:
+    content = {"disposition": Disposition.VISIT_NOW.value, "outcome": ROOM_OUTCOME, "help": KindOfHelp.HEALTH.value}
+    if not await _CLOSE.one(connection, id=alarm, now=now, owner_name=ROOM.name, **content):
+        return None
+    await _OFFER_OVER.rows(connection, alarm=alarm, now=now)
+    await _CALL_OFF.rows(connection, alarm=alarm)
+    await answered(connection, alarm, now, by="closed")
+    return "closed", {**content, "by": "reset"}
+
+
+def _presence_claims(settings: str) -> bool:
+    try:
+        found = json.loads(settings)
+    except ValueError:
+        return False
+    return isinstance(found, dict) and found.get("presence_claims") is True
