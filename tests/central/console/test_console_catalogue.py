@@ -8,12 +8,20 @@ from pathlib import Path
 
 import pytest
 
+from central.alarms.calling import CALLED, RESULTS
 from central.console import catalogue, rendering
 from central.console.catalogue import LANGUAGES, SCRIPT_SECTIONS, Words, language_from, places, texts, words
 from central.console.passwords import MIN_LENGTH
 from central.console.problems import PAGE_CODES
 from central.console.roles import Role
-from central.lifecycle import CENTRAL_KINDS, PERSONAL_OUTCOMES, TECHNICAL_OUTCOMES, Disposition
+from central.lifecycle import (
+    CENTRAL_KINDS,
+    PERSONAL_OUTCOMES,
+    TECHNICAL_OUTCOMES,
+    DispatchState,
+    Disposition,
+    KindOfHelp,
+)
 from cloud_sync.vocabulary import KINDS
 
 CONSOLE = Path(catalogue.__file__).parent
@@ -47,6 +55,9 @@ def test_every_kind_of_alarm_has_a_title_and_those_for_people_a_routine_card() -
 def test_all_that_can_be_chosen_and_all_that_can_go_wrong_has_words() -> None:
     wanted = [f"disposition.{word}" for word in Disposition]
     wanted += [f"outcome.{word}" for word in (*PERSONAL_OUTCOMES, *TECHNICAL_OUTCOMES)]
+    wanted += [f"help.{word}" for word in KindOfHelp]
+    wanted += [f"dispatch.state_{state}" for state in DispatchState]
+    wanted += [f"call.{word}" for word in (*CALLED, *RESULTS)]
     wanted += [f"role.{role}" for role in Role]
     wanted += [f"error.e{code}_{part}" for code in PAGE_CODES for part in ("title", "text")]
     wanted += [f"rank.r{rank}" for rank in range(7)]
@@ -60,11 +71,11 @@ def test_every_word_the_event_log_uses_has_a_text() -> None:
         source = path.read_text()
         written |= set(re.findall(r"event_log\.append\(\s*connection,\s*now,\s*\"(\w+)\"", source))
         written |= set(re.findall(r"log_act\(\s*visit,\s*\"(\w+)\"", source))
-        written |= set(re.findall(r"_record\(connection, \w+, \w+, \"(\w+)\"", source))
+        written |= set(re.findall(r"\bDone\(\s*\"(\w+)\"", source))
+    written |= {f"dispatch_{state}" for state in DispatchState}
     assert {"raised", "claimed", "shown", "account_added", "returned", "hub_enrolled"} <= written
-    assert not [
-        word for word in written | {"released", "on_the_way", "closed", "undone"} if f"what.{word}" not in texts()
-    ]
+    own_trip = {"on_the_way", "on_site", "accepted", "declined", "done", "cancelled"}
+    assert not [word for word in written | own_trip if f"what.{word}" not in texts()]
 
 
 def test_a_text_about_a_number_has_a_form_for_one_and_for_others() -> None:
