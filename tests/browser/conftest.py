@@ -24,12 +24,14 @@ from central.daemon import Running, running
 from central.founding import Plan, found
 from central.settings import CentralSettings, load
 from central.store import open_store
+from central.views import Actor
 from cloud_sync.health import Bound, HealthLine, HealthResult, Outcome
 from simulators.live_hub import LiveHub
 
 SHOTS = Path(__file__).parent / "shots"
 DESK = {"width": 1440, "height": 900}
 PHONE = {"width": 390, "height": 844}
+OTHER = Actor(id="other", name="Operator Two", role="lead")
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser") or ""
 
 
@@ -231,3 +233,27 @@ def health() -> HealthResult:
             line("clock", ok, "clock", 0.2, "s", 2, found_key="clock_agrees"),
         ),
     )  # fmt: skip
+
+
+@pytest.fixture
+async def night(server: Any, health: HealthResult) -> AsyncIterator[dict[str, LiveHub]]:
+    """A night with something of everything."""
+    alarms = server.services.alarms
+    async with AsyncExitStack() as stack:
+        hubs = {
+            name: await stack.enter_async_context(LiveHub(server.running.central, name, health=health))
+            for name in ("Solbakken 214", "Strandvegen 8 B", "Skogdal bo- og aktivitetssenter, bad 3", "Kvernvegen 3")
+        }
+        await hubs["Solbakken 214"].raise_event("door_opened", device="door-1", ago_ms=5 * 3_600_000)
+        await alarms.take_next(OTHER)
+        await alarms.close((await alarms.queue())[0].id, OTHER, "false_alarm", "door_alarm")
+        await hubs["Skogdal bo- og aktivitetssenter, bad 3"].raise_event("cord_pulled", device="bath-1", ago_ms=151_000)
+        await alarms.take_next(OTHER)
+        await alarms.on_the_way((await alarms.queue())[0].id, OTHER)
+        await hubs["Strandvegen 8 B"].raise_event("smoke", device="smoke-1", ago_ms=9_000)
+        await hubs["Kvernvegen 3"].raise_event("medication_missed", device="medicine-1", ago_ms=380_000)
+        await hubs["Solbakken 214"].raise_event("bed_absent", device="bed-1", value=25, ago_ms=41_000)
+        for _ in range(3):
+            await hubs["Solbakken 214"].raise_event("pendant_pressed", ago_ms=72_000)
+        await hubs["Kvernvegen 3"].raise_event("battery_low", device="pendant-3", value=12)
+        yield hubs

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +9,11 @@ import pytest
 from playwright.async_api import Page, expect
 
 from central.console.roles import Role
-from central.views import Actor
-from cloud_sync.health import HealthResult
 from simulators.live_hub import LiveHub
 
 DESK = {"width": 1440, "height": 900}
 NARROW = {"width": 1100, "height": 800}
 PHONE = {"width": 390, "height": 844}
-OTHER = Actor(id="other", name="Operator Two", role="lead")
 
 _SMALL_TEXT = """() => [...document.querySelectorAll('body *')]
   .filter(node => [...node.childNodes].some(child => child.nodeType === 3 && child.textContent.trim()))
@@ -33,30 +28,6 @@ _STICKS_OUT = """() => {
     .filter(([, box]) => box.width && (box.right > width + 1 || box.left < -1))
     .map(([node]) => node.outerHTML.slice(0, 90));
 }"""
-
-
-@pytest.fixture
-async def night(server: Any, health: HealthResult) -> AsyncIterator[dict[str, LiveHub]]:
-    """A night with something of everything."""
-    alarms = server.services.alarms
-    async with AsyncExitStack() as stack:
-        hubs = {
-            name: await stack.enter_async_context(LiveHub(server.running.central, name, health=health))
-            for name in ("Solbakken 214", "Strandvegen 8 B", "Skogdal bo- og aktivitetssenter, bad 3", "Kvernvegen 3")
-        }
-        await hubs["Solbakken 214"].raise_event("door_opened", device="door-1", ago_ms=5 * 3_600_000)
-        await alarms.take_next(OTHER)
-        await alarms.close((await alarms.queue())[0].id, OTHER, "false_alarm", "door_alarm")
-        await hubs["Skogdal bo- og aktivitetssenter, bad 3"].raise_event("cord_pulled", device="bath-1", ago_ms=151_000)
-        await alarms.take_next(OTHER)
-        await alarms.on_the_way((await alarms.queue())[0].id, OTHER)
-        await hubs["Strandvegen 8 B"].raise_event("smoke", device="smoke-1", ago_ms=9_000)
-        await hubs["Kvernvegen 3"].raise_event("medication_missed", device="medicine-1", ago_ms=380_000)
-        await hubs["Solbakken 214"].raise_event("bed_absent", device="bed-1", value=25, ago_ms=41_000)
-        for _ in range(3):
-            await hubs["Solbakken 214"].raise_event("pendant_pressed", ago_ms=72_000)
-        await hubs["Kvernvegen 3"].raise_event("battery_low", device="pendant-3", value=12)
-        yield hubs
 
 
 async def look(page: Page, shots: Path, name: str) -> None:

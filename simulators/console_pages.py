@@ -1,0 +1,88 @@
+"""Every page the console has, read from its routes: who may open it, and where to find one of its kind.
+
+A route that is added later is found by itself. One with a new name in its path needs an example in `EXAMPLES`, and
+whoever asks for the pages is told so.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import text
+
+from central.app import create_console_app
+from central.console.assembly import UNGUARDED, api_routes, guards
+from central.console.gate import Needs
+from central.console.roles import ALLOWED, Role
+from central.services import Services
+
+FIRST = (Role.LEAD, Role.RESPONDER, Role.TECHNICIAN, Role.ADMINISTRATOR, Role.INSTALLER)
+"""Who opens a page that several may open."""
+
+_NAME = re.compile(r"\{(\w+)(?::\w+)?\}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsolePage:
+    """One page: its route, and the role that opens it. None: anybody, signed in or not."""
+
+    route: str
+    role: Role | None
+
+    @property
+    def name(self) -> str:
+        """For files and test ids."""
+        return re.sub(r"[^a-z0-9]+", "-", self.route.lower()).strip("-") or "queue"
+
+
+class NoExampleError(LookupError):
+    """A page has a name in its path that nobody has given an example for, or there is none of its kind yet."""
+
+
+async def _link(_: Services) -> str:
+    return "0" * 32
+
+
+def _first(query: str) -> Callable[[Services], Awaitable[str]]:
+    async def look(services: Services) -> str:
+        async with services.store.read() as connection:
+            found = (await connection.execute(text(query))).scalar()
+        if found is None:
+            raise NoExampleError(query)
+        return str(found)
+
+    return look
+
+
+EXAMPLES: Mapping[str, Callable[[Services], Awaitable[str]]] = {
+    "alarm_id": _first(
+        "SELECT id FROM alarm WHERE queue = 'personal' ORDER BY closed_ms IS NOT NULL, rank, id LIMIT 1"
+    ),
+    "hub_id": _first("SELECT id FROM hub ORDER BY id LIMIT 1"),
+    "account_id": _first("SELECT id FROM user_account ORDER BY id LIMIT 1"),
+    "token": _link,
+}
+
+
+def page_routes(services: Services) -> list[ConsolePage]:
+    """All routes that answer GET outside the JSON API, parts of pages among them."""
+    found = {}
+    for route in api_routes(create_console_app(services).routes):
+        if "GET" not in (route.methods or ()) or route.path.startswith("/api/") or route.path in UNGUARDED:
+            continue
+        needs = next((guard for guard in guards(route.dependant) if isinstance(guard, Needs)), None)
+        role = next((role for role in FIRST if role in ALLOWED[needs.action]), None) if needs else None
+        found[route.path] = ConsolePage(route=route.path, role=role)
+    return [found[path] for path in sorted(found)]
+
+
+async def address(page: ConsolePage, services: Services) -> str:
+    """The page's path with an example of what it is about. Raises NoExampleError."""
+    path = page.route
+    for name in _NAME.findall(page.route):
+        if name not in EXAMPLES:
+            raise NoExampleError(f"{page.route}: give {name} an example in simulators/console_pages.py")
+        path = re.sub(rf"\{{{name}(:\w+)?\}}", await EXAMPLES[name](services), path)
+    return path

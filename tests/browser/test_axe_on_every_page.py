@@ -1,0 +1,132 @@
+"""Every page of the console against WCAG 2.2 AA, by axe: both themes, at a desk and on a phone."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.async_api import Page, expect
+
+from central.console.roles import Role
+from simulators.console_pages import ConsolePage, address, page_routes
+
+VENDOR = Path(__file__).parent / "vendor"
+AXE = VENDOR / "axe-core-4.14.1.min.js"
+DESK = {"width": 1440, "height": 900}
+PHONE = {"width": 390, "height": 844}
+LOST_WITHIN_MS = 20_000
+PARTS = frozenset({"/parts/queue", "/calm", "/alarms/{alarm_id}/part", "/hubs/{hub_id}/check"})
+"""Pieces of pages: looked at where they stand."""
+
+_RUN = """async () => {
+  const found = await axe.run(document, {
+    runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'], resultTypes: ['violations'],
+  });
+  return found.violations.flatMap((rule) => rule.nodes.map(
+    (node) => `${rule.id} at ${node.target.join(' ')}: ${node.any[0]?.message ?? rule.help}`));
+}"""
+
+looks = pytest.mark.parametrize("theme", ["dark", "light"])
+sizes = pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
+
+
+def test_axe_is_the_file_that_its_table_names() -> None:
+    assert hashlib.sha256(AXE.read_bytes()).hexdigest() in (VENDOR / "README.md").read_text()
+
+
+async def faults(page: Page, where: str) -> list[str]:
+    """What axe finds on what is shown now."""
+    await page.evaluate(AXE.read_text())
+    return [f"{where}: {text}" for text in await page.evaluate(_RUN)]
+
+
+def is_part(page: ConsolePage) -> bool:
+    return page.route in PARTS or page.route.endswith("/part")
+
+
+@looks
+@sizes
+async def test_every_page_passes(people: Any, night: Any, server: Any, theme: str, size: dict[str, int]) -> None:
+    found: list[str] = []
+    signed_in: dict[Role, Any] = {}
+    for one in page_routes(server.services):
+        if is_part(one):
+            continue
+        role = one.role or Role.LEAD
+        if role not in signed_in:
+            signed_in[role] = await people(f"Kari {role.value.title()}", role, size=size, theme=theme)
+        page = signed_in[role].page
+        if one.role is None:
+            context = await people.chromium.new_context(viewport=size, color_scheme=theme, locale="nb-NO")
+            page = await context.new_page()
+        answer = await page.goto(server.url + await address(one, server.services))
+        assert answer is not None
+        is_page = answer.headers.get("content-type", "").startswith("text/html")
+        if is_page:
+            found += await faults(page, one.route)
+        if one.role is None:
+            await page.context.close()
+    assert not found, "\n".join(found)
+
+
+async def _alarm_taken(page: Page) -> None:
+    await page.locator("#queue li[data-alarm]", has_text="Trygghetsalarm").click()
+    await page.locator("[data-act=claim]:visible").click()
+    await expect(page.locator("#alarm-live")).to_have_attribute("data-mine", "yes")
+
+
+async def _closing(page: Page) -> None:
+    await page.locator("[data-act=outcome]:visible").click()
+    await expect(page.locator("#close-form")).to_be_visible()
+
+
+async def _alarm_of_another(page: Page) -> None:
+    await page.goto(re.sub(r"(//[^/]+).*", r"\1/", page.url))
+    await page.locator("#queue li[data-alarm]", has_text="Snortrekk").click()
+    await expect(page.locator("#alarm-title")).to_have_text("Snortrekk")
+
+
+async def _technical(page: Page) -> None:
+    await page.goto(re.sub(r"(//[^/]+).*", r"\1/?view=technical", page.url))
+
+
+async def _help(page: Page) -> None:
+    await page.evaluate("document.getElementById('help').showModal()")
+
+
+async def _gate(page: Page) -> None:
+    await page.evaluate("document.getElementById('help').close()")
+    await page.click("#duty")
+    await page.click("#gate-play")
+    await page.click("#gate-no")
+
+
+async def _menu(page: Page) -> None:
+    await page.keyboard.press("Escape")
+    await page.click("#menu summary")
+
+
+STATES: tuple[Callable[[Page], Awaitable[None]], ...] = (
+    _alarm_taken, _closing, _alarm_of_another, _technical, _help, _gate, _menu,
+)  # fmt: skip
+
+
+@looks
+@sizes
+async def test_the_console_passes_in_every_state(
+    people: Any, night: Any, server: Any, theme: str, size: dict[str, int]
+) -> None:
+    page = (await (await people("Nina Berg", Role.LEAD, size=size, theme=theme)).open()).page
+    found = await faults(page, "queue")
+    for state in STATES:
+        await state(page)
+        found += await faults(page, state.__name__)
+    await page.evaluate("document.getElementById('menu').open = false")
+    await server.stop()
+    await expect(page.locator("#lost[role=alert]")).to_be_visible(timeout=LOST_WITHIN_MS)
+    found += await faults(page, "lost")
+    assert not found, "\n".join(found)
