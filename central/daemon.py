@@ -20,6 +20,8 @@ from central.clock import Clock, SystemClock
 from central.clock_steps import ClockSteps
 from central.commands import Commands
 from central.epochs import EpochBook
+from central.escalation.duty import Duty
+from central.escalation.tick import Escalation
 from central.feed import Feed
 from central.home import HomeReports
 from central.hub_api import HubApi, hub_app
@@ -127,6 +129,7 @@ async def open_central(settings: CentralSettings, clock: Clock | None = None) ->
         )
         await presence.load()
         await commands.load()
+        duty = Duty(store, clock, wakeup)
         upkeep = Upkeep(
             store, alarms, feed, windows, links, Trimming(store, clock).trim, ClockSteps(store, clock, ingest.offsets)
         )
@@ -136,6 +139,7 @@ async def open_central(settings: CentralSettings, clock: Clock | None = None) ->
             "presence": presence.run,
             "security": security.run,
             **upkeep.chores(),
+            **upkeep.more({"escalation": Escalation(store, clock, wakeup).tick, "duty": duty.renew}),
         }
         for number, broker in enumerate(settings.mqtt, 1):
             works["mqtt" if number == 1 else f"mqtt-{number}"] = MqttReception(
@@ -157,6 +161,7 @@ async def open_central(settings: CentralSettings, clock: Clock | None = None) ->
             hubs=hubs,
             links=links,
             commands=commands,
+            duty=duty,
             metrics=metrics,
             security=security,
         )

@@ -13,6 +13,7 @@ from central.store import Store
 
 if TYPE_CHECKING:
     from central.commands import Commands
+    from central.escalation.duty import Duty
     from central.hubs import Hubs
     from central.keys import CentralKeys
     from central.links import HubLinks
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """One central. `hubs` answers who is enrolled and who is heard; `commands` asks hubs; `metrics` counts."""
+    """One central. `hubs` answers who is enrolled and who is heard; `commands` asks hubs; `duty` is who is at a console; `metrics` counts."""
 
     settings: CentralSettings
     store: Store
@@ -33,5 +34,6 @@ class Services:
     hubs: Hubs
     links: HubLinks
     commands: Commands
+    duty: Duty
     metrics: Metrics
     security: SecurityLog

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import closing
 from pathlib import Path
 
@@ -35,6 +35,8 @@ RESTART_BYTES = 32 * 1024 * 1024
 TRIM_S = 3600.0
 STORE_PATIENCE_S = 60.0
 CHORE_PATIENCE_S = 60.0
+SECONDS = {"escalation": 1.0, "duty": 4.0}
+"""How often the chores of other parts come round."""
 
 
 async def every(
@@ -73,6 +75,7 @@ class Upkeep:
         self._probing: asyncio.Task[None] | None = None
         self._was_alive = True
         self._turns: dict[str, float] = {}
+        self._more: dict[str, float] = {}
 
     def chores(self) -> dict[str, Callable[[], Awaitable[None]]]:
         """Each runs until cancelled."""
@@ -86,6 +89,11 @@ class Upkeep:
         if self._store.dialect.file is not None:
             chores["checkpoint"] = self._chore("checkpoint", CHECKPOINT_S, self.checkpoint)
         return chores
+
+    def more(self, works: Mapping[str, Callable[[], Awaitable[object]]]) -> dict[str, Callable[[], Awaitable[None]]]:
+        """Chores of other parts, each as often as it asks for with `SECONDS`, and watched like our own."""
+        self._more |= {name: SECONDS[name] for name in works}
+        return {name: self._chore(name, SECONDS[name], work) for name, work in works.items()}
 
     def _chore(self, name: str, seconds: float, work: Callable[[], Awaitable[object]]) -> Callable[[], Awaitable[None]]:
         return lambda: every(seconds, work, name, self._turn)
@@ -114,6 +122,7 @@ class Upkeep:
             ),
             comes_round("probe", PROBE_S),
             comes_round("leases", SWEEP_S),
+            *(comes_round(name, seconds) for name, seconds in self._more.items()),
         ]
 
     async def leases(self) -> None:

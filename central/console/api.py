@@ -16,6 +16,7 @@ from central.console.api_models import (
     CheckOut,
     CloseBody,
     DutyBody,
+    DutyOut,
     HealthOut,
     HubOut,
     JourneyOut,
@@ -200,8 +201,15 @@ async def shown(visit: Seeing, alarm_id: AlarmId, body: ShownBody) -> None:
 
 @router.post("/duty", tags=["duty"], status_code=204)
 async def duty(visit: Handling, body: DutyBody) -> None:
-    """Somebody went on or off duty at a console that is connected."""
+    """Somebody went on or off duty at a console. It counts for 15 s; its open stream renews it."""
     visit.desk.onlookers.set_sound(body.console, visit.who.account.id, has_sound=body.has_sound)
+    await visit.desk.services.duty.set(visit.who.account.id, body.console, has_sound=body.has_sound)
+
+
+@router.get("/duty", tags=["duty"])
+async def who_is_on_duty(visit: Seeing) -> DutyOut:
+    """Who is on duty for which team, and whether anybody would hear an alarm."""
+    return DutyOut.of(await visit.desk.services.duty.cover())
 
 
 @router.get("/hubs", tags=["hubs"])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from central.commands import HealthCheck
+from central.escalation.duty import Cover
 from central.hubs import HubView
 from central.views import AlarmView, Journey, TimelineEntry
 
@@ -99,6 +101,59 @@ class DutyBody(In):
 
     console: str = Field(pattern=r"^[0-9a-f]{8,32}$")
     has_sound: bool
+
+
+class OnDutyOut(Out):
+    """Somebody at a console."""
+
+    name: str
+    has_sound: bool
+    since_ms: int
+
+
+class CoverOut(Out):
+    """A team and who is on duty for it; without a team it is the whole house. Uncovered: nobody hears an alarm."""
+
+    team: str | None
+    name: str
+    is_covered: bool
+    people: list[OnDutyOut]
+
+
+class DutyOut(Out):
+    """Who is on duty now."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "is_covered": False,
+                "teams": [{"team": "7d0c2a9be1d34411", "name": "Centre", "is_covered": False, "people": []}],
+            }
+        }
+    )
+
+    is_covered: bool
+    """Whether every team has somebody who would hear an alarm."""
+    teams: list[CoverOut]
+
+    @classmethod
+    def of(cls, found: Sequence[Cover]) -> DutyOut:
+        """As JSON."""
+        return cls(
+            is_covered=all(one.is_covered for one in found),
+            teams=[
+                CoverOut(
+                    team=one.team or None,
+                    name=one.name,
+                    is_covered=one.is_covered,
+                    people=[
+                        OnDutyOut(name=person.name, has_sound=person.has_sound, since_ms=person.since_ms)
+                        for person in one.people
+                    ],
+                )
+                for one in found
+            ],
+        )
 
 
 class LampOut(Out):

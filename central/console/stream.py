@@ -53,7 +53,8 @@ async def feed(
 async def _events(visit: Visit, console: str, start: int, *, has_sound: bool) -> AsyncIterator[str]:
     desk = visit.desk
     yield f"retry: {RETRY_MS}\n\n"
-    with desk.onlookers.looking(console, visit.who.account.id, has_sound=has_sound):
+    account = visit.who.account.id
+    with desk.onlookers.looking(console, account, has_sound=has_sound) as onlooker:
         async with aclosing(desk.services.feed.follow(start)) as items:
             async for item in items:
                 match item:
@@ -63,6 +64,8 @@ async def _events(visit: Visit, console: str, start: int, *, has_sound: bool) ->
                         if await desk.sessions.look(visit.who.token_hash) is None:
                             yield _event("ended", no, {})
                             return
+                        if onlooker.has_sound:
+                            desk.services.duty.seen(account, console)
                         content = {"at_ms": item.at_ms, "count": item.open_count, "hash": item.open_hash}
                         yield _event("beat", no, content)
                     case Reset(no=no):

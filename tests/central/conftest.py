@@ -40,6 +40,9 @@ EMPTY = """DO $$ DECLARE named record; BEGIN
     INSERT INTO central_state (name, value) VALUES ('lineage', '{lineage}'), ('probe', '0');
 END $$"""
 """As after the migrations. Much quicker than a database per test, whose files all have to reach the disk."""
+ALWAYS_ON_DUTY = f"""INSERT INTO duty (account, console, team, account_name, has_sound, since_ms, seen_ms)
+    VALUES ('nightwatch', '0000000000000000', '', 'Nightwatch', true, 0, {2**52}) ON CONFLICT DO NOTHING"""
+"""Somebody hears every alarm; a test about nobody being there takes this row away."""
 FIRST = Actor(id="first", name="Operator One", role="responder")
 SECOND = Actor(id="second", name="Operator Two", role="responder")
 
@@ -216,7 +219,9 @@ def open_bench(settings: CentralSettings, clock: ManualClock) -> OpenBench:
     @asynccontextmanager
     async def opened() -> AsyncIterator[Bench]:
         async with open_central(settings, clock) as central:
-            yield Bench(central, clock)
+            bench = Bench(central, clock)
+            await bench.change(ALWAYS_ON_DUTY)
+            yield bench
 
     return opened
 

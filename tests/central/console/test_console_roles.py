@@ -62,6 +62,7 @@ EXPECTED: dict[str, frozenset[Role] | None] = {
     "POST /api/v1/alarms/{alarm_id}/undo": frozenset({R, L, T}),
     "POST /api/v1/alarms/{alarm_id}/shown": frozenset({R, L, T}),
     "POST /api/v1/duty": frozenset({R, L, T}),
+    "GET /api/v1/duty": frozenset({R, L, T}),
     "GET /api/v1/hubs": frozenset({L, T, I, A}),
     "GET /api/v1/hubs/{hub_id}": frozenset({L, T, I, A}),
     "GET /api/v1/hubs/{hub_id}/checks": frozenset({L, T, I, A}),

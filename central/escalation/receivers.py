@@ -1,0 +1,83 @@
+"""Who a step of a plan turns to: teams with their duty telephones, or the resident's next of kin."""
+
+from __future__ import annotations
+
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from central.escalation.agreements import covers
+from central.routing.plan import Channel, ReceiverKind, Step
+from central.routing.services import service_of
+from central.sql import Row, Sql
+
+HOUSE = ""
+"""In the place of a team's id while no team is set up: everybody at every console."""
+
+_COLUMNS = (
+    "t.id, t.phone, t.email,"
+    " coalesce((SELECT n.language FROM tenant n WHERE n.id = coalesce(t.tenant, :tenant)), :default_language)"
+)
+_TEAM = Sql(f"SELECT {_COLUMNS} FROM team t WHERE t.id = :team AND t.state = 'active'")  # noqa: S608  # our own names
+_CENTRES = Sql(
+    f"""SELECT {_COLUMNS}, t.tenant = :tenant
+        OR EXISTS (SELECT 1 FROM team_tenant s WHERE s.team = t.id AND s.tenant = :tenant)
+    FROM team t WHERE t.kind = 'centre' AND t.state = 'active' ORDER BY t.id"""  # noqa: S608  # our own names
+)
+_CONTACTS = Sql(
+    """SELECT c.id, c.agreement, coalesce((SELECT n.language FROM tenant n WHERE n.id = :tenant), :default_language)
+    FROM contact c WHERE c.resident = :resident AND c.ended_ms IS NULL ORDER BY c.position, c.id"""
+)
+DEFAULT_LANGUAGE = "nb"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receiver:
+    """Somebody who is asked. A contact's number is sealed: it is opened when something is sent to it."""
+
+    team: str | None = None
+    contact: str | None = None
+    phone: str = ""
+    email: str = ""
+    language: str = DEFAULT_LANGUAGE
+
+    def covers(self, on_duty: AbstractSet[str]) -> bool:
+        """Whether one of the teams in a set is meant; without a team, any is."""
+        return self.contact is None and (bool(on_duty) if self.team is None else self.team in on_duty)
+
+    def can_be_told(self, channel: Channel) -> bool:
+        """Whether there is an address for it."""
+        match channel:
+            case Channel.CONSOLE:
+                return self.contact is None
+            case Channel.SMS:
+                return self.contact is not None or bool(self.phone)
+            case Channel.EMAIL:
+                return self.contact is not None or bool(self.email)
+
+
+async def receivers_of(
+    connection: AsyncConnection, step: Step, *, tenant: str | None, resident: str | None, kind: str, now: int, zone: str
+) -> list[Receiver]:
+    """Everybody a step turns to now, in the order in which they are told."""
+    place = {"tenant": tenant or "", "default_language": DEFAULT_LANGUAGE}
+    match step.receiver:
+        case ReceiverKind.TEAM:
+            return [_team(row) for row in await _TEAM.rows(connection, team=step.team or "", **place)]
+        case ReceiverKind.CENTRES:
+            rows = await _CENTRES.rows(connection, **place)
+            serving = [row for row in rows if row[4]] or rows  # a municipality that nobody serves: everybody does
+            return [_team(row) for row in serving] or [Receiver()]
+        case ReceiverKind.CONTACTS:
+            rows = await _CONTACTS.rows(connection, resident=resident or "", **place)
+            service = service_of(kind)
+            return [
+                Receiver(contact=contact, language=language)
+                for contact, agreement, language in rows
+                if covers(agreement, service=service, at_ms=now, zone=zone)
+            ]
+
+
+def _team(row: Row) -> Receiver:
+    return Receiver(team=row[0], phone=row[1], email=row[2], language=row[3])

@@ -1,0 +1,124 @@
+"""Moving alarms on that nobody has answered: the next step of their plan, in one transaction with all its effects.
+
+Nothing is remembered between ticks: what is due is asked of the database, and a fence on each row lets one process
+take a step once, however many look at the same time. A tick that dies half way has done nothing; the next one does it.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from central import event_log, feed
+from central.clock import Clock
+from central.escalation import begin as beginning
+from central.escalation import steps
+from central.sql import Row, Sql
+from central.store import Priority, Store
+from central.views import SYSTEM
+from central.wakeup import Wakeup
+
+log = structlog.get_logger()
+
+BATCH = 20
+HEAL_EVERY = 5
+NO_ANSWER = "no_answer"
+
+_DUE = Sql(
+    """SELECT alarm, round, no, fence FROM escalation WHERE state IN ('due', 'running') AND due_ms <= :now
+    ORDER BY due_ms, alarm LIMIT :limit"""
+)
+_LOCK = Sql(
+    """UPDATE alarm SET escalation_round = escalation_round WHERE id = :alarm
+    RETURNING hub, tenant, resident, kind, handling, closed_ms, escalation_round"""
+)
+_OVER = Sql(
+    """UPDATE escalation SET fence = fence + 1, state = :state, ended_ms = :now, why = :why
+    WHERE alarm = :alarm AND round = :round AND no = :no AND fence = :fence AND state IN ('due', 'running')
+      AND due_ms <= :now RETURNING no"""
+)
+_GO_ON = Sql(
+    """UPDATE alarm SET sound_no = sound_no + 1, version = version + 1, escalation_no = escalation_no + 1
+    WHERE id = :alarm"""
+)
+_FORGOTTEN = Sql(
+    """SELECT a.id FROM alarm a WHERE a.queue = 'personal' AND a.closed_ms IS NULL AND a.handling = 'waiting'
+      AND NOT EXISTS (SELECT 1 FROM escalation e WHERE e.alarm = a.id AND e.state IN ('due', 'running'))
+    ORDER BY a.rank, a.raised_ms, a.id LIMIT :limit"""
+)
+
+
+class Escalation:
+    """What moves the alarms of one database on. Any number of processes may."""
+
+    def __init__(self, store: Store, clock: Clock, wakeup: Wakeup) -> None:
+        self._store = store
+        self._clock = clock
+        self._wakeup = wakeup
+        self._ticks = 0
+
+    async def tick(self) -> int:
+        """Take every step that is due. Returns how many alarms went on. Raises NotStoredError."""
+        if self._ticks % HEAL_EVERY == 0:
+            await self.heal()
+        self._ticks += 1
+        count = 0
+        while True:
+            now = self._clock.now_ms()
+            due = await self._store.fetch(partial(_DUE.rows, now=now, limit=BATCH))
+            if not due:
+                return count
+
+            async def work(connection: AsyncConnection, due: list[Row] = due, now: int = now) -> int:
+                return sum([await go_on(connection, row, now) for row in due])
+
+            count += await self._store.transact(Priority.PEOPLE, work)
+            self._wakeup.wake()
+
+    async def heal(self) -> int:
+        """Begin a plan for what waits without one: alarms of an older version, or a fault of ours. Returns how many."""
+        forgotten = await self._store.fetch(lambda connection: _FORGOTTEN.rows(connection, limit=BATCH))
+        if not forgotten:
+            return 0
+
+        async def work(connection: AsyncConnection) -> None:
+            now = self._clock.now_ms()
+            for (alarm,) in forgotten:
+                await beginning.begin(connection, alarm, now)
+
+        await self._store.transact(Priority.PEOPLE, work)
+        self._wakeup.wake()
+        log.warning("plans_begun_late", count=len(forgotten))
+        return len(forgotten)
+
+
+async def go_on(connection: AsyncConnection, due: Row, now: int) -> bool:
+    """Take one step that was due, unless another process has, or the alarm no longer waits."""
+    alarm, number, no, fence = due
+    row = await _LOCK.one(connection, alarm=alarm)
+    waits = row is not None and row[4] == "waiting" and row[5] is None and row[6] == number
+    over = {"state": "failed", "why": NO_ANSWER} if waits else {"state": "cancelled", "why": "answered"}
+    if not await _OVER.one(connection, alarm=alarm, round=number, no=no, fence=fence, now=now, **over):
+        return False
+    if row is None or not waits:
+        return False
+    hub, tenant, resident, kind = row[:4]
+    plan_steps, zone = await steps.steps_of(connection, alarm)
+    case = steps.Case(
+        alarm=alarm,
+        hub=hub,
+        tenant=tenant,
+        resident=resident,
+        kind=kind,
+        round=number,
+        steps=plan_steps,
+        zone=zone,
+    )
+    await _GO_ON.rows(connection, alarm=alarm)
+    runs = await steps.run_from(connection, case, no + 1, now)
+    content = {"round": number, "from_step": no, "step": runs}
+    await event_log.append(connection, now, "escalated", SYSTEM, alarm=alarm, hub=hub, content=content)
+    await feed.publish(connection, now, "alarm", alarm, "escalated")
+    return True
