@@ -32,6 +32,7 @@ from central.links import HubLinks
 from central.listener import Certificate, bind, serve
 from central.metrics import Metrics
 from central.mqtt import MqttReception
+from central.people.people import People
 from central.presence import Presence
 from central.quarantine import Quarantine
 from central.reception import Reception
@@ -127,6 +128,8 @@ async def open_central(settings: CentralSettings, clock: Clock | None = None) ->
             links=links,
             security=security,
         )
+        people = People(store, clock, settings, wakeup)
+        await people.open()
         await presence.load()
         await commands.load()
         duty = Duty(store, clock, wakeup)
@@ -164,6 +167,7 @@ async def open_central(settings: CentralSettings, clock: Clock | None = None) ->
             duty=duty,
             metrics=metrics,
             security=security,
+            people=people,
         )
         sms = sms_parts(services, quarantine, wakeup)
         if sms is not None:

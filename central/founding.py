@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -32,6 +33,8 @@ _OFFLINE_README = """These files are central's identity. Keep them off the serve
 
 root.key        certifies central's keys. Whoever has it can pose as central to every enrolled hub.
 tls-ca.key      vouches for the name under which hubs reach central.
+master.key      copy of the key that residents' records are sealed under. Without any copy, they cannot be read
+                after the server is lost. A rotation (`central rotate-master`) makes this copy old: renew it then.
 seal-*.key      copy (escrow) of the key that opens what hubs have sealed. Without any copy, what hubs still
                 hold cannot be read after the server is lost.
 
@@ -105,6 +108,9 @@ def found(plan: Plan, now_ms: int) -> Founded:
     write_private(offline / "root.key", _pem(root))
     write_private(offline / "tls-ca.key", _pem(authority_key))
     write_private(offline / seal_file(data, seal_id, plan.suite).name, seal.raw)
+    master = secrets.token_bytes(32)
+    write_private(offline / "master.key", master)
+    write_private(data / KEYS / "master.key", master)
     write_private(offline / "README.txt", _OFFLINE_README.encode())
     write_private(sign_file(data, sign_id), raw_private(sign))
     write_private(seal_file(data, seal_id, plan.suite), seal.raw)

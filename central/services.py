@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from central.keys import CentralKeys
     from central.links import HubLinks
     from central.metrics import Metrics
+    from central.people.people import People
     from central.security import SecurityLog
 
 
@@ -37,3 +38,4 @@ class Services:
     duty: Duty
     metrics: Metrics
     security: SecurityLog
+    people: People

@@ -70,6 +70,13 @@ class SmsSettings(_Section):
     timeout_s: float = Field(10.0, gt=0, le=60)
 
 
+class MasterKeySettings(_Section):
+    """The key that the keys of residents are wrapped under: a file (mode 0600), or a credential of systemd."""
+
+    file: Path = Path("keys/master.key")
+    credential: str = Field("", pattern=r"^[A-Za-z0-9._-]{0,64}$")
+
+
 class CentralSettings(_Section):
     """All of it. `source` is the file it came from."""
 
@@ -81,6 +88,7 @@ class CentralSettings(_Section):
     database: DatabaseSettings = DatabaseSettings()
     hubs: HubListenerSettings = HubListenerSettings()
     console: ConsoleSettings = ConsoleSettings()
+    master_key: MasterKeySettings = MasterKeySettings()
     mqtt: tuple[MqttSettings, ...] = ()
     """One `[mqtt]` table, or several `[[mqtt]]` for brokers of which hubs use one when another is dead."""
     sms: SmsSettings | None = None
@@ -137,7 +145,11 @@ def load(path: Path) -> CentralSettings:
     sms = settings.sms and settings.sms.model_copy(
         update={key: base / getattr(settings.sms, key) for key in ("inbound_secret_file", "outbound_token_file")}
     )
-    return settings.model_copy(update={"source": path, "data_dir": base / settings.data_dir, "mqtt": mqtt, "sms": sms})
+    data_dir = base / settings.data_dir
+    master_key = settings.master_key.model_copy(update={"file": data_dir / settings.master_key.file})
+    return settings.model_copy(
+        update={"source": path, "data_dir": data_dir, "mqtt": mqtt, "sms": sms, "master_key": master_key}
+    )
 
 
 def _sentence(path: Path, problem: Any) -> str:
@@ -157,6 +169,7 @@ def _keys(parents: tuple[int | str, ...]) -> list[str]:
         "console": ConsoleSettings,
         "mqtt": MqttSettings,
         "sms": SmsSettings,
+        "master_key": MasterKeySettings,
     }
     for parent in parents:
         model = sections.get(str(parent), model)

@@ -1,0 +1,343 @@
+"""Looking at residents: every look that opens something leaves an entry, in the transaction that reads."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from central import event_log
+from central.access import Scope
+from central.clock import Clock
+from central.errors import ActionError, IncompleteError, NotFoundError
+from central.people import contacts, facts, looking, residents
+from central.people.contacts import Contact
+from central.people.facts import NAMES, SECRET, Fact, FactKind
+from central.people.keeping import ADMINISTRATION, Keeping
+from central.people.looking import AccessEntry, Basis, Purpose
+from central.people.master import MasterFiles, MasterKeys
+from central.people.placing import Places, ensure_first
+from central.people.residents import Resident, resident_of
+from central.people.services import Service, services_of
+from central.people.vault import ErasedError, ResidentKey, Vault
+from central.people.visits import PlannedVisit, visits_of
+from central.settings import CentralSettings
+from central.sql import Sql
+from central.store import Priority, Store
+from central.views import SYSTEM, Actor, AlarmView
+from central.wakeup import Wakeup
+
+OPENED = frozenset(FactKind) - SECRET
+MIN_REASON = 3
+MAX_HITS = 50
+MAX_SEEN = 20_000
+VISITS_BACK_MS, VISITS_AHEAD_MS = 24 * 3_600_000, 7 * 24 * 3_600_000
+
+_NAME_FACTS = Sql(
+    """SELECT resident, id, kind, sealed FROM resident_fact
+    WHERE kind IN ('first_name', 'last_name') AND ended_ms IS NULL"""
+)
+_UNIT_NAMES = Sql("SELECT id, name FROM unit")
+
+
+class NoBasisError(ActionError):
+    """Nothing entitles them to look: no alarm, no visit, no reason given."""
+
+    status = 403
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """What is known about a resident, opened for somebody. Secrets are in it without their text."""
+
+    resident: Resident
+    basis: Basis
+    facts: tuple[Fact, ...]
+    contacts: tuple[Contact, ...]
+    services: tuple[Service, ...]
+    visits: tuple[PlannedVisit, ...]
+    unit_name: str
+
+    def text(self, kind: FactKind) -> str:
+        """The text of a fact, or nothing."""
+        return next((fact.text for fact in self.facts if fact.kind is kind and fact.text), "")
+
+    @property
+    def name(self) -> str:
+        """First and last name."""
+        return " ".join(text for text in (self.text(kind) for kind in NAMES) if text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hit:
+    """A resident in a list."""
+
+    resident: Resident
+    name: str
+    unit_name: str
+
+    @property
+    def text(self) -> str:
+        """What a search looks in."""
+        return f"{self.name} {self.resident.pseudonym} {self.unit_name}".casefold()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """What a queue may say before the claim: a first name and the unit, or nothing."""
+
+    first_name: str
+    unit_name: str
+
+
+class People:
+    """The residents of one central, for who looks; `keeping` and `places` change them and where they belong."""
+
+    def __init__(self, store: Store, clock: Clock, settings: CentralSettings, wakeup: Wakeup) -> None:
+        self._store = store
+        self._clock = clock
+        self._settings = settings
+        self._masters = MasterKeys(MasterFiles.of(settings))
+        self.vault = Vault(self._masters)
+        self.keeping = Keeping(store, clock, self.vault, wakeup)
+        self.places = Places(store, clock)
+        self._seen: OrderedDict[tuple[str, str], None] = OrderedDict()
+
+    async def open(self) -> None:
+        """Find the master key, and see to it that there is a tenant. Raises KeysError."""
+        async with self._store.write(Priority.PEOPLE) as connection:
+            await self._masters.open(connection)
+        await ensure_first(self._store, self._clock, self._settings)
+
+    async def rotate_master(self, actor: Actor) -> tuple[int, str]:
+        """Wrap every resident's key under a new master key. Returns how many, and where the old key lies."""
+        async with self._store.write(Priority.PEOPLE) as connection:
+            count, current = await self.vault.wrap_again(connection)
+            await event_log.append(connection, self._clock.now_ms(), "master_rotated", actor, content={"keys": count})
+        return count, str(await asyncio.to_thread(self._masters.settle, current))
+
+    # ------------------------------------------------------------------------------------------------ looking
+
+    async def basis(self, actor: Actor, scope: Scope, resident: str, *, keeps: bool = False) -> Basis | None:
+        """What entitles them to look now. `keeps`: they keep residents' records."""
+        found = await self._store.fetch(
+            lambda connection: looking.basis_of(connection, actor, scope, resident, self._clock.now_ms())
+        )
+        return found or (ADMINISTRATION if keeps else None)
+
+    async def card(self, actor: Actor, scope: Scope, resident: str, *, keeps: bool = False) -> Card:
+        """Everything but the secrets. Raises NotFoundError, NoBasisError, ErasedError."""
+
+        async def work(connection: AsyncConnection) -> Card:
+            now = self._clock.now_ms()
+            own = await resident_of(connection, resident, scope)
+            basis = await looking.basis_of(connection, actor, scope, own.pseudonym, now)
+            basis = basis or (ADMINISTRATION if keeps else None)
+            if basis is None:
+                raise NoBasisError("no_basis", own.pseudonym)
+            return await self._open_card(connection, own, actor, basis, now)
+
+        return await self._store.transact(Priority.PEOPLE, work)
+
+    async def _open_card(
+        self, connection: AsyncConnection, own: Resident, actor: Actor, basis: Basis, now: int
+    ) -> Card:
+        key = await self.vault.known_key(connection, own.pseudonym)
+        await looking.note(connection, actor, own.pseudonym, "card,contacts", basis, now)
+        return Card(
+            resident=own,
+            basis=basis,
+            facts=await facts.current(connection, key, own.pseudonym, opened=OPENED),
+            contacts=() if key is None else await contacts.contacts_of(connection, key, own.pseudonym),
+            services=await services_of(connection, own.pseudonym),
+            visits=await visits_of(connection, own.pseudonym, after=now - VISITS_BACK_MS, before=now + VISITS_AHEAD_MS),
+            unit_name=await _unit_name(connection, own.unit),
+        )
+
+    async def open_facts(
+        self, connection: AsyncConnection, resident: str, kinds: Iterable[FactKind], actor: Actor, basis: Basis
+    ) -> dict[FactKind, str]:
+        """The texts of these facts, for other parts of central; the entry is in the same transaction."""
+        now, wanted = self._clock.now_ms(), frozenset(kinds)
+        key = await self.vault.known_key(connection, resident)
+        await looking.note(connection, actor, resident, ",".join(sorted(wanted)), basis, now)
+        found = await facts.current(connection, key, resident, opened=wanted)
+        return {fact.kind: fact.text for fact in found if fact.text is not None}
+
+    async def open_contact(self, connection: AsyncConnection, contact: str, alarm: str) -> Contact | None:
+        """A contact who is about to be told of an alarm by central itself. None: no longer a contact, or erased."""
+        resident = await contacts.whose(connection, contact)
+        if resident is None:
+            return None
+        try:
+            key = await self.vault.known_key(connection, resident)
+        except ErasedError:
+            return None
+        if key is None:
+            return None
+        basis = Basis(purpose=Purpose.ALARM, ref=alarm)
+        await looking.note(connection, SYSTEM, resident, "contact", basis, self._clock.now_ms())
+        return await contacts.one(connection, key, contact)
+
+    async def reveal(self, actor: Actor, scope: Scope, resident: str, kind: FactKind, *, keeps: bool = False) -> Fact:
+        """One secret. It is an entry of the event log too, with the alarm that it was for. Raises as `card`."""
+
+        async def work(connection: AsyncConnection) -> Fact:
+            now = self._clock.now_ms()
+            own = await resident_of(connection, resident, scope)
+            basis = await looking.basis_of(connection, actor, scope, own.pseudonym, now)
+            basis = basis or (ADMINISTRATION if keeps else None)
+            if basis is None:
+                raise NoBasisError("no_basis", own.pseudonym)
+            key = await self.vault.known_key(connection, own.pseudonym)
+            found = await facts.current(connection, key, own.pseudonym, opened=frozenset({kind}))
+            fact = next((one for one in found if one.kind is kind), None)
+            if fact is None:
+                raise NotFoundError("fact", kind.value)
+            await looking.note(connection, actor, own.pseudonym, kind.value, basis, now)
+            alarm = basis.ref if basis.purpose is Purpose.ALARM else None
+            content = {"resident": own.pseudonym, "fact": kind.value, "purpose": basis.purpose.value}
+            await event_log.append(connection, now, "secret_opened", actor, alarm=alarm, content=content)
+            return fact
+
+        return await self._store.transact(Priority.PEOPLE, work)
+
+    async def break_glass(self, actor: Actor, scope: Scope, resident: str, reason: str) -> None:
+        """Give a reason: it opens the record for half an hour and is in both logs. Raises IncompleteError."""
+        reason = clean_reason(reason)
+
+        async def work(connection: AsyncConnection) -> None:
+            now = self._clock.now_ms()
+            own = await resident_of(connection, resident, scope)
+            basis = Basis(purpose=Purpose.BREAK_GLASS, reason=reason)
+            await looking.note(connection, actor, own.pseudonym, "opened", basis, now)
+            content = {"resident": own.pseudonym, "reason_digest": event_log.digest_of(reason)}
+            await event_log.append(connection, now, "glass_broken", actor, content=content)
+
+        await self._store.transact(Priority.PEOPLE, work)
+
+    async def history(self, actor: Actor, scope: Scope, resident: str) -> tuple[Fact, ...]:
+        """Everything that was ever written about them, for who keeps records; secrets without their text."""
+
+        async def work(connection: AsyncConnection) -> tuple[Fact, ...]:
+            now = self._clock.now_ms()
+            own = await resident_of(connection, resident, scope)
+            key = await self.vault.known_key(connection, own.pseudonym)
+            await looking.note(connection, actor, own.pseudonym, "history", ADMINISTRATION, now)
+            return await facts.history(connection, key, own.pseudonym, opened=OPENED)
+
+        return await self._store.transact(Priority.PEOPLE, work)
+
+    async def search(
+        self, actor: Actor, scope: Scope, words: str, *, reason: str = "", keeps: bool = False
+    ) -> tuple[Sequence[Hit], int]:
+        """Residents whose name, pseudonym or unit has all these words: the first ones, and how many there are.
+
+        Who does not keep records gives a reason. Each resident in the answer has an entry.
+        """
+        basis = ADMINISTRATION if keeps else Basis(purpose=Purpose.BREAK_GLASS, reason=clean_reason(reason))
+        wanted = words.casefold().split()
+
+        async def find(connection: AsyncConnection) -> list[Hit]:
+            units = {row[0]: row[1] for row in await _UNIT_NAMES.rows(connection)}
+            names = await self._names(connection)
+            hits = [
+                Hit(resident=own, name=names.get(own.pseudonym, ""), unit_name=units.get(own.unit or "", ""))
+                for own in await residents.residents_in(connection, scope)
+            ]
+            return [hit for hit in hits if all(word in hit.text for word in wanted)]
+
+        found = await self._store.fetch(find)  # not where alarms are committed: it opens every name that may be seen
+        found.sort(key=lambda hit: (hit.name.casefold(), hit.resident.pseudonym))
+        shown = found[:MAX_HITS]
+
+        async def work(connection: AsyncConnection) -> None:
+            looked = ((hit.resident.pseudonym, None) for hit in shown if hit.name)
+            await looking.note_many(connection, actor, looked, "name,search", basis, self._clock.now_ms())
+
+        await self._store.transact(Priority.PEOPLE, work)
+        return shown, len(found)
+
+    async def callers(self, actor: Actor, alarms: Sequence[AlarmView]) -> dict[str, Caller]:
+        """By alarm, what its row in a queue may say. The first time that somebody is shown a name is an entry."""
+        wanted = [(alarm.id, alarm.resident) for alarm in alarms if alarm.resident]
+        fresh = [pair for pair in wanted if (actor.id, pair[0]) not in self._seen]
+        known = [pair for pair in wanted if (actor.id, pair[0]) in self._seen]
+
+        async def work(connection: AsyncConnection) -> dict[str, Caller]:
+            found = await self._callers(connection, fresh)
+            looked = [(resident, alarm) for alarm, resident in fresh if found[alarm].first_name]
+            basis = Basis(purpose=Purpose.ALARM)
+            await looking.note_many(connection, actor, looked, "first_name", basis, self._clock.now_ms())
+            return found
+
+        found = await self._store.fetch(lambda connection: self._callers(connection, known)) if known else {}
+        if fresh:
+            found |= await self._store.transact(Priority.PEOPLE, work)
+        for alarm, _ in fresh:
+            self._seen[actor.id, alarm] = None
+        while len(self._seen) > MAX_SEEN:
+            self._seen.popitem(last=False)
+        return found
+
+    async def _callers(self, connection: AsyncConnection, alarms: Iterable[tuple[str, str]]) -> dict[str, Caller]:
+        units = {row[0]: row[1] for row in await _UNIT_NAMES.rows(connection)}
+        known: dict[str, Caller] = {}
+        found: dict[str, Caller] = {}
+        for alarm, resident in alarms:
+            if resident not in known:
+                own = await residents.known(connection, resident)
+                key = None if own is None else await self._key_or_none(connection, resident)
+                first = await facts.current(connection, key, resident, opened=frozenset({FactKind.FIRST_NAME}))
+                name = next((fact.text for fact in first if fact.kind is FactKind.FIRST_NAME), None)
+                known[resident] = Caller(
+                    first_name=name or "", unit_name="" if own is None else units.get(own.unit or "", "")
+                )
+            found[alarm] = known[resident]
+        return found
+
+    async def _names(self, connection: AsyncConnection) -> dict[str, str]:
+        """First and last names of everybody, by pseudonym."""
+        keys = await self.vault.all_keys(connection)
+        parts: dict[str, dict[str, str]] = {}
+        for resident, fact_id, kind, sealed in await _NAME_FACTS.rows(connection):
+            if resident in keys:
+                parts.setdefault(resident, {})[kind] = keys[resident].open(fact_id, kind, sealed)
+        return {
+            resident: " ".join(found[kind.value] for kind in NAMES if kind.value in found)
+            for resident, found in parts.items()
+        }
+
+    async def access_log(
+        self, actor: Actor, scope: Scope, resident: str, *, before: int | None = None
+    ) -> tuple[Resident, tuple[AccessEntry, ...], int | None]:
+        """Who has looked at what, newest first. Raises NotFoundError."""
+
+        async def look(connection: AsyncConnection) -> tuple[Resident, tuple[AccessEntry, ...], int | None]:
+            own = await resident_of(connection, resident, scope)
+            found, older = await looking.entries(connection, own.pseudonym, before=before)
+            return own, found, older
+
+        del actor  # reading who has looked opens nothing
+        return await self._store.fetch(look)
+
+    async def _key_or_none(self, connection: AsyncConnection, resident: str) -> ResidentKey | None:
+        try:
+            return await self.vault.known_key(connection, resident)
+        except ErasedError:
+            return None
+
+
+async def _unit_name(connection: AsyncConnection, unit: str | None) -> str:
+    return next((row[1] for row in await _UNIT_NAMES.rows(connection) if row[0] == unit), "")
+
+
+def clean_reason(reason: str) -> str:
+    """A reason as it is kept. Raises IncompleteError."""
+    reason = " ".join(reason.replace("\x00", "").split())
+    if len(reason) < MIN_REASON:
+        raise IncompleteError("reason_missing", "reason")
+    return reason[:256]

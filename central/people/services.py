@@ -1,0 +1,82 @@
+"""What a resident has been granted, since when, and by which plan its alarms are answered.
+
+Which service an alarm kind belongs to is `central.routing.services`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from central.errors import IncompleteError
+from central.routing.services import SERVICES
+from central.sql import Sql
+from cloud_sync.identity import new_id
+
+_ALL = Sql("SELECT id, kind, plan, from_ms, to_ms FROM service WHERE resident = :resident ORDER BY from_ms, id")
+_ADD = Sql(
+    "INSERT INTO service (id, resident, kind, plan, from_ms, to_ms, written_by)"
+    " VALUES (:id, :resident, :kind, :plan, :from_ms, :to_ms, :by)"
+)
+_END = Sql(
+    """UPDATE service SET to_ms = :to_ms WHERE id = :id AND resident = :resident
+       AND (to_ms IS NULL OR to_ms > :to_ms) RETURNING id"""
+)
+_END_ALL = Sql("UPDATE service SET to_ms = :now WHERE resident = :resident AND (to_ms IS NULL OR to_ms > :now)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """One service of a resident."""
+
+    id: str
+    kind: str
+    plan: str | None
+    from_ms: int
+    to_ms: int | None
+
+    def holds(self, now: int) -> bool:
+        """Whether it is granted now."""
+        return self.from_ms <= now and (self.to_ms is None or now < self.to_ms)
+
+
+async def services_of(connection: AsyncConnection, resident: str) -> tuple[Service, ...]:
+    """All that were ever granted, oldest first."""
+    return tuple(
+        Service(id=row[0], kind=row[1], plan=row[2], from_ms=row[3], to_ms=row[4])
+        for row in await _ALL.rows(connection, resident=resident)
+    )
+
+
+async def grant(
+    connection: AsyncConnection, resident: str, kind: str, *, from_ms: int, to_ms: int | None, by: str
+) -> bool:
+    """Grant a service. Returns false where it is granted over that time already."""
+    if kind not in SERVICES:
+        raise IncompleteError("unknown_service", "service", SERVICES)
+    if to_ms is not None and to_ms <= from_ms:
+        raise IncompleteError("ends_before_it_begins", "to")
+    for known in await services_of(connection, resident):
+        if known.kind != kind:
+            continue
+        if (known.from_ms, known.to_ms) == (from_ms, to_ms):
+            return False
+        if known.from_ms < (to_ms or 2**62) and from_ms < (known.to_ms or 2**62):
+            if known.from_ms <= from_ms and known.to_ms == to_ms:
+                return False
+            raise IncompleteError("granted_already", "service")
+    await _ADD.rows(
+        connection, id=new_id().hex(), resident=resident, kind=kind, plan=None, from_ms=from_ms, to_ms=to_ms, by=by
+    )
+    return True
+
+
+async def end(connection: AsyncConnection, resident: str, service: str, *, to_ms: int) -> bool:
+    """It ends then. Returns whether it was one of theirs and went on."""
+    return await _END.one(connection, resident=resident, id=service, to_ms=to_ms) is not None
+
+
+async def end_all(connection: AsyncConnection, resident: str, *, now: int) -> None:
+    """None goes on."""
+    await _END_ALL.rows(connection, resident=resident, now=now)
