@@ -1,0 +1,64 @@
+"""Whether a plan ends with somebody: each step against the teams there are, each fault with its place."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from central.errors import IncompleteError
+from central.routing.plan import Channel, Plan, ReceiverKind, Step
+from central.routing.teams import Team
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanFault:
+    """One thing that is wrong. `where` is a path such as `variants.0.steps.2.team`."""
+
+    where: str
+    reason: str
+    values: Mapping[str, str] = field(default_factory=dict)
+
+
+class InvalidPlanError(IncompleteError):
+    """A plan that must not be used; with all that is wrong with it."""
+
+    def __init__(self, faults: tuple[PlanFault, ...]) -> None:
+        super().__init__(faults[0].reason, faults[0].where)
+        self.faults = faults
+
+
+def faults_of(plan: Plan, teams: Mapping[str, Team]) -> tuple[PlanFault, ...]:
+    """All that is wrong with a plan whose tenant has these teams."""
+    found: list[PlanFault] = []
+    for number, variant in enumerate(plan.variants):
+        for place, step in enumerate(variant.steps):
+            found += _faults_of_step(step, f"variants.{number}.steps.{place}", teams)
+        if variant.steps[-1].receiver is ReceiverKind.CONTACTS:
+            # Next of kin may be away, and have no duty to answer: they are never the last.
+            where = f"variants.{number}.steps.{len(variant.steps) - 1}.receiver"
+            found.append(PlanFault(where=where, reason="ends_with_contacts", values={"variant": variant.name}))
+    return tuple(found)
+
+
+def _faults_of_step(step: Step, where: str, teams: Mapping[str, Team]) -> Iterator[PlanFault]:
+    """A team without members has everybody, and so has an installation without centres: consoles are always there."""
+    match step.receiver:
+        case ReceiverKind.CENTRES:
+            centres = [team for team in teams.values() if team.kind == "centre"]
+            if Channel.CONSOLE not in step.channels and not any(_can_be_told(step, team) for team in centres):
+                yield PlanFault(where=f"{where}.channels", reason="no_centre_told")
+        case ReceiverKind.TEAM:
+            team = teams.get(step.team or "")
+            if team is None:
+                near = difflib.get_close_matches(step.team or "", teams, n=1)
+                yield PlanFault(where=f"{where}.team", reason="no_team", values={"near": near[0] if near else ""})
+                return
+            if Channel.SMS in step.channels and not team.has_phone:
+                yield PlanFault(where=f"{where}.channels", reason="no_phone", values={"team": team.name})
+            if Channel.EMAIL in step.channels and not team.has_email:
+                yield PlanFault(where=f"{where}.channels", reason="no_email", values={"team": team.name})
+
+
+def _can_be_told(step: Step, team: Team) -> bool:
+    return (Channel.SMS in step.channels and team.has_phone) or (Channel.EMAIL in step.channels and team.has_email)
