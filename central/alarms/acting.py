@@ -28,7 +28,7 @@ _SUM_UP = Sql(
 )
 _CALL_OFF = Sql(
     f"""UPDATE dispatch SET state = 'cancelled', reason = :why, due_ms = NULL, version = version + 1,
-       resumes = CASE :is_kept WHEN 1 THEN state ELSE NULL END
+       resumes = CASE WHEN CAST(:is_kept AS INTEGER) = 1 THEN state ELSE NULL END
     WHERE alarm = :alarm AND state IN ({OPEN_STATES})"""  # noqa: S608  # words of our own
 )
 _OWN_TRIP_OVER = Sql(
