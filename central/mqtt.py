@@ -25,6 +25,7 @@ from central.replies import Replies
 from central.security import SecurityLog
 from central.settings import MqttSettings
 from cloud_sync import canonical
+from cloud_sync.cancellation import end_if_cancelled
 from cloud_sync.errors import WireError
 from cloud_sync.frames import MAX_FRAME, split
 from cloud_sync.hub_messages import Sender
@@ -107,8 +108,9 @@ class MqttReception:
     async def run(self) -> None:
         """Both connections, each on its own: the loss of one does not touch the other."""
         async with asyncio.TaskGroup() as group:
-            for channel in CHANNELS:
+            for channel in CHANNELS[1:]:
                 group.create_task(self._keep_connected(channel))
+            await self._keep_connected(CHANNELS[0])  # here: see cloud_sync.cancellation
 
     async def _keep_connected(self, channel: Channel) -> None:
         failures = 0
@@ -124,6 +126,7 @@ class MqttReception:
             except (aiomqtt.MqttError, OSError, CentralError) as error:
                 self._metrics.count("mqtt.lost")
                 log.warning("broker_lost", channel=channel.name, reason=str(error))
+            end_if_cancelled()
             await asyncio.sleep(BACK_OFF_S[min(failures, len(BACK_OFF_S) - 1)])
             failures += 1
 

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 import structlog
 
+from cloud_sync.cancellation import end_if_cancelled
 from cloud_sync.central_messages import Command
 from cloud_sync.errors import ReplayedError, WireError
 from gateway.clock import HubClock
@@ -115,6 +116,7 @@ class Commands:
         except CommandError as error:
             return _failure(error.reason, str(error))
         except Exception as error:  # noqa: BLE001  # a command that fails is an answer, not the end of the hub
+            end_if_cancelled()
             _log.warning("command_failed", what=command.name, error=error)
             _log.debug("command_fault", exc_info=error)
             return _failure("failed", type(error).__name__)

@@ -16,6 +16,7 @@ from typing import NoReturn
 
 import structlog
 
+from cloud_sync.cancellation import end_if_cancelled
 from cloud_sync.errors import RefusedError, UplinkError
 from cloud_sync.identity import Lane
 from cloud_sync.uplink import Uplink, UplinkSession
@@ -165,6 +166,7 @@ class Path:
             while True:
                 self.tried_s = self._boot_s()
                 reason = await self._hold()
+                end_if_cancelled()
                 self._report(reason)
                 await self._pause(reason)
 
@@ -176,9 +178,9 @@ class Path:
                 self._opened(session)
                 try:
                     async with asyncio.TaskGroup() as group:
-                        group.create_task(self._read(session), name=f"path-{self.name}-read")
                         group.create_task(self._live(session), name=f"path-{self.name}-beat")
                         group.create_task(self._await_renewal(), name=f"path-{self.name}-renewal")
+                        await self._read(session)  # here: see cloud_sync.cancellation
                 finally:
                     self._closed()
         except* UplinkError as errors:

@@ -16,6 +16,7 @@ from typing import Any, NoReturn, Protocol
 
 import structlog
 
+from cloud_sync.cancellation import end_if_cancelled
 from cloud_sync.modem import pdu
 from cloud_sync.modem.bringing_up import Bringing
 from cloud_sync.modem.codec import Command, Unsolicited, number_at, parameters
@@ -166,9 +167,7 @@ class Modem:
                 if self._state.is_present or self._state.last_error != error.detail:
                     _log.warning("modem_lost", reason=error.reason.value, detail=error.detail)
                 self._lost(error)
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                raise asyncio.CancelledError  # a group that fails while it is cancelled tells of the failure only
+            end_if_cancelled()
             pause_s = BACK_OFF_MIN_S if self._boot_s() - started_s > BACK_OFF_MAX_S else pause_s
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, BACK_OFF_MAX_S)
@@ -179,7 +178,7 @@ class Modem:
             self._is_setup_due = True
             async with asyncio.TaskGroup() as group:
                 group.create_task(talk.read(), name="modem-read")
-                await self._work(talk)  # here, so that the group takes back its own cancelling of this task
+                await self._work(talk)  # here: see cloud_sync.cancellation
 
     async def _work(self, talk: Talk) -> NoReturn:
         polls, poll_at_s = 0, 0.0

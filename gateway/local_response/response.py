@@ -13,6 +13,7 @@ from typing import Any, NoReturn, Protocol
 import structlog
 
 from cloud_sync import stub
+from cloud_sync.cancellation import end_if_cancelled
 from cloud_sync.errors import MalformedError
 from cloud_sync.identity import EventId, Lane
 from cloud_sync.record import parse_record
@@ -217,6 +218,7 @@ class LocalResponse:
             except Exception as error:  # noqa: BLE001  # one way of calling must not take the others along
                 _log.debug("measure_fault", measure=measure.name, exc_info=error)
                 desk.failed(type(error).__name__)
+            end_if_cancelled()
             in_vain = in_vain + 1 if desk.uses == uses else 0
             uses = desk.uses
             await asyncio.sleep(BACK_OFF_S[min(in_vain, len(BACK_OFF_S) - 1)])

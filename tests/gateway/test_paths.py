@@ -275,3 +275,46 @@ async def test_after_a_long_outage_a_waiting_alarm_finds_the_path_within_a_quart
         back_s = time.monotonic()
         await net.until(lambda: path.is_up, timeout_s=2)
         assert path.opened_s - back_s < 0.25
+
+
+@pytest.mark.parametrize("where", ["frames", "send"])
+async def test_a_library_that_fails_in_the_moment_of_the_end_does_not_keep_the_path_alive(where: str) -> None:
+    class Stubborn(Net):
+        """Makes a failure of a cancellation, as libraries do that end their connection then."""
+
+        async def frames(self) -> AsyncIterator[bytes]:
+            try:
+                async for frame in super().frames():
+                    yield frame
+            except asyncio.CancelledError:
+                if where == "frames":
+                    raise UplinkError("closed under its feet") from None
+                raise
+
+        async def send(self, frame: bytes, /, *, lane: Lane | None, deadline_s: float) -> None:
+            await super().send(frame, lane=lane, deadline_s=deadline_s)
+            if frame == b"beat" and where == "send":
+                try:
+                    await asyncio.Event().wait()
+                except asyncio.CancelledError:
+                    raise UplinkError("closed under its feet") from None
+
+    net = Stubborn()
+    task = asyncio.create_task(net.path.run())
+    try:
+        await net.until(lambda: b"beat" in net.sent)
+        for _ in range(2):  # what breaks by itself leaves nothing behind that looks like being asked to end
+            net.sent.clear()
+            before = len(net.attempts)
+            net.path.renew()
+            await net.until(lambda before=before: len(net.attempts) > before and b"beat" in net.sent)
+            assert not task.cancelling()
+        task.cancel()
+        done, _ = await asyncio.wait({task}, timeout=5)
+        assert done, "the path runs on after it was asked to end"
+        assert task.cancelled()
+    finally:
+        net.is_reachable = False
+        net.fault = asyncio.CancelledError()  # type: ignore[assignment]  # ends a broken one as well
+        task.cancel()
+        await asyncio.wait({task}, timeout=5)

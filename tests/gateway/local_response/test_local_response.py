@@ -334,3 +334,35 @@ async def test_the_test_pages_what_is_marked_as_a_test_and_takes_it_back(ward: W
         ward.paging.faults.is_silent = True
         found = {one["measure"]: one for one in await hub.local_response.test()}
         assert found["pager"]["ok"] is False
+
+
+async def test_a_measure_that_fails_in_the_moment_of_the_end_is_not_started_again(ward: Ward) -> None:
+    async with ward.running() as hub:
+        started = asyncio.Event()
+
+        class Stubborn:
+            name = "stubborn"
+            uses = 0
+
+            async def follow(self, _desk: Any) -> None:
+                Stubborn.uses += 1
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(self._fail())
+                    started.set()
+                    await asyncio.Event().wait()
+
+            async def _fail(self) -> None:
+                try:
+                    await asyncio.Event().wait()
+                except asyncio.CancelledError:
+                    raise OSError("the line went away") from None
+
+        response = hub.local_response
+        keeping = asyncio.create_task(response._keep(Stubborn(), response._parts[0][1]))  # type: ignore[arg-type]
+        async with asyncio.timeout(PATIENCE_S):
+            await started.wait()
+            await asyncio.sleep(0)
+            keeping.cancel()
+            await asyncio.wait({keeping})
+        assert keeping.cancelled()
+        assert Stubborn.uses == 1
