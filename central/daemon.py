@@ -75,12 +75,19 @@ class Central:
 
 
 async def keep_running(name: str, work: Work) -> None:
-    """A crash barrier: a fault in one work is logged and counted, and does not end the others."""
+    """A crash barrier: a fault in one work is logged and counted, and does not end the others.
+
+    The work has a task of its own, so that a cancellation reaches this loop whatever the work makes of it.
+    """
     while True:
+        running: asyncio.Future[None] = asyncio.ensure_future(work())
         try:
-            await work()
-        except Exception:  # whatever it is, alarms must go on coming in
-            log.exception("work_failed", work=name)
+            await asyncio.wait({running})
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+        if not running.cancelled() and (fault := running.exception()) is not None:
+            log.error("work_failed", work=name, exc_info=fault)  # whatever it is, alarms must go on coming in
         await asyncio.sleep(RESTART_S)
 
 
