@@ -43,7 +43,7 @@ async def furnish(change: Callable[[str], Awaitable[None]]) -> None:
     for tenant, name in ((TOWN, "Innfjord"), (OTHER, "Utfjord")):
         await change(f"INSERT INTO tenant (id, name, created_ms) VALUES ('{tenant}', '{name}', 0)")
     for team, kind, name, owner, phone in (
-        (CENTRE, "centre", "Responssenteret", "NULL", "+4799900001"),
+        (CENTRE, "centre", "Responssenteret Fjordene", "NULL", "+4799900001"),
         (WARD, "ward", "Avdeling 2", f"'{TOWN}'", ""),
         (PATROL, "patrol", "Utrykning natt", f"'{TOWN}'", "+4799900002"),
         (ELSEWHERE, "patrol", "Utrykning Utfjord", f"'{OTHER}'", "+4799900003"),
