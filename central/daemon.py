@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -33,6 +33,7 @@ from central.listener import Certificate, bind, serve
 from central.metrics import Metrics
 from central.mqtt import MqttReception
 from central.people.people import People
+from central.notify.parts import notify_parts
 from central.presence import Presence
 from central.quarantine import Quarantine
 from central.reception import Reception
@@ -42,6 +43,9 @@ from central.services import Services
 from central.settings import CentralSettings
 from central.sms_parts import SmsParts, sms_parts
 from central.store import open_store
+from central.technical.folding import Folding
+from central.technical.incidents import Incidents
+from central.technical.maintenance import Maintenance
 from central.trimming import Trimming
 from central.upkeep import Upkeep
 from central.wakeup import Wakeup
@@ -57,12 +61,14 @@ Work = Callable[[], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Central:
-    """One central, assembled and loaded. `works` are what has to run for it to live."""
+    """One central, assembled and loaded. `works` are what has to run for it to live, `rounds` one round each."""
 
     services: Services
     reception: Reception
     hub_app: Starlette
     works: dict[str, Work]
+    rounds: Mapping[str, Callable[[], Awaitable[object]]]
+    replies: Replies
     windows: Windows
     pulses: Sequence[Pulse]
     sms: SmsParts | None
@@ -148,6 +154,7 @@ async def open_central(settings: CentralSettings, clock: Clock | None = None) ->
             "replies": replies.run,
             "presence": presence.run,
             "security": security.run,
+            "folding": Folding(store, clock, wakeup).run,
             **upkeep.chores(),
             **upkeep.more({"escalation": Escalation(store, clock, wakeup).tick, "duty": duty.renew}),
         }
@@ -175,16 +182,22 @@ async def open_central(settings: CentralSettings, clock: Clock | None = None) ->
             metrics=metrics,
             security=security,
             people=people,
+            incidents=Incidents(store, clock, wakeup),
+            maintenance=Maintenance(store, clock, wakeup),
         )
         sms = sms_parts(services, quarantine, wakeup)
         if sms is not None:
             works["sms_answers"] = sms.answers.run
+        outgoing = notify_parts(services, wakeup, sms)
+        works["notify"] = outgoing.run
         try:
             yield Central(
                 services=services,
                 reception=reception,
                 hub_app=hub_app(api),
                 works=works,
+                rounds={**upkeep.rounds, "presence": presence.sweep, "replies": replies.send_due, "settle": replies.settle},
+                replies=replies,
                 windows=windows,
                 pulses=upkeep.pulses(),
                 sms=sms,

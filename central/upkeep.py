@@ -76,6 +76,8 @@ class Upkeep:
         self._was_alive = True
         self._turns: dict[str, float] = {}
         self._more: dict[str, float] = {}
+        self.rounds: dict[str, Callable[[], Awaitable[object]]] = {}
+        """One round of each chore, by name: for whoever has a clock of their own, and lets nothing run by itself."""
 
     def chores(self) -> dict[str, Callable[[], Awaitable[None]]]:
         """Each runs until cancelled."""
@@ -96,6 +98,7 @@ class Upkeep:
         return {name: self._chore(name, SECONDS[name], work) for name, work in works.items()}
 
     def _chore(self, name: str, seconds: float, work: Callable[[], Awaitable[object]]) -> Callable[[], Awaitable[None]]:
+        self.rounds[name] = work
         return lambda: every(seconds, work, name, self._turn)
 
     def _turn(self, name: str) -> None:
