@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from functools import cache
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from central import event_log
+from central.access import EVERYTHING, IN_SCOPE, Scope
 from central.alarms.acting import (
     RETURNED,
     Acting,
@@ -25,7 +25,6 @@ from central.alarms.acting import (
     withdraw_offer,
 )
 from central.alarms.deferring import defer_to
-from central.alarms.looking import Scope, scoped
 from central.alarms.rows import load, refusal
 from central.errors import ActionError, Conflict, IncompleteError
 from central.lifecycle import (
@@ -91,16 +90,12 @@ _BACK_ON_THEIR_WAY = Sql(
     WHERE alarm = :alarm AND resumes IS NOT NULL"""
 )
 _IS_THERE = Sql("SELECT 1 FROM dispatch WHERE alarm = :alarm AND account = :account AND state = 'on_site'")
+_NEXT = Sql(
+    f"""SELECT a.id FROM alarm a WHERE a.queue = :queue AND a.closed_ms IS NULL AND a.handling <> 'deferred'
+    AND (a.owner IS NULL OR a.lease_until_ms < :now) AND {IN_SCOPE("a")}
+    ORDER BY a.rank, a.lifted DESC, a.raised_ms, a.id LIMIT 1"""  # noqa: S608  # words of our own
+)
 _CASE = Sql("SELECT repeats FROM alarm WHERE fold_key = :fold_key AND closed_ms IS NULL")
-
-
-@cache
-def _next(condition: str) -> Sql:
-    return Sql(
-        "SELECT a.id FROM alarm a WHERE a.queue = :queue AND a.closed_ms IS NULL AND a.handling <> 'deferred'"  # noqa: S608
-        f" AND (a.owner IS NULL OR a.lease_until_ms < :now){condition}"
-        " ORDER BY a.rank, a.lifted DESC, a.raised_ms, a.id LIMIT 1"
-    )
 
 
 class Handling(Acting):
@@ -119,15 +114,13 @@ class Handling(Acting):
         return await self._act(alarm_id, actor, work)
 
     async def take_next(
-        self, actor: Actor, queue: Queue = Queue.PERSONAL, *, scope: Scope | None = None
+        self, actor: Actor, queue: Queue = Queue.PERSONAL, *, scope: Scope = EVERYTHING
     ) -> AlarmView | None:
         """Take the most urgent waiting alarm: the server picks, nobody races for a row. None: nothing waits."""
-        condition, parameters = scoped(scope)
-        statement = _next(condition)
 
         async def work(connection: AsyncConnection) -> AlarmView | None:
             now = self._clock.now_ms()
-            while alarm_id := await statement.value(connection, queue=queue.value, now=now, **parameters):
+            while alarm_id := await _NEXT.value(connection, queue=queue.value, now=now, **scope.parameters):
                 alarm = await load(connection, alarm_id)
                 if await _take(connection, alarm, actor, now):
                     await record(connection, alarm, actor, Done("claimed", {"by": "take_next"}), now)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from functools import cache
-from typing import Any, Protocol
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from central import event_log
+from central.access import EVERYTHING, IN_SCOPE, Scope
 from central.alarms.acting import Acting
 from central.alarms.rows import SELECT, calls_of, load, open_offer, sent_of, view
 from central.errors import NotFoundError
@@ -20,6 +20,10 @@ from central.views import SYSTEM, AlarmDetail, AlarmView, Journey
 
 MAX_CONSOLE = 64
 
+_QUEUE = Sql(
+    f"{SELECT} WHERE a.queue = :queue AND a.closed_ms IS NULL AND {IN_SCOPE('a')}"
+    " ORDER BY a.rank, a.lifted DESC, a.raised_ms, a.id LIMIT :limit"
+)
 _RECENT = Sql(f"{SELECT} WHERE a.closed_ms IS NOT NULL ORDER BY a.closed_ms DESC, a.id LIMIT :limit")
 _OF_HUB = Sql(f"{SELECT} WHERE a.hub = :hub ORDER BY a.raised_ms DESC, a.id LIMIT :limit")
 _DIGEST = Sql("SELECT id, version FROM alarm WHERE queue = 'personal' AND closed_ms IS NULL ORDER BY id")
@@ -33,50 +37,15 @@ _JOURNEY = Sql(
 )
 
 
-class Scope(Protocol):
-    """Whose alarms somebody may see. None: everybody's."""
-
-    @property
-    def tenants(self) -> frozenset[str] | None:
-        """Of these tenants."""
-
-    @property
-    def units(self) -> frozenset[str] | None:
-        """And only of these of their units."""
-
-
-def scoped(scope: Scope | None) -> tuple[str, dict[str, str]]:
-    """A condition on `alarm a`, and its parameters. An alarm that belongs to no tenant is for who may see them all."""
-    parts: list[str] = []
-    parameters: dict[str, str] = {}
-    for column, wanted in (("tenant", scope.tenants), ("unit", scope.units)) if scope is not None else ():
-        if wanted is None:
-            continue
-        names = [f"{column}_{number}" for number in range(len(wanted))]
-        parameters |= dict(zip(names, sorted(wanted), strict=True))
-        parts.append(f"a.{column} IN ({', '.join(f':{name}' for name in names)})" if names else "1 = 0")
-    return "".join(f" AND {part}" for part in parts), parameters
-
-
-@cache
-def _queue(condition: str) -> Sql:
-    return Sql(
-        f"{SELECT} WHERE a.queue = :queue AND a.closed_ms IS NULL{condition}"
-        " ORDER BY a.rank, a.lifted DESC, a.raised_ms, a.id LIMIT :limit"
-    )
-
-
 class Looking(Acting):
     """What can be seen."""
 
     async def queue(
-        self, queue: Queue = Queue.PERSONAL, *, limit: int = 500, scope: Scope | None = None
+        self, queue: Queue = Queue.PERSONAL, *, limit: int = 500, scope: Scope = EVERYTHING
     ) -> Sequence[AlarmView]:
         """Open alarms, most urgent first: by rank, then lifted, then age. Taken and deferred ones are among them."""
-        condition, parameters = scoped(scope)
-        statement = _queue(condition)
         rows = await self._store.fetch(
-            lambda connection: statement.rows(connection, queue=queue.value, limit=limit, **parameters)
+            lambda connection: _QUEUE.rows(connection, queue=queue.value, limit=limit, **scope.parameters)
         )
         return [view(row) for row in rows]
 

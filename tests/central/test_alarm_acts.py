@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from central.access import Scope
 from central.errors import Conflict, IncompleteError, NotFoundError
 from central.lifecycle import ANSWER_MS, LEASE_MS, OFFER_MS, UNDO_MS, VISIT_MS, DispatchState, Queue
 from central.views import Actor
@@ -466,17 +467,14 @@ async def test_an_act_that_rests_on_an_older_state_is_refused_with_both(bench: B
 
 
 async def test_who_serves_some_tenants_sees_and_takes_theirs_only(bench: Bench, hub: FrameHub) -> None:
-    class Some:
-        tenants = frozenset({"t" * 16})
-        units = None
-
+    some = Scope(tenants=frozenset({"t" * 16}))
     mine = await bench.press(hub)
     other = await bench.press(hub, device="pendant-2", resident="r-000002")
     await bench.change(f"UPDATE alarm SET tenant = '{'t' * 16}' WHERE id = '{mine.id}'")
     await bench.change(f"UPDATE alarm SET tenant = '{'u' * 16}' WHERE id = '{other.id}'")
-    assert [one.id for one in await bench.alarms.queue(scope=Some())] == [mine.id]
+    assert [one.id for one in await bench.alarms.queue(scope=some)] == [mine.id]
     assert len(await bench.alarms.queue()) == 2
-    found = await bench.alarms.take_next(FIRST, scope=Some())
+    found = await bench.alarms.take_next(FIRST, scope=some)
     assert found is not None
     assert found.id == mine.id
-    assert await bench.alarms.take_next(FIRST, scope=Some()) is None
+    assert await bench.alarms.take_next(FIRST, scope=some) is None
