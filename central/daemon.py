@@ -9,6 +9,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 from starlette.applications import Starlette
@@ -32,8 +33,8 @@ from central.links import HubLinks
 from central.listener import Certificate, bind, serve
 from central.metrics import Metrics
 from central.mqtt import MqttReception
-from central.people.people import People
 from central.notify.parts import notify_parts
+from central.people.people import People
 from central.presence import Presence
 from central.quarantine import Quarantine
 from central.reception import Reception
@@ -149,12 +150,13 @@ async def open_central(settings: CentralSettings, clock: Clock | None = None) ->
         upkeep = Upkeep(
             store, alarms, feed, windows, links, Trimming(store, clock).trim, ClockSteps(store, clock, ingest.offsets)
         )
+        folding = Folding(store, clock, wakeup)
         works: dict[str, Work] = {
             "feed": feed.run,
             "replies": replies.run,
             "presence": presence.run,
             "security": security.run,
-            "folding": Folding(store, clock, wakeup).run,
+            "folding": folding.run,
             **upkeep.chores(),
             **upkeep.more({"escalation": Escalation(store, clock, wakeup).tick, "duty": duty.renew}),
         }
@@ -196,7 +198,15 @@ async def open_central(settings: CentralSettings, clock: Clock | None = None) ->
                 reception=reception,
                 hub_app=hub_app(api),
                 works=works,
-                rounds={**upkeep.rounds, "presence": presence.sweep, "replies": replies.send_due, "settle": replies.settle},
+                rounds={
+                    **upkeep.rounds,
+                    "presence": presence.sweep,
+                    "replies": replies.send_due,
+                    "settle": replies.settle,
+                    "folding": folding.sweep,
+                    "notify-sms": partial(outgoing.send_due, "sms"),
+                    "notify-email": partial(outgoing.send_due, "email"),
+                },
                 replies=replies,
                 windows=windows,
                 pulses=upkeep.pulses(),
