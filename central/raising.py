@@ -28,6 +28,7 @@ from central.lifecycle import (
 )
 from central.people.places import place_of
 from central.sql import Sql
+from central.technical.marks import mark
 from central.views import SYSTEM, Actor
 from cloud_sync.identity import Lane, new_id
 from cloud_sync.vocabulary import BY_WORD, AlarmClass, Kind
@@ -215,11 +216,13 @@ async def raise_technical(
 ) -> str:
     """Raise or fold into a technical alarm, also one that no hub's event (`key`) stands behind. Returns its id."""
     hub, device = source.hub, source.device
-    alarm, repeats = await _raise(connection, Queue.TECHNICAL, kind, technical_key(hub, device, kind.word), source, now)
+    fold_key = technical_key(hub, device, kind.word)
+    alarm, repeats = await _raise(connection, Queue.TECHNICAL, kind, fold_key, source, now)
     if key is not None:
         role = "repeat" if repeats else "raised"
         await _JOIN.rows(connection, **key, alarm=alarm, role=role, happened_ms=source.happened_ms)
     if not repeats:
+        await mark(connection, alarm, fold_key, now)
         content = {"kind": kind.word, "device": device}
         await event_log.append(connection, now, "raised", HUB, alarm=alarm, hub=hub, content=content)
     await feed.publish(connection, now, "alarm", alarm, "repeated" if repeats else "raised")

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from central.metrics import Metrics
     from central.people.people import People
     from central.security import SecurityLog
+    from central.technical.incidents import Incidents
+    from central.technical.maintenance import Maintenance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,3 +41,5 @@ class Services:
     metrics: Metrics
     security: SecurityLog
     people: People
+    incidents: Incidents
+    maintenance: Maintenance
