@@ -86,9 +86,11 @@ class AlarmPage:
 
 
 def check_may_see(visit: Visit, alarm: AlarmView) -> None:
-    """A personal alarm is for those who answer them. Raises ForbiddenError."""
+    """A personal alarm is for those who answer them, there. Raises ForbiddenError, ElsewhereError."""
     if alarm.queue is not Queue.TECHNICAL and not visit.may(Action.PERSONAL):
         raise ForbiddenError("role", visit.who.account.role)
+    action = Action.SEE_QUEUE if alarm.queue is Queue.TECHNICAL else Action.PERSONAL
+    visit.scope_for(action).check(alarm.tenant, alarm.unit, "alarm", alarm.id)
 
 
 async def alarm_page(visit: Visit, alarm_id: str) -> AlarmPage:

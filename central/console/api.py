@@ -29,6 +29,7 @@ from central.console.api_models import (
     TakenOut,
 )
 from central.console.door import address_of, let_in, log_act
+from central.console.elsewhere import hub_seen, in_scope, visit_for
 from central.console.gate import ForbiddenError, Needs, Open, Visit
 from central.console.roles import Action
 from central.errors import IncompleteError
@@ -73,7 +74,7 @@ async def sign_in(request: Request, response: Response, visit: Anybody, body: Si
         account = await visit.desk.signin.by_password(body.name, body.password, address)
     token = await let_in(visit, request, response, account)
     session = await visit.desk.sessions.find(token)
-    return _session_out(Visit(desk=visit.desk, session=session, words=visit.words, theme=visit.theme))
+    return _session_out(await visit_for(visit, session))
 
 
 @router.get("/session", tags=["session"])
@@ -112,7 +113,8 @@ async def alarms(visit: Seeing, queue: Annotated[Queue | None, Query()] = None) 
     if wanted is not Queue.TECHNICAL and not visit.may(Action.PERSONAL):
         raise ForbiddenError("role", visit.who.account.role)
     feed_no = await visit.desk.services.feed.now()
-    found = await visit.desk.services.alarms.queue(wanted)
+    seen = visit.scope_for(Action.SEE_QUEUE if wanted is Queue.TECHNICAL else Action.PERSONAL)
+    found = await visit.desk.services.alarms.queue(wanted, scope=seen)
     return AlarmsOut(feed_no=feed_no, alarms=[AlarmOut.of(alarm, visit.who.account.id) for alarm in found])
 
 
@@ -121,7 +123,8 @@ async def take_next(visit: Handling, body: NextBody | None = None) -> TakenOut:
     """Take the most urgent alarm that waits. Central picks, so nobody races for a row."""
     wanted = Queue(body.queue) if body and visit.may(Action.PERSONAL) else None
     queue = wanted or (Queue.PERSONAL if visit.may(Action.PERSONAL) else Queue.TECHNICAL)
-    taken = await visit.desk.services.alarms.take_next(visit.actor, queue)
+    seen = visit.scope_for(Action.HANDLE_ALARMS if queue is Queue.TECHNICAL else Action.PERSONAL)
+    taken = await visit.desk.services.alarms.take_next(visit.actor, queue, scope=seen)
     return TakenOut(alarm=None if taken is None else AlarmOut.of(taken, visit.who.account.id))
 
 
@@ -215,26 +218,27 @@ async def who_is_on_duty(visit: Seeing) -> DutyOut:
 @router.get("/hubs", tags=["hubs"])
 async def hubs(visit: SeeingHubs) -> list[HubOut]:
     """Every hub, worst first."""
-    return [HubOut.of(hub) for hub in await visit.desk.services.hubs.all()]
+    seen = await in_scope(visit, await visit.desk.services.hubs.all(), visit.scope_for(Action.SEE_HUBS))
+    return [HubOut.of(hub) for hub in seen]
 
 
 @router.get("/hubs/{hub_id}", tags=["hubs"])
 async def hub(visit: SeeingHubs, hub_id: HubId) -> HubOut:
     """One hub, by id or label."""
-    return HubOut.of(await visit.desk.services.hubs.hub(hub_id))
+    return HubOut.of(await hub_seen(visit, hub_id, Action.SEE_HUBS))
 
 
 @router.get("/hubs/{hub_id}/checks", tags=["hubs"])
 async def checks(visit: SeeingHubs, hub_id: HubId) -> list[CheckOut]:
     """Its health checks, newest first."""
-    found = await visit.desk.services.hubs.hub(hub_id)
+    found = await hub_seen(visit, hub_id, Action.SEE_HUBS)
     return [CheckOut.of(check) for check in await visit.desk.services.commands.checks(found.id)]
 
 
 @router.post("/hubs/{hub_id}/checks", tags=["hubs"])
 async def run_check(visit: Checking, hub_id: HubId) -> HealthOut:
     """Run one now, wait some seconds for the hub, and tell the result beside the last one."""
-    found = await visit.desk.services.hubs.hub(hub_id)
+    found = await hub_seen(visit, hub_id, Action.RUN_CHECKS)
     commands = visit.desk.services.commands
     await commands.check(found.id, visit.actor)
     kept = await commands.checks(found.id, limit=HISTORY)
@@ -242,6 +246,6 @@ async def run_check(visit: Checking, hub_id: HubId) -> HealthOut:
 
 
 @router.get("/metrics", tags=["operation"])
-async def metrics(visit: SeeingHubs) -> dict[str, Any]:
+async def metrics(visit: Annotated[Visit, Depends(Needs(Action.SEE_HUBS, everywhere=True))]) -> dict[str, Any]:
     """Counters since start, without personal data."""
     return visit.desk.services.metrics.snapshot()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from statistics import median
 
+from central.console.elsewhere import in_scope
 from central.console.gate import Visit
 from central.console.roles import Action
 from central.console.rows import GOAL_MS
@@ -39,8 +40,14 @@ async def day_of(visit: Visit) -> Day:
     hubs = await services.hubs.all()
     sees_personal = visit.may(Action.PERSONAL)
     queue = Queue.PERSONAL if sees_personal else Queue.TECHNICAL
-    open_alarms = await services.alarms.queue(queue)
-    closed = [alarm for alarm in await services.alarms.recent(limit=300) if alarm.queue is queue]
+    seen = visit.scope_for(Action.PERSONAL if sees_personal else Action.SEE_QUEUE)
+    hubs = await in_scope(visit, hubs, visit.scope_for(Action.SEE_QUEUE))
+    open_alarms = await services.alarms.queue(queue, scope=seen)
+    closed = [
+        alarm
+        for alarm in await services.alarms.recent(limit=300)
+        if alarm.queue is queue and seen.covers(alarm.tenant, alarm.unit)
+    ]
     today = [alarm for alarm in (*open_alarms, *closed) if now - alarm.happened_ms < DAY_MS]
     answered = [
         alarm.first_claimed_ms - alarm.happened_ms for alarm in today if alarm.first_claimed_ms is not None

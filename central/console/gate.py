@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from fastapi import Request
 
+from central.access import EVERYTHING, Access, Scope, access_of
 from central.console.accounts import Accounts
 from central.console.catalogue import Words, language_from, words
 from central.console.figures import Figures
@@ -77,6 +78,7 @@ class Visit:
     session: Session | None
     words: Words
     theme: str
+    access: Access | None = None
 
     @property
     def figures(self) -> Figures:
@@ -98,7 +100,18 @@ class Visit:
 
     def may(self, action: Action) -> bool:
         """Whether whoever asks may do this."""
-        return self.session is not None and may(self.session.account.role, action)
+        if self.session is None:
+            return False
+        return may(self.session.account.role, action) if self.access is None else self.access.may(action)
+
+    @property
+    def scope(self) -> Scope:
+        """Where whoever asks may do anything at all."""
+        return EVERYTHING if self.access is None else self.access.scope()
+
+    def scope_for(self, action: Action) -> Scope:
+        """Where whoever asks may do this."""
+        return EVERYTHING if self.access is None else self.access.scope(action)
 
     def now_ms(self) -> int:
         """Central's clock."""
@@ -112,11 +125,19 @@ async def visit_of(request: Request) -> Visit:
         return known
     desk: Desk = request.app.state.desk
     session = await desk.sessions.find(request.cookies.get(desk.session_cookie))
-    request.state.visit = visit = bare_visit(desk, request, session)
+    access = None if session is None else await _access(desk, session)
+    request.state.visit = visit = bare_visit(desk, request, session, access)
     return visit
 
 
-def bare_visit(desk: Desk, request: Request, session: Session | None = None) -> Visit:
+async def _access(desk: Desk, session: Session) -> Access:
+    account, now = session.account, desk.services.clock.now_ms()
+    return await desk.services.store.fetch(lambda connection: access_of(connection, account.id, account.role, now))
+
+
+def bare_visit(
+    desk: Desk, request: Request, session: Session | None = None, access: Access | None = None
+) -> Visit:
     """A visit without looking anything up, for error pages too."""
     account = session.account if session else None
     language = language_from(
@@ -127,7 +148,11 @@ def bare_visit(desk: Desk, request: Request, session: Session | None = None) -> 
     )
     theme = account.theme if account else request.cookies.get(THEME_COOKIE, "auto")
     return Visit(
-        desk=desk, session=session, words=words(language), theme=theme if theme in {"light", "dark"} else "auto"
+        desk=desk,
+        session=session,
+        words=words(language),
+        theme=theme if theme in {"light", "dark"} else "auto",
+        access=access,
     )
 
 
@@ -142,9 +167,10 @@ class Open:
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """A route for those who may do this."""
+    """A route for those who may do this. `everywhere`: it is about all tenants, and so not for one in a part of them."""
 
     action: Action
+    everywhere: bool = False
 
     async def __call__(self, request: Request) -> Visit:
         """The visit. Raises SignInNeededError, ForbiddenError, StalePageError."""
@@ -153,6 +179,8 @@ class Needs:
             raise SignInNeededError("sign_in")
         if not visit.may(self.action):
             raise ForbiddenError("role", visit.session.account.role)
+        if self.everywhere and not visit.scope_for(self.action).is_everything:
+            raise ForbiddenError("everywhere_only", visit.session.account.role)
         if request.method not in SAFE_METHODS and not visit.session.is_csrf(await _csrf(request)):
             raise StalePageError("csrf")
         return visit

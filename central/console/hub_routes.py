@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import RedirectResponse
 
 from central.commands import HealthCheck
+from central.console.elsewhere import hub_seen, in_scope
 from central.console.gate import Needs, Visit
 from central.console.hub_page import PRESENCE_SIGN, check_page, summary_of
 from central.console.pages import is_part
@@ -45,7 +46,7 @@ async def hubs(visit: Seeing) -> Response:
 @router.get("/hubs/{hub_id}")
 async def hub(visit: Seeing, hub_id: str) -> Response:
     """One hub and its health checks."""
-    found = await visit.desk.services.hubs.hub(hub_id)
+    found = await hub_seen(visit, hub_id, Action.SEE_HUBS)
     if found.id != hub_id:
         return RedirectResponse(f"/hubs/{found.id}", 303)
     checks, names = await _checks(visit, found)
@@ -57,14 +58,14 @@ async def hub(visit: Seeing, hub_id: str) -> Response:
 async def check_part(request: Request, visit: Seeing, hub_id: str) -> Response:
     """The check alone, as the page's script fetches it when a result has come."""
     if not is_part(request):
-        return RedirectResponse(f"/hubs/{hub_id}", 303)
+        return RedirectResponse(f"/hubs/{(await hub_seen(visit, hub_id, Action.SEE_HUBS)).id}", 303)
     return await _part(visit, hub_id)
 
 
 @router.post("/hubs/{hub_id}/check")
 async def check(request: Request, visit: Checking, hub_id: str) -> Response:
     """Ask the hub and wait for its answer, at most half a minute."""
-    found = await visit.desk.services.hubs.hub(hub_id)
+    found = await hub_seen(visit, hub_id, Action.RUN_CHECKS)
     await visit.desk.services.commands.check(found.id, visit.actor)
     if not is_part(request):
         return RedirectResponse(f"/hubs/{found.id}", 303)
@@ -72,7 +73,7 @@ async def check(request: Request, visit: Checking, hub_id: str) -> Response:
 
 
 async def _part(visit: Visit, hub_id: str) -> Response:
-    found = await visit.desk.services.hubs.hub(hub_id)
+    found = await hub_seen(visit, hub_id, Action.SEE_HUBS)
     checks, names = await _checks(visit, found)
     view = check_page(visit, found, checks, names, await dropped_by(visit.desk.services.store, found.id))
     return page(visit, "_check_part.html", hub=found, view=view, presence_sign=PRESENCE_SIGN)

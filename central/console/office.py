@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Form, Query, Request, Response
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from central import event_log
 from central.admin import CONSOLE as COMMAND_LINE
 from central.console.door import log_act
+from central.console.elsewhere import LOGGED, check_alarm
 from central.console.gate import Needs, Visit
 from central.console.pages import is_part
 from central.console.rendering import page
@@ -23,7 +24,7 @@ from central.tables import enrolment_code, log_entry
 router = APIRouter(include_in_schema=False)
 Reading = Annotated[Visit, Depends(Needs(Action.READ_LOG))]
 Making = Annotated[Visit, Depends(Needs(Action.MAKE_CODES))]
-Changing = Annotated[Visit, Depends(Needs(Action.CHANGE_USERS))]
+Changing = Annotated[Visit, Depends(Needs(Action.CHANGE_USERS, everywhere=True))]
 
 PAGE = 100
 LOG_WIDTH = 120
@@ -72,8 +73,12 @@ async def _log_page(visit: Visit, before: int | None, alarm: str | None, verdict
     query = select(log_entry).order_by(log_entry.c.no.desc()).limit(PAGE + 1)
     if before is not None:
         query = query.where(log_entry.c.no < before)
+    seen = visit.scope_for(Action.READ_LOG)
     if alarm is not None:
+        await check_alarm(visit, alarm, seen)
         query = query.where(log_entry.c.alarm == alarm)
+    if not seen.is_everything:
+        query = query.where(text(LOGGED).bindparams(**seen.parameters))
     async with visit.desk.services.store.read() as connection:
         rows = (await connection.execute(query)).mappings().all()
     entries = [_line(visit, row) for row in rows[:PAGE]]
@@ -102,6 +107,8 @@ async def verify(request: Request, visit: Reading) -> Response:
 
 async def _codes_page(visit: Visit, code: str = "", label: str = "") -> Response:
     query = select(enrolment_code).order_by(enrolment_code.c.created_ms.desc()).limit(50)
+    if not visit.scope_for(Action.MAKE_CODES).is_everything:
+        query = query.where(enrolment_code.c.created_by == visit.who.account.id)
     async with visit.desk.services.store.read() as connection:
         codes = (await connection.execute(query)).mappings().all()
     return page(visit, "codes.html", codes=codes, code=code, label=label)

@@ -11,6 +11,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse
 from starlette.exceptions import HTTPException
 
+from central.access import ElsewhereError
+from central.console.elsewhere import note_elsewhere
 from central.console.gate import SAFE_METHODS, SignInNeededError, Visit, bare_visit
 from central.console.pages import is_part
 from central.console.rendering import page
@@ -67,6 +69,8 @@ def _visit(request: Request) -> Visit:
 
 async def _action_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ActionError)  # noqa: S101  # registered for this class only
+    if isinstance(error, ElsewhereError):
+        note_elsewhere(_visit(request), error)
     is_api = request.url.path.startswith("/api/")
     if isinstance(error, SignInNeededError) and not is_api:
         return _to_sign_in(request)

@@ -1,0 +1,80 @@
+"""What lies outside somebody's tenants and units: left out of lists, not found by id, and the attempt noted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from central.access import IN_SCOPE, ElsewhereError, Scope, access_of
+from central.console.gate import Visit
+from central.console.roles import Action
+from central.console.sessions import Session
+from central.errors import NotFoundError
+from central.hubs import HubView
+from central.sql import Sql
+
+_HUBS = Sql(f"SELECT id FROM hub h WHERE {IN_SCOPE('h')}")  # noqa: S608  # our own names
+_ALARM = Sql("SELECT tenant, unit FROM alarm WHERE id = :alarm")
+LOGGED = (
+    f"(alarm IN (SELECT a.id FROM alarm a WHERE {IN_SCOPE('a')})"  # noqa: S608  # our own names
+    f" OR (alarm IS NULL AND hub IN (SELECT h.id FROM hub h WHERE {IN_SCOPE('h')})))"
+)
+"""Entries of the event log about alarms and hubs that are seen; for `Scope.parameters`."""
+
+
+async def in_scope(visit: Visit, hubs: Sequence[HubView], scope: Scope) -> Sequence[HubView]:
+    """Those of the hubs that are seen."""
+    if scope.is_everything:
+        return hubs
+    seen = await _seen(visit, scope)
+    return [hub for hub in hubs if hub.id in seen]
+
+
+async def hub_seen(visit: Visit, hub_id: str, action: Action) -> HubView:
+    """One hub, by id or label. Raises NotFoundError; ElsewhereError where this action does not reach."""
+    scope = visit.scope_for(action)
+    if scope.is_everything:
+        return await visit.desk.services.hubs.hub(hub_id)
+    try:
+        found = await visit.desk.services.hubs.hub(hub_id)
+    except NotFoundError:
+        raise NotFoundError("hub", repr(hub_id)) from None  # without the names of others' hubs as a hint
+    if found.id not in await _seen(visit, scope):
+        raise ElsewhereError("hub", repr(hub_id))
+    return found
+
+
+async def check_alarm(visit: Visit, alarm: str, scope: Scope) -> None:
+    """Raises ElsewhereError for an alarm that is not seen."""
+
+    async def look(connection: AsyncConnection) -> tuple[str | None, str | None]:
+        row = await _ALARM.one(connection, alarm=alarm)
+        return (None, None) if row is None else (row[0], row[1])
+
+    scope.check(*await visit.desk.services.store.fetch(look), "alarm", alarm[:32])
+
+
+def note_elsewhere(visit: Visit, error: ElsewhereError) -> None:
+    """Somebody asked for what is not theirs: into the security events, with who it was."""
+    account = visit.session.account.id if visit.session else "nobody"
+    visit.desk.services.security.note(
+        "elsewhere", hub=None, path="console", detail=f"account {account}: {error.reason} {error.detail}"
+    )
+
+
+async def visit_for(visit: Visit, session: Session | None) -> Visit:
+    """The same visit for a session that has just begun."""
+    if session is None:
+        return replace(visit, session=None, access=None)
+    account, now = session.account, visit.now_ms()
+    access = await visit.desk.services.store.fetch(
+        lambda connection: access_of(connection, account.id, account.role, now)
+    )
+    return replace(visit, session=session, access=access)
+
+
+async def _seen(visit: Visit, scope: Scope) -> frozenset[str]:
+    rows = await visit.desk.services.store.fetch(lambda connection: _HUBS.rows(connection, **scope.parameters))
+    return frozenset(row[0] for row in rows)
