@@ -7,6 +7,7 @@ alarm, then asks the tables of `central.lifecycle`, so that any number of consol
 from __future__ import annotations
 
 from central.alarms.calling import Calling
+from central.alarms.choosing import Choosing
 from central.alarms.deferring import Deferring
 from central.alarms.dispatching import Dispatching
 from central.alarms.handing_over import HandingOver
@@ -17,5 +18,5 @@ from central.alarms.sweeping import Sweeping
 __all__ = ["Alarms", "digest_of"]
 
 
-class Alarms(Looking, Handling, Deferring, HandingOver, Dispatching, Calling, Sweeping):
+class Alarms(Looking, Choosing, Handling, Deferring, HandingOver, Dispatching, Calling, Sweeping):
     """The alarms of one central."""

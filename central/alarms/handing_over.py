@@ -76,7 +76,7 @@ class HandingOver(Acting):
             return Done("offered", content | ({"note_digest": event_log.digest_of(note)} if note else {}))
 
         await self._act(alarm_id, actor, work, version=version, tell=False)
-        return await self._store.fetch(lambda connection: offer_one(connection, offer_id))
+        return await self.offered(offer_id)
 
     async def accept_offer(self, offer_id: str, actor: Actor) -> AlarmView:
         """The claim is theirs now. Of many who accept, one gets it. Raises Conflict."""
@@ -133,8 +133,12 @@ class HandingOver(Acting):
 
         return await self._act(await self._alarm_of(offer_id), actor, work, tell=False)
 
+    async def offered(self, offer_id: str) -> Offer:
+        """One offer, open or over. Raises NotFoundError."""
+        return await self._store.fetch(lambda connection: offer_one(connection, offer_id))
+
     async def _alarm_of(self, offer_id: str) -> str:
-        return (await self._store.fetch(lambda connection: offer_one(connection, offer_id))).alarm
+        return (await self.offered(offer_id)).alarm
 
     @staticmethod
     async def _open(

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from central.console.accounts import LinkGoneError
+from central.console.act_models import AlarmDetailOut, VersionBody
 from central.console.alarm_page import check_may_see
 from central.console.api_models import (
-    AlarmDetailOut,
     AlarmOut,
     AlarmsOut,
     CheckOut,
@@ -19,8 +19,6 @@ from central.console.api_models import (
     DutyOut,
     HealthOut,
     HubOut,
-    JourneyOut,
-    MomentOut,
     NextBody,
     Problem,
     SessionOut,
@@ -134,11 +132,7 @@ async def alarm(visit: Seeing, alarm_id: AlarmId) -> AlarmDetailOut:
     services = visit.desk.services
     detail = await services.alarms.alarm(alarm_id)
     check_may_see(visit, detail.alarm)
-    return AlarmDetailOut(
-        alarm=AlarmOut.of(detail.alarm, visit.who.account.id),
-        timeline=[MomentOut.of(entry) for entry in detail.timeline],
-        journey=JourneyOut.of(await services.alarms.journey(alarm_id)),
-    )
+    return AlarmDetailOut.of(detail, await services.alarms.journey(alarm_id), visit.who.account.id)
 
 
 async def _handled(visit: Visit, alarm_id: str) -> None:
@@ -153,17 +147,21 @@ async def claim(visit: Handling, alarm_id: AlarmId) -> AlarmOut:
 
 
 @router.post("/alarms/{alarm_id}/release", tags=["alarms"])
-async def release(visit: Handling, alarm_id: AlarmId) -> AlarmOut:
-    """Give it back to the queue."""
+async def release(visit: Handling, alarm_id: AlarmId, body: VersionBody | None = None) -> AlarmOut:
+    """Give it back to the queue. Who was sent is called off."""
     await _handled(visit, alarm_id)
-    return AlarmOut.of(await visit.desk.services.alarms.release(alarm_id, visit.actor), visit.who.account.id)
+    version = body.version if body else None
+    released = await visit.desk.services.alarms.release(alarm_id, visit.actor, version=version)
+    return AlarmOut.of(released, visit.who.account.id)
 
 
 @router.post("/alarms/{alarm_id}/on-the-way", tags=["alarms"])
-async def on_the_way(visit: Handling, alarm_id: AlarmId) -> AlarmOut:
-    """Somebody is on the way; the lamp at home says so."""
+async def on_the_way(visit: Handling, alarm_id: AlarmId, body: VersionBody | None = None) -> AlarmOut:
+    """Whoever has the alarm, or accepted to go, is on the way; the lamp at home says so."""
     await _handled(visit, alarm_id)
-    return AlarmOut.of(await visit.desk.services.alarms.on_the_way(alarm_id, visit.actor), visit.who.account.id)
+    version = body.version if body else None
+    going = await visit.desk.services.alarms.on_the_way(alarm_id, visit.actor, version=version)
+    return AlarmOut.of(going, visit.who.account.id)
 
 
 @router.post("/alarms/{alarm_id}/renew", tags=["alarms"])
@@ -183,7 +181,15 @@ async def close(visit: Handling, alarm_id: AlarmId, body: CloseBody) -> AlarmOut
         if not getattr(body, field):
             raise IncompleteError("missing", field)
     closed = await visit.desk.services.alarms.close(
-        alarm_id, visit.actor, body.disposition, body.outcome, body.note.strip(), override=body.override.strip()
+        alarm_id,
+        visit.actor,
+        body.disposition,
+        body.outcome,
+        body.note.strip(),
+        kind_of_help=body.kind_of_help,
+        visit=body.visit,
+        override=body.override.strip(),
+        version=body.version,
     )
     return AlarmOut.of(closed, visit.who.account.id)
 

@@ -82,12 +82,19 @@ class ShownBody(In):
 
 
 class CloseBody(In):
-    """What was done and what it was. `override` is a lead's reason for closing what somebody else has."""
+    """What was done and what it was. `override` is a lead's reason for closing what somebody else has.
+
+    `next_visit` names the planned visit, and the alarm waits for it. Without `kind_of_help` the usual one for the
+    outcome is kept; `technical` opens a case for the technicians.
+    """
 
     disposition: str = Field("", max_length=32, examples=["cleared_by_phone"])
     outcome: str = Field("", max_length=32, examples=["anxiety"])
     note: str = Field("", max_length=1000)
     override: str = Field("", max_length=200)
+    kind_of_help: str = Field("", max_length=16, examples=["health"])
+    visit: str = Field("", max_length=16)
+    version: int | None = Field(None, ge=1, le=2_147_483_647)
 
 
 class NextBody(In):
@@ -187,6 +194,8 @@ class AlarmOut(Out):
     closed_ms: int | None
     disposition: str | None
     outcome: str | None
+    help: str | None = None
+    deferred_visit: str | None = None
     lamp: LampOut
     shown_ms: int | None
     undo_until_ms: int | None
@@ -219,6 +228,8 @@ class AlarmOut(Out):
             closed_ms=alarm.closed_ms,
             disposition=alarm.disposition,
             outcome=alarm.outcome,
+            help=alarm.help,
+            deferred_visit=alarm.deferred_visit,
             lamp=LampOut(state=alarm.lamp_state, at_ms=alarm.lamp_ms),
             shown_ms=alarm.shown_ms,
             undo_until_ms=alarm.undo_until_ms,
@@ -262,14 +273,6 @@ class JourneyOut(Out):
     def of(cls, journey: Journey) -> JourneyOut:
         """As measured."""
         return cls(pressed_ms=journey.pressed_ms, steps=dict(journey.steps))
-
-
-class AlarmDetailOut(Out):
-    """One alarm with its history and its journey."""
-
-    alarm: AlarmOut
-    timeline: list[MomentOut]
-    journey: JourneyOut
 
 
 class TakenOut(Out):
@@ -356,7 +359,10 @@ class HealthOut(Out):
 
 
 class Problem(BaseModel):
-    """An error (RFC 9457). `reason` is a word for programs; `holder` says who has the alarm."""
+    """An error (RFC 9457). `reason` is a word for programs; `holder` says who has the alarm.
+
+    A conflict tells what is so now (`current`), and for a stale version what the request rested on (`yours`).
+    """
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -381,3 +387,5 @@ class Problem(BaseModel):
     holder: dict[str, Any] | None = None
     field: str | None = None
     choices: list[str] | None = None
+    current: dict[str, Any] | None = None
+    yours: dict[str, Any] | None = None

@@ -15,7 +15,7 @@ from starlette.routing import BaseRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from central.console import api, door, hub_routes, office, pages, stream
+from central.console import act_api, api, door, hub_routes, office, pages, stream
 from central.console.accounts import Accounts
 from central.console.gate import Desk, Needs, Open, is_from_elsewhere
 from central.console.onlookers import Onlookers
@@ -43,7 +43,7 @@ def install(app: FastAPI, services: Services) -> None:
         signin=SignIn(services.security, services.clock, accounts),
         onlookers=Onlookers(),
     )
-    for part in (pages, door, hub_routes, office, api, stream):
+    for part in (pages, door, hub_routes, office, api, act_api, stream):
         app.include_router(part.router)
     app.add_api_route("/api/openapi.json", _openapi, include_in_schema=False, dependencies=[])
     app.mount("/static", Files(directory=STATIC), name="static")

@@ -77,6 +77,8 @@ async def _action_error(request: Request, error: Exception) -> Response:
     more: dict[str, object] = {}
     if isinstance(error, Conflict):
         more["state"] = error.state or None
+        more["current"] = error.current
+        more["yours"] = error.yours
         if error.holder is not None:
             more["holder"] = {"name": error.holder.name, "since_ms": error.holder.since_ms}
     if isinstance(error, IncompleteError):
