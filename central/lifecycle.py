@@ -168,6 +168,8 @@ CENTRAL_KINDS: Mapping[str, AlarmKind] = {
         AlarmKind("stub_personal", AlarmClass.PERSONAL, 1),  # known by SMS only; the record tells what it is
         AlarmKind("stub_safety", AlarmClass.SAFETY, 0),
         AlarmKind("stub_supervision", AlarmClass.SUPERVISION, 2),
+        AlarmKind("notification_failed", AlarmClass.TECHNICAL, 4),  # somebody could not be told of an alarm
+        AlarmKind("auditor_silent", AlarmClass.TECHNICAL, 4),  # nobody checks that plans go on
         AlarmKind("sms_trouble", AlarmClass.TECHNICAL, 4),  # the provider does not take our answers
         AlarmKind("central_restored", AlarmClass.TECHNICAL, 4),  # from a backup: alarms since then come again
         AlarmKind("database_older", AlarmClass.TECHNICAL, 4),  # a hub has receipts that this database knows nothing of

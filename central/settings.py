@@ -8,11 +8,13 @@ from __future__ import annotations
 import difflib
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from central.errors import SettingsError
+
+S = TypeVar("S", bound=BaseModel)
 
 
 class _Section(BaseModel):
@@ -70,6 +72,68 @@ class SmsSettings(_Section):
     timeout_s: float = Field(10.0, gt=0, le=60)
 
 
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+class EmailSettings(_Section):
+    """Letters to duty addresses and next of kin, through a mail server."""
+
+    host: str = Field(min_length=1, max_length=253)
+    port: int = Field(587, ge=1, le=65535)
+    tls: Literal["starttls", "tls", "none"] = "starttls"
+    ca_file: Path | None = None
+    username: str = Field("", max_length=254)
+    password_file: Path | None = None
+    sender: str = Field(pattern=r"^[^@\s<>,;]+@[^@\s<>,;]+$", max_length=254)
+    timeout_s: float = Field(10.0, gt=0, le=60)
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        if self.tls == "none" and self.host not in LOOPBACK:
+            raise ValueError("a mail server on another machine is spoken to by TLS: set tls to starttls or tls")
+        if bool(self.username) != (self.password_file is not None):
+            raise ValueError("username and password_file are given together, or neither")
+        return self
+
+
+class NotifySettings(_Section):
+    """How long it is tried to tell somebody of an alarm before it is given up, loudly."""
+
+    give_up_after_s: float = Field(300.0, ge=15, le=3600)
+
+
+class AuditSmsSettings(_Section):
+    """The auditor's own way by SMS: another account with the provider than central's, at best another provider."""
+
+    number: str = Field(pattern=r"^\+[1-9][0-9]{6,14}$")
+    outbound_url: str = Field(pattern=r"^https?://[^/\s]+")
+    outbound_token_file: Path
+    timeout_s: float = Field(10.0, gt=0, le=60)
+    to: tuple[Annotated[str, Field(pattern=r"^\+[1-9][0-9]{6,14}$")], ...] = Field(min_length=1, max_length=8)
+
+
+class AuditEmailSettings(EmailSettings):
+    """The auditor's own way by e-mail."""
+
+    to: tuple[Annotated[str, Field(pattern=r"^[^@\s<>,;]+@[^@\s<>,;]+$", max_length=254)], ...] = Field(
+        min_length=1, max_length=8
+    )
+
+
+class AuditSettings(_Section):
+    """The auditor: a process of its own that looks whether what was due was done (`vaktpost central audit`)."""
+
+    every_s: float = Field(10.0, ge=1, le=300)
+    late_after_s: float = Field(20.0, ge=5, le=600)
+    """A step, a notification or a lease that is overdue for so long was forgotten."""
+    central_silent_after_s: float = Field(30.0, ge=15, le=600)
+    nobody_on_duty_after_s: float = Field(300.0, ge=15, le=86_400)
+    repeat_after_s: float = Field(900.0, ge=60, le=86_400)
+    """What is still wrong is said again after this."""
+    sms: AuditSmsSettings | None = None
+    email: AuditEmailSettings | None = None
+
+
 class MasterKeySettings(_Section):
     """The key that the keys of residents are wrapped under: a file (mode 0600), or a credential of systemd."""
 
@@ -92,6 +156,9 @@ class CentralSettings(_Section):
     mqtt: tuple[MqttSettings, ...] = ()
     """One `[mqtt]` table, or several `[[mqtt]]` for brokers of which hubs use one when another is dead."""
     sms: SmsSettings | None = None
+    email: EmailSettings | None = None
+    notify: NotifySettings = NotifySettings()
+    audit: AuditSettings = AuditSettings()
 
     @field_validator("mqtt", mode="before")
     @classmethod
@@ -145,11 +212,32 @@ def load(path: Path) -> CentralSettings:
     sms = settings.sms and settings.sms.model_copy(
         update={key: base / getattr(settings.sms, key) for key in ("inbound_secret_file", "outbound_token_file")}
     )
+    email = settings.email and _beside(base, settings.email, "ca_file", "password_file")
+    audit = settings.audit.model_copy(
+        update={
+            "sms": settings.audit.sms and _beside(base, settings.audit.sms, "outbound_token_file"),
+            "email": settings.audit.email and _beside(base, settings.audit.email, "ca_file", "password_file"),
+        }
+    )
     data_dir = base / settings.data_dir
     master_key = settings.master_key.model_copy(update={"file": data_dir / settings.master_key.file})
     return settings.model_copy(
-        update={"source": path, "data_dir": data_dir, "mqtt": mqtt, "sms": sms, "master_key": master_key}
+        update={
+            "source": path,
+            "data_dir": data_dir,
+            "mqtt": mqtt,
+            "sms": sms,
+            "email": email,
+            "audit": audit,
+            "master_key": master_key,
+        }
     )
+
+
+def _beside(base: Path, section: S, *keys: str) -> S:
+    """With its files relative to the settings' folder."""
+    given = {key: value for key in keys if (value := getattr(section, key)) is not None}
+    return section.model_copy(update={key: base / value for key, value in given.items()})
 
 
 def _sentence(path: Path, problem: Any) -> str:
@@ -158,7 +246,12 @@ def _sentence(path: Path, problem: Any) -> str:
         near = difflib.get_close_matches(str(problem["loc"][-1]), _keys(problem["loc"][:-1]), n=1)
         hint = f" Did you mean `{near[0]}`?" if near else f" Known here: {', '.join(_keys(problem['loc'][:-1]))}."
         return f"{path}: {key}: there is no such setting.{hint}"
-    return f"{path}: {key}: {problem['msg'][0].lower()}{problem['msg'][1:]}."
+    return f"{path}: {key}: {_said(problem)}."
+
+
+def _said(problem: Any) -> str:
+    text = str(problem["msg"]).removeprefix("Value error, ")
+    return text[0].lower() + text[1:]
 
 
 def _keys(parents: tuple[int | str, ...]) -> list[str]:
@@ -170,7 +263,13 @@ def _keys(parents: tuple[int | str, ...]) -> list[str]:
         "mqtt": MqttSettings,
         "sms": SmsSettings,
         "master_key": MasterKeySettings,
+        "email": EmailSettings,
+        "notify": NotifySettings,
+        "audit": AuditSettings,
     }
     for parent in parents:
-        model = sections.get(str(parent), model)
+        if model is AuditSettings:
+            model = AuditSmsSettings if parent == "sms" else AuditEmailSettings
+        else:
+            model = sections.get(str(parent), model)
     return [name for name in model.model_fields if name != "source"]

@@ -8,7 +8,7 @@ again (5xx) or never will be taken (4xx).
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import structlog
@@ -21,7 +21,6 @@ from central.clock import Clock
 from central.errors import NotStoredError
 from central.hub_api import TooLargeError, body_of, problem, refusal
 from central.security import SecurityLog
-from central.sms_answers import SmsAnswers
 from central.sms_http import SIGNATURE, TIMESTAMP, Seal
 from central.sms_ingest import PATH, SmsIngest
 from cloud_sync.errors import MalformedError, WireError
@@ -31,17 +30,25 @@ log = structlog.get_logger()
 INBOUND_PATH = "/sms/v1/inbound"
 RECEIPT_PATH = "/sms/v1/receipt"
 MAX_BODY = 16 * 1024
+Receipts = Callable[[str, str], Awaitable[bool]]
+"""Takes a reference and what went wrong (or nothing); says whether it was its text."""
 
 
 class SmsApi:
     """The endpoints. `sms_app` makes the application of them."""
 
     def __init__(
-        self, *, seal: Seal, ingest: SmsIngest, answers: SmsAnswers, security: SecurityLog, clock: Clock
+        self,
+        *,
+        seal: Seal,
+        ingest: SmsIngest,
+        receipts: Sequence[Receipts],
+        security: SecurityLog,
+        clock: Clock,
     ) -> None:
         self._seal = seal
         self._ingest = ingest
-        self._answers = answers
+        self._receipts = receipts
         self._security = security
         self._clock = clock
 
@@ -72,8 +79,11 @@ class SmsApi:
 
     async def _fate(self, fields: dict[str, Any]) -> str:
         state = _string(fields, "state", 32)
-        is_ours = await self._answers.delivered(_string(fields, "id", 64), "" if state == "delivered" else state)
-        return "noted" if is_ours else "unknown"
+        reference, error = _string(fields, "id", 64), "" if state == "delivered" else state
+        for take in self._receipts:
+            if await take(reference, error):
+                return "noted"
+        return "unknown"
 
 
 def _fields(body: bytes) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 from central.quarantine import Quarantine
 from central.sms import SmsProvider
 from central.sms_answers import SmsAnswers
-from central.sms_api import SmsApi, sms_app
+from central.sms_api import Receipts, SmsApi, sms_app
 from central.sms_http import HttpProvider, Seal, secret_in
 from central.sms_ingest import SmsIngest
 from central.wakeup import Wakeup
@@ -25,6 +25,8 @@ class SmsParts:
 
     app: Starlette
     answers: SmsAnswers
+    receipts: list[Receipts]
+    """Who is asked whose text it was that the provider gives a receipt for."""
     provider: SmsProvider
 
 
@@ -51,11 +53,12 @@ def sms_parts(services: Services, quarantine: Quarantine, wakeup: Wakeup) -> Sms
         quarantine=quarantine,
         wakeup=wakeup,
     )
+    receipts: list[Receipts] = [answers.delivered]
     api = SmsApi(
         seal=Seal(secret_in(settings.inbound_secret_file, "inbound_secret_file")),
         ingest=ingest,
-        answers=answers,
+        receipts=receipts,
         security=services.security,
         clock=services.clock,
     )
-    return SmsParts(app=sms_app(api), answers=answers, provider=provider)
+    return SmsParts(app=sms_app(api), answers=answers, receipts=receipts, provider=provider)

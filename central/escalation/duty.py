@@ -37,7 +37,7 @@ _GONE = Sql("DELETE FROM duty WHERE account = :account AND console = :console")
 _FORGET = Sql("DELETE FROM duty WHERE seen_ms <= :before")
 _ON_DUTY = Sql(
     """SELECT t.id, t.name, d.account, d.account_name, d.console, d.has_sound, d.since_ms
-    FROM team t LEFT JOIN duty d ON d.team = t.id AND d.seen_ms > :since
+    FROM team t LEFT JOIN duty d ON d.team IN (t.id, '') AND d.seen_ms > :since
     WHERE t.state = 'active' AND t.kind IN ('centre', 'ward') ORDER BY t.name, d.account_name, d.console"""
 )
 _IN_HOUSE = Sql(

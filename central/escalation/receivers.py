@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from zoneinfo import ZoneInfo
 
+import structlog
+from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from central.escalation.agreements import covers
+from central.people.contacts import Agreement
 from central.routing.plan import Channel, ReceiverKind, Step
 from central.routing.services import service_of
 from central.sql import Row, Sql
+
+log = structlog.get_logger()
 
 HOUSE = ""
 """In the place of a team's id while no team is set up: everybody at every console."""
@@ -43,8 +48,10 @@ class Receiver:
     language: str = DEFAULT_LANGUAGE
 
     def covers(self, on_duty: AbstractSet[str]) -> bool:
-        """Whether one of the teams in a set is meant; without a team, any is."""
-        return self.contact is None and (bool(on_duty) if self.team is None else self.team in on_duty)
+        """Whether one of the teams in a set is meant; without a team any is, and who serves the house serves all."""
+        return self.contact is None and (
+            bool(on_duty) if self.team is None else not on_duty.isdisjoint({self.team, HOUSE})
+        )
 
     def can_be_told(self, channel: Channel) -> bool:
         """Whether there is an address for it."""
@@ -75,8 +82,17 @@ async def receivers_of(
             return [
                 Receiver(contact=contact, language=language)
                 for contact, agreement, language in rows
-                if covers(agreement, service=service, at_ms=now, zone=zone)
+                if _covers(agreement, service, kind, now, zone)
             ]
+
+
+def _covers(agreement: str, service: str, kind: str, now: int, zone: str) -> bool:
+    """Whether somebody has agreed to it. What cannot be read covers nothing: nobody is called at night by mistake."""
+    try:
+        return Agreement.model_validate_json(agreement).covers(service, kind, now, ZoneInfo(zone))
+    except ValidationError as error:
+        log.warning("agreement_unreadable", problems=error.error_count())
+        return False
 
 
 def _team(row: Row) -> Receiver:

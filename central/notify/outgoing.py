@@ -1,0 +1,294 @@
+"""What goes out to people: sent at least once, never twice under one key, and given up loudly or not at all.
+
+Who is to be told stands in a row since the transaction that made it necessary. Each channel has a task of its own, so
+that a mail server that hangs holds up no text. A row that is being sent comes up again should this process die; the
+carrier is given the same reference then. What could not be sent is a technical alarm, and the plan goes on at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from central import event_log, feed
+from central.clock import Clock
+from central.errors import NotStoredError
+from central.escalation import steps
+from central.lifecycle import CENTRAL_KINDS
+from central.metrics import Metrics
+from central.notify.addresses import Contacts, place_of, reach_of
+from central.notify.channel import Channel, ChannelError, Message
+from central.notify.texts import compose
+from central.raising import Source, end_condition, raise_technical
+from central.sql import Row, Sql
+from central.store import Priority, Store
+from central.views import SYSTEM
+from central.wakeup import Wakeup
+
+log = structlog.get_logger()
+
+CHANNELS = ("sms", "email")
+"""Those that somebody has to carry. A console needs none: what is committed reaches it by the feed."""
+AT_ONCE = 8
+BACK_OFF_MS = (2_000, 4_000, 8_000, 15_000, 30_000, 60_000)
+POLL_S = 1.0
+KIND = "notification_failed"
+
+_ANY = Sql("SELECT 1 FROM notification WHERE state = 'pending' AND channel = :channel AND next_ms <= :now LIMIT 1")
+_DUE = Sql(
+    """UPDATE notification SET next_ms = :held, attempts = attempts + 1, fence = fence + 1
+    WHERE id IN (SELECT id FROM notification WHERE state = 'pending' AND channel = :channel AND next_ms <= :now
+                 ORDER BY next_ms, id LIMIT :limit)
+      AND state = 'pending' AND next_ms <= :now
+    RETURNING id, key, alarm, step, team, contact, what, language, fence, attempts, made_ms"""
+)
+_SENT = Sql(
+    """UPDATE notification SET state = 'sent', sent_ms = :now, provider_ref = :ref, fault = ''
+    WHERE id = :id AND fence = :fence AND state = 'pending' RETURNING id"""
+)
+# It was called off while it was on its way: said is said, and has to be taken back.
+_SAID = Sql(
+    """UPDATE notification SET state = 'sent', sent_ms = :now, provider_ref = :ref
+    WHERE id = :id AND state = 'cancelled' RETURNING id"""
+)
+_LATER = Sql(
+    "UPDATE notification SET next_ms = :due, fault = :fault WHERE id = :id AND fence = :fence AND state = 'pending'"
+)
+_GIVEN_UP = Sql(
+    """UPDATE notification SET state = 'given_up', fault = :fault
+    WHERE id = :id AND state IN ('pending', 'sent') RETURNING alarm, key, step, what"""
+)
+_OF_REFERENCE = Sql("SELECT id, channel FROM notification WHERE provider_ref = :ref")
+_DELIVERED = Sql(
+    """UPDATE notification SET state = 'delivered', receipt_ms = :now
+    WHERE id = :id AND state = 'sent' RETURNING alarm, channel"""
+)
+_HUB = Sql("SELECT hub, handling, closed_ms, escalation_round FROM alarm WHERE id = :alarm")
+_HASTEN = Sql(
+    """UPDATE escalation SET due_ms = :now
+    WHERE alarm = :alarm AND round = :round AND no = :no AND state = 'running' AND due_ms > :now RETURNING no"""
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Due:
+    """A row that is being sent."""
+
+    id: str
+    key: str
+    alarm: str
+    step: int | None
+    team: str | None
+    contact: str | None
+    what: str
+    language: str
+    fence: int
+    attempts: int
+    made_ms: int
+    channel: str
+
+    @property
+    def round(self) -> int:
+        return _round_of(self.key)
+
+
+def _round_of(key: str) -> int:
+    part = key.split(":")[1]
+    return int(part) if part.isdigit() else 0
+
+
+class Outgoing:
+    """The notifications of one database. Any number of processes may send."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        clock: Clock,
+        metrics: Metrics,
+        wakeup: Wakeup,
+        channels: Mapping[str, Channel],
+        contacts: Contacts,
+        public_url: str,
+        place: str = "",
+        give_up_ms: int,
+        held_ms: int = 30_000,
+    ) -> None:
+        """`held_ms`: longer than any carrier takes. A row that is being sent comes up again after that."""
+        self._store = store
+        self._clock = clock
+        self._metrics = metrics
+        self._wakeup = wakeup
+        self._channels = channels
+        self._contacts = contacts
+        self._public_url = public_url
+        self._place = place
+        self._give_up_ms = give_up_ms
+        self._held_ms = held_ms
+        self._is_troubled = dict.fromkeys(CHANNELS, True)  # perhaps since before a restart: the first success ends it
+
+    async def run(self) -> None:
+        """Sends what is due, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for channel in CHANNELS:
+                group.create_task(self._run(channel), name=f"notify-{channel}")
+
+    async def _run(self, channel: str) -> None:
+        while True:
+            seen = self._wakeup.count
+            try:
+                sent = await self.send_due(channel)
+            except NotStoredError as error:
+                log.warning("notifications_not_sent", channel=channel, reason=str(error))
+                await asyncio.sleep(POLL_S)
+                continue
+            if not sent:
+                await self._wakeup.wait(seen, POLL_S)
+
+    async def send_due(self, channel: str) -> int:
+        """Hand over what is due on a channel now. Returns how many rows there were."""
+        now = self._clock.now_ms()
+        if await self._store.fetch(lambda connection: _ANY.value(connection, channel=channel, now=now)) is None:
+            return 0
+
+        async def work(connection: AsyncConnection) -> list[Row]:
+            now = self._clock.now_ms()
+            return await _DUE.rows(connection, channel=channel, now=now, held=now + self._held_ms, limit=AT_ONCE)
+
+        rows = await self._store.transact(Priority.PEOPLE, work)
+        names = ("id", "key", "alarm", "step", "team", "contact", "what", "language", "fence", "attempts", "made_ms")
+        due = [_Due(**dict(zip(names, row, strict=True)), channel=channel) for row in rows]
+        await asyncio.gather(*(self._send(one) for one in due))
+        return len(due)
+
+    async def _send(self, due: _Due) -> None:
+        carrier = self._channels.get(due.channel)
+        if carrier is None:
+            await self._give_up(due.id, due.channel, "no_channel")
+            return
+        address, message = await self._composed(due)
+        if not address:
+            await self._give_up(due.id, due.channel, "no_address")
+            return
+        try:
+            reference = await carrier.send(address, message, reference=due.id)
+        except ChannelError as error:
+            await self._failed(due, error)
+            return
+        await self._sent(due, reference)
+
+    async def _composed(self, due: _Due) -> tuple[str, Message]:
+        async def work(connection: AsyncConnection) -> tuple[str, Message]:
+            reach = await reach_of(connection, self._contacts, team=due.team, contact=due.contact, alarm=due.alarm)
+            place, phone = await place_of(connection, due.alarm)
+            message = compose(
+                due.what,
+                reach.language or due.language,
+                url=f"{self._public_url}/alarms/{due.alarm}",
+                place=place or self._place,
+                phone=phone,
+            )
+            return (reach.phone if due.channel == "sms" else reach.email), message
+
+        if due.contact is None:
+            return await self._store.fetch(work)
+        return await self._store.transact(Priority.PEOPLE, work)  # opening is an entry in the access log
+
+    async def _sent(self, due: _Due, reference: str) -> None:
+        async def work(connection: AsyncConnection) -> None:
+            now = self._clock.now_ms()
+            row = await _HUB.one(connection, alarm=due.alarm)
+            if not await _SENT.one(connection, id=due.id, fence=due.fence, now=now, ref=reference or None):
+                if not await _SAID.one(connection, id=due.id, now=now, ref=reference or None):
+                    return
+                if row is not None and row[3] == due.round and (row[1] != "waiting" or row[2] is not None):
+                    await steps.tell_taken(connection, due.alarm, due.round, now)
+            if self._is_troubled[due.channel]:
+                await end_condition(connection, "", due.channel, KIND, now)
+            content = {"channel": due.channel, "what": due.what, "step": due.step, "attempts": due.attempts}
+            hub = None if row is None else row[0]
+            await event_log.append(connection, now, "notified", SYSTEM, alarm=due.alarm, hub=hub, content=content)
+            await feed.publish(connection, now, "alarm", due.alarm, "notified")
+
+        await self._store.transact(Priority.PEOPLE, work)
+        self._is_troubled[due.channel] = False
+        self._metrics.count(f"notify.{due.channel}.sent")
+        self._wakeup.wake()
+
+    async def _failed(self, due: _Due, error: ChannelError) -> None:
+        now = self._clock.now_ms()
+        self._metrics.count(f"notify.{due.channel}.failed")
+        log.warning("notification_not_sent", channel=due.channel, reason=error.reason, attempts=due.attempts)
+        if error.is_final or now - due.made_ms >= self._give_up_ms:
+            await self._give_up(due.id, due.channel, error.reason)
+            return
+        later = now + BACK_OFF_MS[min(due.attempts, len(BACK_OFF_MS)) - 1]
+        later = min(later, due.made_ms + self._give_up_ms)
+
+        async def work(connection: AsyncConnection) -> None:
+            await _LATER.rows(connection, id=due.id, fence=due.fence, due=later, fault=error.reason[:64])
+
+        await self._store.transact(Priority.PEOPLE, work)
+
+    async def _give_up(self, notification: str, channel: str, fault: str) -> None:
+        """Say so to the technicians, and let the plan go on at once if it has somebody else to try."""
+
+        async def work(connection: AsyncConnection) -> None:
+            now = self._clock.now_ms()
+            row = await _GIVEN_UP.one(connection, id=notification, fault=fault[:64])
+            if row is None:
+                return
+            alarm, key, step, what = row
+            source = Source(hub="", device=channel, happened_ms=now)
+            await raise_technical(connection, CENTRAL_KINDS[KIND], source, now)
+            if what != "taken" and step is not None:
+                await self._hasten(connection, alarm, _round_of(key), step, now)
+            found = await _HUB.one(connection, alarm=alarm)
+            content = {"channel": channel, "what": what, "step": step, "fault": fault[:64]}
+            hub = None if found is None else found[0]
+            await event_log.append(
+                connection, now, "notification_given_up", SYSTEM, alarm=alarm, hub=hub, content=content
+            )
+            await feed.publish(connection, now, "alarm", alarm, "notification_given_up")
+
+        await self._store.transact(Priority.PEOPLE, work)
+        self._is_troubled[channel] = True
+        log.warning("notification_given_up", channel=channel, reason=fault)
+        self._metrics.count("notify.given_up")
+        self._wakeup.wake()
+
+    @staticmethod
+    async def _hasten(connection: AsyncConnection, alarm: str, number: int, step: int, now: int) -> None:
+        plan_steps, _zone = await steps.steps_of(connection, alarm)
+        if step < len(plan_steps) - 1:  # the last one would only fail again, as fast as the carrier says no
+            await _HASTEN.rows(connection, alarm=alarm, round=number, no=step, now=now)
+
+    async def delivered(self, reference: str, error: str = "") -> bool:
+        """The carrier says what became of a message. False: it is none of ours."""
+        row = await self._store.fetch(lambda connection: _OF_REFERENCE.one(connection, ref=reference))
+        if row is None:
+            return False
+        if error:
+            await self._give_up(row[0], row[1], f"undelivered: {error}")
+            return True
+
+        async def work(connection: AsyncConnection) -> None:
+            now = self._clock.now_ms()
+            found = await _DELIVERED.one(connection, id=row[0], now=now)
+            if found is not None:
+                alarm, channel = found
+                hub = await _HUB.value(connection, alarm=alarm)
+                content = {"channel": channel}
+                await event_log.append(
+                    connection, now, "notification_delivered", SYSTEM, alarm=alarm, hub=hub, content=content
+                )
+                await feed.publish(connection, now, "alarm", alarm, "notification_delivered")
+
+        await self._store.transact(Priority.PEOPLE, work)
+        self._metrics.count("notify.delivered")
+        self._wakeup.wake()
+        return True
