@@ -164,6 +164,8 @@ CENTRAL_KINDS: Mapping[str, AlarmKind] = {
         AlarmKind("technical_case", AlarmClass.TECHNICAL, 5),  # a responder says that something has to be mended
         AlarmKind("unknown_hub", AlarmClass.TECHNICAL, 4),
         AlarmKind("hub_silent", AlarmClass.TECHNICAL, 5),
+        AlarmKind("critical_silent", AlarmClass.SUPERVISION, 4),  # the hub of a critical resident: somebody looks in
+        AlarmKind("critical_unheard", AlarmClass.SUPERVISION, 4),  # central hears nobody, and some of them are critical
         AlarmKind("hubs_silent", AlarmClass.TECHNICAL, 4),  # many at once: suspect ourselves first
         AlarmKind("stub_personal", AlarmClass.PERSONAL, 1),  # known by SMS only; the record tells what it is
         AlarmKind("stub_safety", AlarmClass.SAFETY, 0),

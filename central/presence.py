@@ -1,8 +1,9 @@
 """Which hubs are heard. Signs of life stay in memory; only a change is written: present, late, silent.
 
 Late after 90 s without any authentic message, silent (a technical alarm) after 10 minutes, sooner for a hub with
-critical residents. Central does not blame hubs for time in which it did not listen itself, and when many fall silent
-together it says so once and suspects itself.
+critical residents. Central does not blame hubs for time in which it did not listen itself. When many are late together
+it says so once and suspects itself: only when it goes on hearing others are those that it does not hear named, and when
+it hears nobody at all, nobody is called silent. A silent hub at a critical resident is a task for people as well.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -21,7 +22,7 @@ from central.errors import NotStoredError
 from central.hubs import Heard
 from central.lifecycle import CENTRAL_KINDS
 from central.links import HubLinks
-from central.raising import HUB, Source, end_condition, raise_technical
+from central.raising import HUB, Source, end_condition, note_over, raise_care, raise_technical
 from central.sql import Sql
 from central.store import Priority, Store
 from central.wakeup import Wakeup
@@ -33,13 +34,27 @@ LATE_S = 90.0
 SILENT_S = 600.0
 SILENT_CRITICAL_S = 180.0
 SWEEP_S = 1.0
+LOOK_S = 30.0
+"""How often it is looked up who is critical: people say so while central runs."""
 STALL_S = 5.0
 MANY = 0.2
 MANY_AT_LEAST = 5
+SUSPECT_S = 900.0
+SUSPECT_CRITICAL_S = 300.0
+"""For so long central takes it for its own fault that many are late, while it still hears some."""
 _BATCH = 20
 MAX_PATHS = 16
 
-_LOAD = Sql("SELECT id, presence, presence_ms, is_critical FROM hub WHERE state = 'active'")
+_LOAD = Sql("SELECT id, presence, presence_ms FROM hub WHERE state = 'active'")
+# One task per critical resident; where nobody is named, one for the hub.
+_CRITICAL = Sql(
+    """SELECT h.is_critical, r.pseudonym FROM hub h LEFT JOIN resident r ON r.hub = h.id AND r.is_critical
+       AND r.state = 'active' WHERE h.id = :hub ORDER BY r.pseudonym"""
+)
+_CRITICAL_HUBS = Sql(
+    """SELECT h.id FROM hub h WHERE h.state = 'active' AND (h.is_critical OR EXISTS (
+       SELECT 1 FROM resident r WHERE r.hub = h.id AND r.is_critical AND r.state = 'active'))"""
+)
 _SAVE = Sql("UPDATE hub SET presence = :presence, presence_ms = :now WHERE id = :hub")
 _REPORTED = Sql(
     "UPDATE hub SET software = :software, config_hash = :config_hash, epoch = :epoch WHERE id = :hub"
@@ -74,14 +89,26 @@ class Presence:
         self._swept_s = clock.mono_s()
         self._to_report: dict[str, _Hub] = {}
         self._is_many = False
+        self._many_s = 0.0
+        self._heard_s = clock.mono_s()
+        self._is_deaf = False
+        self._is_deafness_told = False
+        self._critical_s = float("-inf")
 
     async def load(self) -> None:
         """What was known when central stopped. The time in between was not listened to and does not count."""
         async with self._store.read() as connection:
             rows = await _LOAD.rows(connection)
-        for hub, presence, presence_ms, is_critical in rows:
-            self._hubs[hub] = _Hub(presence, presence_ms, is_critical=bool(is_critical), is_raised=presence == "silent")
-        self._listening_s = self._swept_s = self._clock.mono_s()
+        for hub, presence, presence_ms in rows:
+            self._hubs[hub] = _Hub(presence, presence_ms, is_raised=presence == "silent")
+        self._listening_s = self._swept_s = self._heard_s = self._clock.mono_s()
+        await self._look_up_critical()
+
+    async def _look_up_critical(self) -> None:
+        self._critical_s = self._clock.mono_s()
+        critical = {row[0] for row in await self._store.fetch(_CRITICAL_HUBS.rows)}
+        for hub, known in self._hubs.items():
+            known.is_critical = hub in critical
 
     def heard(self, hub: str) -> Heard | None:
         """What is in memory about one hub."""
@@ -105,7 +132,7 @@ class Presence:
     def hear(self, hub: str, epoch: str) -> None:
         """An authentic message of any kind came."""
         known = self._hubs.setdefault(hub, _Hub("new", self._clock.now_ms()))
-        known.heard_s = self._clock.mono_s()
+        known.heard_s = self._heard_s = self._clock.mono_s()
         known.heard_ms = self._clock.now_ms()
         known.epoch = epoch
 
@@ -128,7 +155,7 @@ class Presence:
         quiet_s = now_s - max(known.heard_s or self._listening_s, self._listening_s)
         if known.heard_s is not None and known.heard_s >= self._listening_s and quiet_s < LATE_S:
             return "present"
-        if quiet_s >= (SILENT_CRITICAL_S if known.is_critical else SILENT_S):
+        if not self._is_deaf and quiet_s >= (SILENT_CRITICAL_S if known.is_critical else SILENT_S):
             return "silent"
         if quiet_s >= LATE_S:
             return "late" if known.presence != "silent" else "silent"
@@ -138,20 +165,58 @@ class Presence:
         """Find and write what has changed. Raises NotStoredError; what was not written is found again."""
         now_s = self._clock.mono_s()
         if now_s - self._swept_s > STALL_S:
-            self._listening_s = now_s  # we were asleep ourselves
+            self._listening_s = self._heard_s = now_s  # we were asleep ourselves
         self._swept_s = now_s
+        if now_s - self._critical_s >= LOOK_S:
+            await self._look_up_critical()
+        self._judge_own_ears(now_s)
         changes = [
             (hub, due) for hub, known in self._hubs.items() if (due := self._due(known, now_s)) != known.presence
         ]
         await self._judge_many(changes)
         to_raise = [
-            hub for hub, known in self._hubs.items() if known.presence == "silent" and not known.is_raised
-        ] if not self._is_many else []  # fmt: skip
+            hub
+            for hub, known in self._hubs.items()
+            if known.presence == "silent" and not known.is_raised and self._may_name(known, now_s)
+        ]
         for at in range(0, len(changes), _BATCH):
             await self._write(changes[at : at + _BATCH])
         for at in range(0, len(to_raise), _BATCH):
             await self._raise(to_raise[at : at + _BATCH])
+        await self._tell_of_deafness(now_s)
         await self._report()
+
+    def _judge_own_ears(self, now_s: float) -> None:
+        """Nobody at all for as long as makes one hub late: it is us. Whoever is heard first ends it, for all."""
+        known = sum(1 for hub in self._hubs.values() if hub.presence in {"present", "late"})
+        if not self._is_deaf and known >= MANY_AT_LEAST and now_s - self._heard_s > LATE_S:
+            self._is_deaf = True
+            log.warning("nothing_heard", hubs=known)
+        elif self._is_deaf and now_s - self._heard_s <= LATE_S:
+            self._is_deaf = self._is_deafness_told = False
+            self._listening_s = self._heard_s  # the time before was not listened to, and is held against nobody
+
+    def _may_name(self, known: _Hub, now_s: float) -> bool:
+        if not self._is_many:
+            return True
+        return now_s - self._many_s >= (SUSPECT_CRITICAL_S if known.is_critical else SUSPECT_S)
+
+    async def _tell_of_deafness(self, now_s: float) -> None:
+        """People are told once that nobody is heard, when somebody among them is critical."""
+        critical = [hub for hub, known in self._hubs.items() if known.is_critical and known.presence == "late"]
+        if not self._is_deaf or self._is_deafness_told or not critical:
+            return
+        if now_s - self._heard_s < SILENT_CRITICAL_S + SUSPECT_CRITICAL_S:
+            return
+        now = self._clock.now_ms()
+        source = Source(hub="", happened_ms=now, details=json.dumps({"critical": len(critical)}))
+
+        async def work(connection: AsyncConnection) -> None:
+            await raise_care(connection, CENTRAL_KINDS["critical_unheard"], source, now)
+
+        await self._store.transact(Priority.ALARM, work)
+        self._is_deafness_told = True
+        self._wakeup.wake()
 
     async def _judge_many(self, changes: list[tuple[str, str]]) -> None:
         gone = sum(1 for known in self._hubs.values() if known.presence in {"late", "silent"})
@@ -167,7 +232,8 @@ class Presence:
                 await raise_technical(connection, CENTRAL_KINDS["hubs_silent"], source, now)
             else:
                 await end_condition(connection, "", "", "hubs_silent", now)
-        self._is_many = is_many
+                await note_over(connection, CENTRAL_KINDS["critical_unheard"], "", now)
+        self._is_many, self._many_s = is_many, self._clock.mono_s()
         self._wakeup.wake()
 
     async def _write(self, changes: list[tuple[str, str]]) -> None:
@@ -179,6 +245,7 @@ class Presence:
                 await _SAVE.rows(connection, hub=hub, presence=due, now=now)
                 if due == "present" and known.is_raised:
                     await end_condition(connection, hub, "", "hub_silent", now)
+                    await note_over(connection, CENTRAL_KINDS["critical_silent"], hub, now)
                 if known.presence != "new":
                     content = {"before": known.presence, "since_ms": known.presence_ms}
                     await event_log.append(connection, now, f"hub_{due}", HUB, hub=hub, content=content)
@@ -200,8 +267,13 @@ class Presence:
                 details = json.dumps({"heard_ms": self._hubs[hub].heard_ms})
                 source = Source(hub=hub, happened_ms=now, details=details)
                 await raise_technical(connection, CENTRAL_KINDS["hub_silent"], source, now)
+                for is_critical, resident in await _CRITICAL.rows(connection, hub=hub):
+                    if is_critical or resident:
+                        care = replace(source, resident=resident)
+                        await raise_care(connection, CENTRAL_KINDS["critical_silent"], care, now)
 
-        await self._store.transact(Priority.UPKEEP, work)
+        has_critical = any(self._hubs[hub].is_critical for hub in hubs)
+        await self._store.transact(Priority.ALARM if has_critical else Priority.UPKEEP, work)
         for hub in hubs:
             self._hubs[hub].is_raised = True
         self._wakeup.wake()

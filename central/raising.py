@@ -89,6 +89,10 @@ _NO_LONGER_DEFERRED = Sql(
        undo_until_ms = NULL, undo_by = NULL, undo_to = NULL
     WHERE id = :id AND handling = 'deferred' RETURNING deferred_visit"""
 )
+_CARE_OPEN = Sql(
+    """SELECT id FROM alarm WHERE hub = :hub AND kind = :kind AND queue = 'personal' AND closed_ms IS NULL
+       AND condition = 'active'"""
+)
 _CLEAR = Sql("UPDATE alarm SET condition = 'cleared', version = version + 1 WHERE id = :id")
 
 
@@ -322,6 +326,23 @@ async def raise_unreadable(
     await _settle(connection, alarm, hub, "repeated" if repeats else "raised", HUB, content, now)
 
 
+async def raise_care(connection: AsyncConnection, kind: AlarmKind, source: Source, now: int) -> str:
+    """Something that central itself noticed and that people have to look after. Returns its alarm."""
+    fold_key = f"c:{source.hub}:{kind.word}:{source.resident or ''}"
+    alarm, repeats = await _raise(connection, Queue.PERSONAL, kind, fold_key, source, now)
+    content = {"kind": kind.word, "repeats": repeats}
+    await _settle(connection, alarm, source.hub, "repeated" if repeats else "raised", SYSTEM, content, now)
+    return alarm
+
+
+async def note_over(connection: AsyncConnection, kind: AlarmKind, hub: str, now: int) -> None:
+    """What `raise_care` told of is over by itself. The alarm is not: who has it, or takes it, closes it."""
+    for (alarm,) in await _CARE_OPEN.rows(connection, hub=hub, kind=kind.word):
+        await _CLEAR.rows(connection, id=alarm)
+        await event_log.append(connection, now, "device_cleared", SYSTEM, alarm=alarm, hub=hub or None)
+        await feed.publish(connection, now, "alarm", alarm, "device_cleared")
+
+
 async def _raise(
     connection: AsyncConnection, queue: Queue, kind: AlarmKind, fold_key: str, source: Source, now: int
 ) -> tuple[str, int]:
@@ -364,7 +385,8 @@ async def _settle(
         await event_log.append(connection, now, "returned", SYSTEM, alarm=alarm, hub=hub, content=because)
     if is_waiting:
         await begin(connection, alarm, now)
-    await tell_home(connection, alarm, hub, now)
+    if hub:
+        await tell_home(connection, alarm, hub, now)
     await feed.publish(connection, now, "alarm", alarm, what)
 
 

@@ -71,6 +71,58 @@ async def test_a_hub_of_a_critical_resident_is_missed_sooner(open_bench: OpenBen
         await pass_time(bench, 185)
         (alarm,) = await bench.alarms.queue(Queue.TECHNICAL)
         assert (alarm.kind.word, alarm.rank) == ("hub_silent", 4)
+        (care,) = await bench.alarms.queue()
+        assert (care.kind.word, care.rank, care.hub) == ("critical_silent", 4, hub.id.hex())
+        assert await bench.value("SELECT count(*) FROM escalation WHERE state IN ('due', 'running')") == 1
+        await beat(bench, hub)
+        await pass_time(bench, 1)
+        assert await bench.kinds(Queue.TECHNICAL) == []
+        (care,) = await bench.alarms.queue()  # people close what people were asked to do
+        assert care.condition == "cleared"
+
+
+async def test_each_critical_resident_of_a_silent_hub_is_a_task_for_people(bench: Bench, hub: FrameHub) -> None:
+    for name, critical in (("r-1", "true"), ("r-2", "true"), ("r-3", "false")):
+        await bench.change(
+            f"INSERT INTO resident (pseudonym, hub, is_critical) VALUES ('{name}', '{hub.id.hex()}', {critical})"
+        )
+    await beat(bench, hub)
+    await pass_time(bench, 30)
+    await pass_time(bench, 185)
+    assert sorted(alarm.resident or "" for alarm in await bench.alarms.queue()) == ["r-1", "r-2"]
+    assert await bench.kinds() == ["critical_silent", "critical_silent"]
+
+
+async def test_many_that_stay_silent_while_others_are_heard_are_named_in_the_end(bench: Bench) -> None:
+    hubs = [await bench.enrolled(f"Flat {n}") for n in range(10)]
+    await bench.change(f"UPDATE hub SET is_critical = true WHERE id = '{hubs[9].id.hex()}'")
+    for hub in hubs:
+        await beat(bench, hub)
+    await pass_time(bench, 360, *hubs[:5])
+    assert (await bench.kinds(Queue.TECHNICAL), await bench.kinds()) == (["hubs_silent"], [])
+    await pass_time(bench, 40, *hubs[:5])
+    assert await bench.kinds() == ["critical_silent"]
+    await pass_time(bench, 580, *hubs[:5])
+    assert sorted(await bench.kinds(Queue.TECHNICAL)) == ["hub_silent", "hubs_silent"]
+    await pass_time(bench, 30, *hubs[:5])
+    assert sorted(await bench.kinds(Queue.TECHNICAL)) == ["hub_silent"] * 5 + ["hubs_silent"]
+
+
+async def test_a_central_that_hears_nobody_calls_nobody_silent_and_tells_people_once(bench: Bench) -> None:
+    hubs = [await bench.enrolled(f"Flat {n}") for n in range(6)]
+    await bench.change(f"UPDATE hub SET is_critical = true WHERE id = '{hubs[5].id.hex()}'")
+    for hub in hubs:
+        await beat(bench, hub)
+    await pass_time(bench, 1500)
+    assert await bench.kinds(Queue.TECHNICAL) == ["hubs_silent"]
+    assert await bench.kinds() == ["critical_unheard"]
+    assert {await state(bench, hub) for hub in hubs} == {"late"}
+    await beat(bench, hubs[0])
+    await pass_time(bench, 80)  # those that have not spoken yet have as long as if central had just begun
+    assert "silent" not in {await state(bench, hub) for hub in hubs}
+    assert await bench.kinds(Queue.TECHNICAL) == ["hubs_silent"]
+    await pass_time(bench, 90, *hubs)
+    assert await bench.kinds(Queue.TECHNICAL) == []
 
 
 async def test_time_in_which_central_was_down_or_asleep_is_nobodys_silence(open_bench: OpenBench) -> None:
