@@ -13,6 +13,7 @@ from central.console.elsewhere import hub_seen, in_scope
 from central.console.gate import Needs, Visit
 from central.console.hub_page import PRESENCE_SIGN, check_page, summary_of
 from central.console.pages import is_part
+from central.console.paging import PageNo, Sought, page_of
 from central.console.rendering import page
 from central.console.roles import Action
 from central.gaps import dropped_by
@@ -33,14 +34,16 @@ async def _checks(visit: Visit, hub: HubView) -> tuple[Sequence[HealthCheck], di
 
 
 @router.get("/hubs")
-async def hubs(visit: Seeing) -> Response:
-    """All of them, worst first."""
+async def hubs(visit: Seeing, sought: Sought = "", number: PageNo = 1) -> Response:
+    """All of them, worst first, a hundred at a time."""
     services = visit.desk.services
+    seen = await in_scope(visit, await services.hubs.all(), visit.scope_for(Action.SEE_HUBS))
+    known = page_of(seen, "/hubs", sought, number, lambda hub: f"{hub.label} {hub.id}")
     found = []
-    for hub in await services.hubs.all():
+    for hub in known.rows:
         checks = [check for check in await services.commands.checks(hub.id, limit=2) if check.state != "waiting"]
         found.append((hub, summary_of(visit, checks[0]) if checks else None))
-    return page(visit, "hubs.html", hubs=found, presence_sign=PRESENCE_SIGN)
+    return page(visit, "hubs.html", hubs=found, shown=known, presence_sign=PRESENCE_SIGN)
 
 
 @router.get("/hubs/{hub_id}")

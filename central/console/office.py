@@ -16,6 +16,7 @@ from central.console.door import log_act
 from central.console.elsewhere import LOGGED, check_alarm
 from central.console.gate import Needs, Visit
 from central.console.pages import is_part
+from central.console.paging import PageNo, Sought, page_of
 from central.console.rendering import page
 from central.console.roles import Action, Role, role_from
 from central.errors import Conflict, IncompleteError, NotFoundError
@@ -128,11 +129,13 @@ async def make_code(visit: Making, label: Annotated[str, Form(max_length=64)] = 
     return await _codes_page(visit, code, label)
 
 
-async def _users_page(visit: Visit, status: int = 200, **values: Any) -> Response:
+async def _users_page(visit: Visit, status: int = 200, *, sought: str = "", number: int = 1, **values: Any) -> Response:
     known = {"fault": "", "typed": "", "typed_role": "responder", "link": "", "link_name": "", "said": ""} | values
     minutes = f"{visit.desk.services.settings.console.login_link_minutes:g}"
-    accounts = await visit.desk.accounts.all()
-    return page(visit, "users.html", status, accounts=accounts, roles=list(Role), link_minutes=minutes, **known)
+    shown = page_of(await visit.desk.accounts.all(), "/users", sought, number, lambda account: account.name)
+    return page(
+        visit, "users.html", status, accounts=shown.rows, shown=shown, roles=list(Role), link_minutes=minutes, **known
+    )
 
 
 async def _with_link(visit: Visit, account_id: str) -> Response:
@@ -144,9 +147,9 @@ async def _with_link(visit: Visit, account_id: str) -> Response:
 
 
 @router.get("/users")
-async def users(visit: Changing) -> Response:
-    """Everybody who has, or had, an account."""
-    return await _users_page(visit)
+async def users(visit: Changing, sought: Sought = "", number: PageNo = 1) -> Response:
+    """Everybody who has, or had, an account, a hundred at a time."""
+    return await _users_page(visit, sought=sought, number=number)
 
 
 @router.post("/users")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from central.console.alarm_page import alarm_page
@@ -12,11 +12,12 @@ from central.console.day import day_of
 from central.console.gate import Needs, Visit
 from central.console.rendering import landing_path, page
 from central.console.roles import Action
-from central.console.rows import View, queue_list
+from central.console.rows import SHOWN, View, queue_list
 
 router = APIRouter(include_in_schema=False)
 Seeing = Annotated[Visit, Depends(Needs(Action.SEE_QUEUE))]
 SignedIn = Annotated[Visit, Depends(Needs(Action.SIGNED_IN))]
+Limit = Annotated[int, Query(ge=1, le=100_000)]
 
 
 def is_part(request: Request) -> bool:
@@ -31,12 +32,12 @@ def first_view(visit: Visit, wish: View | None) -> View:
 
 
 @router.get("/")
-async def start(visit: SignedIn, view: View | None = None, compact: bool = False) -> Response:
+async def start(visit: SignedIn, view: View | None = None, compact: bool = False, limit: Limit = SHOWN) -> Response:
     """The queue; for roles without one, their first page."""
     if not visit.may(Action.SEE_QUEUE):
         return RedirectResponse(landing_path(visit), 303)
     chosen = first_view(visit, view)
-    shown = await queue_list(visit, chosen)
+    shown = await queue_list(visit, chosen, limit)
     if compact:
         own = next(iter(shown.own), None) or next(iter(shown.waiting), None)
         opened = await alarm_page(visit, own.alarm.id) if own else None
@@ -45,9 +46,9 @@ async def start(visit: SignedIn, view: View | None = None, compact: bool = False
 
 
 @router.get("/parts/queue")
-async def queue_part(visit: Seeing, view: View | None = None) -> Response:
+async def queue_part(visit: Seeing, view: View | None = None, limit: Limit = SHOWN) -> Response:
     """The list alone, as scripts fetch it after a change."""
-    return page(visit, "_queue.html", list=await queue_list(visit, first_view(visit, view)))
+    return page(visit, "_queue.html", list=await queue_list(visit, first_view(visit, view), limit))
 
 
 @router.get("/calm")

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from central.console.accounts import initials_of
 from central.console.gate import Visit
+from central.console.open_count import OpenCount, count_open, own_open
 from central.console.roles import Action
 from central.lifecycle import Handling, Queue
 from central.views import AlarmView
@@ -17,6 +18,11 @@ GOAL_MS = 60_000
 GOAL_RANK = 2
 PRESSED = frozenset({"pendant_pressed", "cord_pulled", "nurse_call", "nurse_emergency", "nurse_assistance", "assault"})
 CLOSED_SHOWN = 3
+ON_THEIR_WAY = frozenset({"sent", "accepted", "on_the_way", "on_site"})
+HOT_RANK = 1
+SHOWN = 100
+MOST_SHOWN = 500
+"""Rows of a list at first, and at most."""
 
 PRIORITIES = ("life", "life", "urgent", "urgent", "tech", "tech", "info")
 """Rank → the group of colours; shape, digit and word say the rank itself."""
@@ -73,14 +79,22 @@ class QueueList:
     own: tuple[Row, ...]
     waiting: tuple[Row, ...]
     others: tuple[Row, ...]
+    deferred: tuple[Row, ...]
     closed: tuple[Row, ...]
     counts: dict[View, int]
     has_hot: bool
+    limit: int
+    more: int
+
+    @property
+    def can_show_more(self) -> bool:
+        """Further down it is no list for people any more: the first ones have to go."""
+        return self.more > 0 and self.limit < MOST_SHOWN
 
     @property
     def is_empty(self) -> bool:
         """Nothing open in this tab."""
-        return not (self.own or self.waiting or self.others)
+        return not (self.own or self.waiting or self.others or self.deferred)
 
 
 def kind_title(visit: Visit, alarm: AlarmView) -> str:
@@ -106,8 +120,8 @@ def row_of(visit: Visit, alarm: AlarmView) -> Row:
         chips.append(
             Chip(text=t("queue.taken_by", name=alarm.owner_name), initials=initials_of(alarm.owner_name)),
         )
-    if alarm.stage.word == "on_the_way":
-        chips.append(Chip(text=t("queue.on_the_way"), icon="car"))
+    if alarm.stage.word in ON_THEIR_WAY:
+        chips.append(Chip(text=t(f"queue.{alarm.stage.word}"), icon="car"))
     if not alarm.is_complete and alarm.is_open:
         chips.append(Chip(text=t("queue.by_sms"), tone=f"p-{PRIORITIES[alarm.rank]}"))
     if alarm.returned and not is_taken and alarm.is_open:
@@ -142,40 +156,58 @@ def _caption(visit: Visit, alarm: AlarmView, *, is_taken: bool, is_mine: bool) -
     return ""
 
 
-async def queue_list(visit: Visit, view: View) -> QueueList:
-    """Everything a tab shows. The feed number is read first, so that nothing between can be missed."""
-    alarms = visit.desk.services.alarms
-    feed_no = await visit.desk.services.feed.now()
+async def queue_list(visit: Visit, view: View, limit: int = SHOWN) -> QueueList:
+    """What a tab shows: one's own, and the first of the others.
+
+    The feed number is read first, so that nothing between can be missed. How many there are is counted, so that a
+    flood makes a longer number and not a longer page.
+    """
+    services = visit.desk.services
+    alarms, store = services.alarms, services.store
+    limit = max(SHOWN, min(limit, MOST_SHOWN))
+    feed_no = await services.feed.now()
     digest = (await alarms.open_digest())[1]
     sees_personal = visit.may(Action.PERSONAL)
-    personal = await alarms.queue(Queue.PERSONAL) if sees_personal else []
-    technical = await alarms.queue(Queue.TECHNICAL)
-    me = visit.who.account.id
-    mine = [alarm for alarm in (*personal, *technical) if alarm.owner == me]
-    if view is View.TECHNICAL or not sees_personal:
-        shown = [alarm for alarm in technical if view is not View.MINE or alarm.owner == me]
-    elif view is View.MINE:
-        shown = mine
-    else:
-        shown = [*personal, *(alarm for alarm in technical if alarm.owner == me)]
+    scope = visit.scope_for(Action.PERSONAL if sees_personal else Action.SEE_QUEUE)
+    counts = await count_open(store, scope)
+    queue = Queue.TECHNICAL if view is View.TECHNICAL or not sees_personal else Queue.PERSONAL
+    mine = [
+        alarm
+        for alarm in await own_open(store, visit.who.account.id)
+        if sees_personal or alarm.queue is Queue.TECHNICAL
+    ]
+    own = [alarm for alarm in mine if view is not View.TECHNICAL or alarm.queue is Queue.TECHNICAL]
+    held = {alarm.id for alarm in mine}
+    shown = (
+        []
+        if view is View.MINE
+        else [one for one in await alarms.queue(queue, limit=limit, scope=scope) if one.id not in held]
+    )
     closed = []
     if view is not View.MINE:
-        wanted = Queue.TECHNICAL if view is View.TECHNICAL or not sees_personal else Queue.PERSONAL
-        closed = [alarm for alarm in await alarms.recent(limit=30) if alarm.queue is wanted][:CLOSED_SHOWN]
+        closed = [
+            alarm
+            for alarm in await alarms.recent(limit=200)
+            if alarm.queue is queue and scope.covers(alarm.tenant, alarm.unit)
+        ][:CLOSED_SHOWN]
     rows = [row_of(visit, alarm) for alarm in shown]
-    waiting_personal = [alarm for alarm in personal if alarm.stage.handling is Handling.WAITING]
+    personal, technical = counts.get(Queue.PERSONAL, OpenCount()), counts.get(Queue.TECHNICAL, OpenCount())
+    in_queue = counts.get(queue, OpenCount()).everything - sum(alarm.queue is queue for alarm in mine)
     return QueueList(
         view=view,
         feed_no=feed_no,
         digest=digest,
-        own=tuple(row for row in rows if row.is_mine),
+        own=tuple(row_of(visit, alarm) for alarm in own),
         waiting=tuple(row for row in rows if row.is_waiting),
-        others=tuple(row for row in rows if not row.is_mine and not row.is_waiting),
+        others=tuple(row for row in rows if row.alarm.stage.handling is Handling.CLAIMED),
+        deferred=tuple(row for row in rows if row.alarm.stage.handling is Handling.DEFERRED),
         closed=tuple(row_of(visit, alarm) for alarm in closed),
         counts={
-            View.ALARMS: len(waiting_personal),
+            View.ALARMS: personal.waiting if sees_personal else 0,
             View.MINE: len(mine),
-            View.TECHNICAL: sum(alarm.stage.handling is Handling.WAITING for alarm in technical),
+            View.TECHNICAL: technical.waiting,
         },
-        has_hot=any(alarm.rank <= 1 for alarm in waiting_personal),
+        has_hot=sees_personal and personal.best_rank is not None and personal.best_rank <= HOT_RANK,
+        limit=limit,
+        more=0 if view is View.MINE else max(0, in_queue - len(shown)),
     )

@@ -9,12 +9,14 @@ const heldBar = document.getElementById('held');
 const tabs = document.getElementById('tabs');
 const listeners = [];
 
+export const list = () => box.querySelector('ul.queue');
+
 export let view = document.body.dataset.view;
+let limit = Number(list().dataset.limit);
 let isBusy = false;
 let isDirty = false;
 let held = null;
 
-export const list = () => box.querySelector('ul.queue');
 export const rows = () => [...box.querySelectorAll('li[data-alarm]')];
 export const openRows = () => rows().filter((row) => row.dataset.stage !== 'closed');
 /** Also those of a list that waits to be put in place: an alarm sounds although nobody may see it move. */
@@ -35,7 +37,7 @@ export async function refresh() {
     do {
       isDirty = false;
       const wanted = view;
-      const answer = await get(`/parts/queue?view=${wanted}`);
+      const answer = await get(`/parts/queue?view=${wanted}&limit=${limit}`);
       if (!answer.ok) return;
       if (wanted !== view) {
         isDirty = true;
@@ -51,6 +53,7 @@ export async function refresh() {
 
 export function show(next) {
   view = next;
+  limit = 1; // as many as at first
   release();
   for (const tab of tabs?.querySelectorAll('.tab') ?? []) {
     if (tab.dataset.view === next) tab.setAttribute('aria-current', 'page');
@@ -174,6 +177,13 @@ export function move(step) {
 }
 
 for (const node of list().children) sourceOf.set(node, node.outerHTML);
+box.addEventListener('click', (event) => {
+  const more = event.target.closest('[data-more]');
+  if (!more || event.ctrlKey || event.metaKey) return;
+  event.preventDefault();
+  limit = Number(more.dataset.more);
+  refresh().then(release);
+});
 box.addEventListener('pointerleave', () => { if (!anchor()) release(); });
 box.addEventListener('focusout', () => setTimeout(() => { if (!anchor()) release(); }));
 document.getElementById('held-show').addEventListener('click', () => {
