@@ -169,6 +169,12 @@ class Bulk:
             state.is_behind, state.cursor = True, None  # what central could not open is kept, and offered again
         self._wake.set()
 
+    def look_again(self) -> None:
+        """Something came into the journal that nobody brought here."""
+        for state in self._lanes.values():
+            state.is_behind, state.cursor = True, None
+        self._wake.set()
+
     def in_memory(self) -> dict[Lane, int]:
         """How many records are held per lane."""
         return {lane: len(state.window) for lane, state in self._lanes.items()}

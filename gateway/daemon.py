@@ -408,6 +408,9 @@ class Hub:
             self.troubles.pop(trouble.file, None)
         elif trouble.is_lasting:
             self.troubles[trouble.file] = trouble
+        if trouble.what == "salvaged" and trouble.records:
+            self.urgent.look_again()
+            self.bulk.look_again()
         self.pipeline.report("journal_recovered" if trouble.is_mended else "journal_trouble", details=details)
 
     def _tell(self, word: str, *, details: Mapping[str, Any], count: int = 1) -> None:

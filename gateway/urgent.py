@@ -170,6 +170,11 @@ class Urgent:
         for lane in LANES:
             self._read_again(lane)
 
+    def look_again(self) -> None:
+        """Something came into the journal that nobody brought here."""
+        for lane in LANES:
+            self._read_again(lane)
+
     # what others see
 
     def counts(self) -> dict[Lane, int]:
