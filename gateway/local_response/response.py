@@ -31,7 +31,11 @@ from gateway.triage.moments import Now, recall
 TICK_S = 5.0
 """How often the paths are looked at."""
 SAVE_AFTER_S = 0.5
-"""What is remembered is written down after so long, so that several changes cost the card one commit."""
+"""What was done for an alarm is written down after so long, so that several changes cost the card one commit."""
+SAVE_LAZILY_S = 10.0
+"""What only became of an alarm waits so much longer for company: mostly the next alarm takes it along. When the power
+fails before, the hub believes after the start that nobody has taken it, until central says otherwise: help is called
+once too often at worst."""
 BACK_OFF_S = (1.0, 2.0, 5.0, 10.0, 20.0, 30.0)
 PROOF_S = 3.0
 """How long the journal may take to say whether central has had an alarm of an earlier run, before the worst counts."""
@@ -301,7 +305,7 @@ class LocalResponse:
         if decision.next_s != before.next_s:
             self._wake.set()
         if self._dump() != self._saved:
-            self._save_soon()
+            self._save_within(SAVE_LAZILY_S)
 
     def _judge_stages(self, now_s: float) -> None:
         standing = self._around.standing()
@@ -382,12 +386,16 @@ class LocalResponse:
             self._around.report("local_measure_back", {"measure": name})
 
     def _noted(self) -> None:
-        self._save_soon()
+        self._save_within(SAVE_AFTER_S)
         self._wake.set()
 
-    def _save_soon(self) -> None:
-        if self._saving is None:
-            self._saving = asyncio.get_running_loop().call_later(SAVE_AFTER_S, self._save)
+    def _save_within(self, limit_s: float) -> None:
+        loop = asyncio.get_running_loop()
+        if self._saving is not None:
+            if self._saving.when() <= loop.time() + limit_s:
+                return
+            self._saving.cancel()
+        self._saving = loop.call_later(limit_s, self._save)
 
     def _dump(self) -> str:
         return book.dump(self._watched.values(), self._deadlines)
