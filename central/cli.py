@@ -138,6 +138,13 @@ def _parser() -> _Parser:
     )
     restored.set_defaults(run=_restored)
 
+    audit = commands.add_parser(
+        "audit", parents=[shared, reporting], help="look beside central whether alarms go on; shout if they do not"
+    )
+    audit.add_argument("--once", action="store_true", help="look once and tell; the status is 1 if anything is wrong")
+    audit.add_argument("--forget", action="store_true", help="there will be no auditor: central is not to miss it")
+    audit.set_defaults(run=_audit)
+
     verify = commands.add_parser("verify-log", parents=[shared, reporting], help="has anybody edited the event log?")
     verify.set_defaults(run=_verify_log)
     return parser
@@ -267,6 +274,30 @@ def _hubs(options: argparse.Namespace) -> int:
         heard = f"heard {at:%H:%M:%S}" if at else ""
         print(f"{hub['id']}  {hub['presence']:8} {hub['label']:30} {heard}")
     return OK
+
+
+# the auditor
+
+
+def _audit(options: argparse.Namespace) -> int:
+    from central.audit.serving import forget_auditor, look_once, serve_auditor
+
+    settings = load(options.config)
+    if options.forget:
+        asyncio.run(forget_auditor(settings))
+        print(json.dumps({"ok": True}) if options.json else "Central will not miss the auditor.")
+        return OK
+    if not options.once:
+        return asyncio.run(serve_auditor(settings))
+    found = asyncio.run(look_once(settings))
+    if options.json:
+        print(json.dumps({"ok": not found, "findings": [asdict(one) for one in found]}))
+    else:
+        from central.console.catalogue import words
+
+        t = words(settings.language)
+        print("\n".join(t(f"audit.{one.what}", n=one.count) for one in found) or "Nothing is overdue.")
+    return FAILED if found else OK
 
 
 # copies of the database

@@ -17,6 +17,7 @@ from starlette.applications import Starlette
 from central.admin import AdminSocket
 from central.alarms import Alarms
 from central.app import create_console_app
+from central.audit.watch import AuditorWatch
 from central.clock import Clock, SystemClock
 from central.clock_steps import ClockSteps
 from central.commands import Commands
@@ -147,6 +148,8 @@ async def open_central(settings: CentralSettings, clock: Clock | None = None) ->
         await presence.load()
         await commands.load()
         duty = Duty(store, clock, wakeup)
+        auditor = AuditorWatch(store, clock, wakeup)
+        escalation = Escalation(store, clock, wakeup)
         upkeep = Upkeep(
             store, alarms, feed, windows, links, Trimming(store, clock).trim, ClockSteps(store, clock, ingest.offsets)
         )
@@ -158,7 +161,7 @@ async def open_central(settings: CentralSettings, clock: Clock | None = None) ->
             "security": security.run,
             "folding": folding.run,
             **upkeep.chores(),
-            **upkeep.more({"escalation": Escalation(store, clock, wakeup).tick, "duty": duty.renew}),
+            **upkeep.more({"escalation": escalation.tick, "duty": duty.renew, "auditor": auditor.look}),
         }
         for number, broker in enumerate(settings.mqtt, 1):
             works["mqtt" if number == 1 else f"mqtt-{number}"] = MqttReception(

@@ -126,7 +126,7 @@ class AuditSettings(_Section):
     every_s: float = Field(10.0, ge=1, le=300)
     late_after_s: float = Field(20.0, ge=5, le=600)
     """A step, a notification or a lease that is overdue for so long was forgotten."""
-    central_silent_after_s: float = Field(30.0, ge=15, le=600)
+    central_silent_after_s: float = Field(30.0, ge=10, le=600)
     nobody_on_duty_after_s: float = Field(300.0, ge=15, le=86_400)
     repeat_after_s: float = Field(900.0, ge=60, le=86_400)
     """What is still wrong is said again after this."""

@@ -17,7 +17,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from central.errors import SettingsError
-from central.settings import SmsSettings
+from central.settings import AuditSmsSettings, SmsSettings
 from central.sms import SmsError
 from cloud_sync.errors import ForgedError, MalformedError, ReplayedError
 
@@ -29,23 +29,24 @@ MIN_SECRET = 16
 TIMESTAMP, SIGNATURE = "x-sms-timestamp", "x-sms-signature"
 
 
-def secret_in(path: Path, key: str) -> bytes:
+def secret_in(path: Path, key: str, section: str = "sms") -> bytes:
     """What a file of the settings holds, without the line end. Raises SettingsError."""
     try:
         secret = path.read_bytes().strip()
     except OSError as error:
-        raise SettingsError([f"sms.{key}: {path} cannot be read: {error.strerror}."]) from None
+        raise SettingsError([f"{section}.{key}: {path} cannot be read: {error.strerror}."]) from None
     if len(secret) < MIN_SECRET:
-        raise SettingsError([f"sms.{key}: {path} holds fewer than {MIN_SECRET} characters: too easy to guess."])
+        raise SettingsError([f"{section}.{key}: {path} holds fewer than {MIN_SECRET} characters: too easy to guess."])
     return secret
 
 
 class HttpProvider:
     """See `central.sms.SmsProvider`. A new connection for each text: there are few."""
 
-    def __init__(self, settings: SmsSettings) -> None:
+    def __init__(self, settings: SmsSettings | AuditSmsSettings, section: str = "sms") -> None:
         self._settings = settings
-        self._token = secret_in(settings.outbound_token_file, "outbound_token_file").decode("ascii", "replace")
+        token = secret_in(settings.outbound_token_file, "outbound_token_file", section)
+        self._token = token.decode("ascii", "replace")
         self._url = urlsplit(settings.outbound_url)
 
     async def send(self, number: str, text: str, *, reference: str) -> str:

@@ -28,8 +28,12 @@ def unit(name):
     return parser
 
 
-def test_both_programs_have_one():
-    assert [unit.name for unit in UNITS] == ["vaktpost-central.service", "vaktpost-hub.service"]
+def test_every_program_has_one():
+    assert [unit.name for unit in UNITS] == [
+        "vaktpost-central-audit.service",
+        "vaktpost-central.service",
+        "vaktpost-hub.service",
+    ]
 
 
 @pytest.mark.parametrize("path", UNITS, ids=lambda path: path.stem)
@@ -46,7 +50,7 @@ def test_the_exposure_stays_low(path):
     assert float(found[1]) < WORST
 
 
-@pytest.mark.parametrize("name", ["hub", "central"])
+@pytest.mark.parametrize("name", ["hub", "central", "central-audit"])
 def test_systemd_feeds_on_the_watchdog_and_never_gives_up(name):
     found = unit(name)
     assert found["Service"]["Type"] == "notify"
@@ -119,3 +123,9 @@ def test_polkit_lets_one_user_restart_one_service():
     text = (FOLDER / "vaktpost.polkit.js").read_text()
     for word in ('"bluetooth.service"', '"restart"', f'"{unit("hub")["Service"]["User"]}"', "polkit.Result.YES"):
         assert word in text
+
+
+def test_the_auditor_neither_waits_for_central_nor_goes_with_it():
+    section = unit("central-audit")["Unit"]
+    assert "vaktpost-central" not in " ".join(section.values()).replace("central is not", "")
+    assert not {"Requires", "BindsTo", "PartOf"} & set(section)
