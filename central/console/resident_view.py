@@ -1,0 +1,203 @@
+"""A resident as pages show one: facts with source and date, secrets folded, stale ones marked in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+from central.console.gate import Visit
+from central.console.roles import Action
+from central.people.contacts import Contact
+from central.people.facts import NAMES, Fact, FactKind
+from central.people.looking import Basis, Purpose
+from central.people.people import Card
+from central.sql import Sql
+
+REASONS = ("resident_called", "kin_called", "staff_asks", "worried")
+ALARMS_SHOWN = 20
+
+_ALARMS = Sql(
+    """SELECT id, kind, rank, happened_ms, closed_ms, disposition, outcome, tenant, unit FROM alarm
+    WHERE resident = :resident AND queue = 'personal' ORDER BY raised_ms DESC, id LIMIT :limit"""
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FactLine:
+    """One fact. `text` None: folded."""
+
+    kind: str
+    title: str
+    text: str | None
+    caption: str
+    is_stale: bool
+    is_secret: bool
+    is_wide: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContactLine:
+    """Somebody to call."""
+
+    id: str
+    name: str
+    relation: str
+    phone: str
+    agreement: str
+    document: str
+    caption: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatedLine:
+    """Something with a time: a service, a visit, an alarm."""
+
+    id: str
+    title: str
+    caption: str
+    is_over: bool
+    rank: int = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResidentView:
+    """What a page says of a resident."""
+
+    id: str
+    name: str
+    subtitle: str
+    basis: str
+    facts: tuple[FactLine, ...]
+    contacts: tuple[ContactLine, ...]
+    services: tuple[DatedLine, ...]
+    visits: tuple[DatedLine, ...]
+
+
+def day_text(visit: Visit, at_ms: int) -> str:
+    """A date as people write it, with its year."""
+    day = datetime.fromtimestamp(at_ms / 1000, UTC).astimezone(ZoneInfo(visit.desk.services.settings.time_zone))
+    return f"{day.day}.{day.month}.{day.year}" if visit.words.language == "nb" else f"{day.day} {day:%b} {day.year}"
+
+
+def fact_line(visit: Visit, fact: Fact) -> FactLine:
+    """One fact with where it comes from and since when."""
+    t, now = visit.words, visit.now_ms()
+    source = t.either(f"fact_source.{fact.source}", fact.source)
+    is_stale = fact.is_stale(now)
+    key = "resident.stale" if is_stale else "resident.from"
+    return FactLine(
+        kind=fact.kind.value,
+        title=t(f"fact.{fact.kind.value}"),
+        text=fact.text,
+        caption=t(key, source=source, date=day_text(visit, fact.as_of_ms)),
+        is_stale=is_stale,
+        is_secret=fact.is_secret,
+        is_wide=fact.is_secret or fact.kind in {FactKind.KNOW, FactKind.ACCESS, FactKind.DIRECTIONS},
+    )
+
+
+def resident_view(visit: Visit, card: Card, shown: Fact | None = None) -> ResidentView:
+    """`shown`: the one secret that was asked for."""
+    t, now = visit.words, visit.now_ms()
+    known = [shown if shown is not None and fact.kind is shown.kind else fact for fact in card.facts]
+    where = [card.unit_name, card.resident.pseudonym]
+    year = card.text(FactKind.BORN)
+    return ResidentView(
+        id=card.resident.pseudonym,
+        name=card.name or t("residents.nameless"),
+        subtitle=" · ".join([*([year] if year else []), *(part for part in where if part)]),
+        basis=basis_text(visit, card.basis),
+        facts=tuple(fact_line(visit, fact) for fact in known if fact.kind not in {*NAMES, FactKind.BORN}),
+        contacts=tuple(_contact_line(visit, contact) for contact in card.contacts),
+        services=tuple(
+            DatedLine(
+                id=service.id,
+                title=t.either(f"granted.{service.kind}", service.kind),
+                caption=_span(visit, service.from_ms, service.to_ms),
+                is_over=service.to_ms is not None and service.to_ms <= now,
+            )
+            for service in card.services
+        ),
+        visits=tuple(
+            DatedLine(
+                id=planned.id,
+                title=f"{visit.figures.when(planned.from_ms, now)} - {visit.figures.short_clock(planned.to_ms)}",
+                caption=", ".join(
+                    part for part in (planned.team_name or "", t(f"visit_state.{planned.state.value}")) if part
+                ),
+                is_over=planned.to_ms < now or planned.state.value != "planned",
+            )
+            for planned in card.visits
+        ),
+    )
+
+
+def basis_text(visit: Visit, basis: Basis) -> str:
+    """Why the record is open."""
+    if basis.purpose is Purpose.BREAK_GLASS:
+        return visit.words("resident.basis_break_glass", reason=reason_text(visit, basis.reason))
+    return visit.words(f"resident.basis_{basis.purpose.value}")
+
+
+def reason_text(visit: Visit, reason: str) -> str:
+    """A reason from the list in this language, one of somebody's own as it was typed."""
+    return visit.words.either(f"reason.{reason}", reason)
+
+
+def _contact_line(visit: Visit, contact: Contact) -> ContactLine:
+    t = visit.words
+    person, agreement = contact.person, contact.agreement
+    services = ", ".join(t.either(f"granted.{one}", one).lower() for one in agreement.services)
+    told = t("resident.agreed", services=services) if services else t("resident.not_agreed")
+    if services and agreement.hours:
+        told += f". {t('resident.hours')}"
+    source = t.either(f"fact_source.{contact.source}", contact.source)
+    return ContactLine(
+        id=contact.id,
+        name=person.name if person else "",
+        relation=person.relation if person else "",
+        phone=person.phone if person else "",
+        agreement=told,
+        document=agreement.document,
+        caption=t("resident.from", source=source, date=day_text(visit, contact.as_of_ms)),
+    )
+
+
+def _span(visit: Visit, from_ms: int, to_ms: int | None) -> str:
+    t = visit.words
+    since = day_text(visit, from_ms)
+    if to_ms is None:
+        return t("resident.since", date=since)
+    return t("resident.span", since=since, until=day_text(visit, to_ms))
+
+
+async def alarms_of(visit: Visit, resident: str) -> tuple[DatedLine, ...]:
+    """Alarms about them that the asker may see, newest first."""
+    t, now, seen = visit.words, visit.now_ms(), visit.scope_for(Action.PERSONAL)
+    rows = await visit.desk.services.store.fetch(
+        lambda connection: _ALARMS.rows(connection, resident=resident, limit=ALARMS_SHOWN)
+    )
+    lines = []
+    for alarm, kind, rank, happened_ms, closed_ms, disposition, outcome, tenant, unit in rows:
+        if not seen.covers(tenant, unit):
+            continue
+        ended = (
+            t("resident.open")
+            if closed_ms is None
+            else ", ".join(
+                word
+                for word in (t.either(f"disposition.{disposition}", ""), t.either(f"outcome.{outcome}", "").lower())
+                if word
+            )
+        )
+        lines.append(
+            DatedLine(
+                id=alarm,
+                title=t.either(f"kind.{kind}", kind),
+                caption=f"{visit.figures.when(happened_ms, now)}. {ended}",
+                is_over=closed_ms is not None,
+                rank=rank,
+            )
+        )
+    return tuple(lines)
