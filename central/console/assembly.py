@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from central.console import act_api, api, door, hub_routes, office, pages, stream
 from central.console.accounts import Accounts
+from central.console import place_pages, resident_api, resident_pages
 from central.console.gate import Desk, Needs, Open, is_from_elsewhere
 from central.console.onlookers import Onlookers
 from central.console.problems import install_problems, problem
@@ -44,6 +45,8 @@ def install(app: FastAPI, services: Services) -> None:
         onlookers=Onlookers(),
     )
     for part in (pages, door, hub_routes, office, api, act_api, stream):
+        app.include_router(part.router)
+    for part in (resident_pages, resident_api, place_pages):
         app.include_router(part.router)
     app.add_api_route("/api/openapi.json", _openapi, include_in_schema=False, dependencies=[])
     app.mount("/static", Files(directory=STATIC), name="static")

@@ -18,9 +18,11 @@ TEMPLATES = Path(__file__).parent / "templates"
 NAVIGATION = (
     ("alarms", "/", Action.SEE_QUEUE),
     ("hubs", "/hubs", Action.SEE_HUBS),
+    ("residents", "/residents", Action.SEE_RESIDENTS),
     ("log", "/log", Action.READ_LOG),
     ("codes", "/codes", Action.MAKE_CODES),
     ("users", "/users", Action.CHANGE_USERS),
+    ("places", "/places", Action.KEEP_PLACES),
 )
 
 

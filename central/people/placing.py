@@ -64,6 +64,7 @@ _END_ASSIGNMENT = Sql(
 )
 _ACCOUNT = Sql("SELECT 1 FROM user_account WHERE id = :id")
 _PLACE_HUB = Sql("UPDATE hub SET tenant = :tenant, unit = :unit WHERE id = :hub RETURNING id")
+_PLACED = Sql("SELECT id, tenant, unit FROM hub WHERE tenant IS NOT NULL")
 _HUB_PLACE = Sql("SELECT tenant, unit FROM hub WHERE id = :hub")
 
 
@@ -360,6 +361,11 @@ class Places:
             return "hub_placed"
 
         await self._change(actor, work, {"tenant": tenant, "unit": unit}, hub=hub)
+
+    async def of_hubs(self) -> dict[str, tuple[str, str]]:
+        """Tenant and unit of every hub that was placed."""
+        rows = await self._store.fetch(_PLACED.rows)
+        return {hub: (tenant, unit or "") for hub, tenant, unit in rows}
 
     async def _change(self, actor: Actor, work: Any, content: dict[str, Any], hub: str | None = None) -> None:
         async def change(connection: AsyncConnection) -> None:

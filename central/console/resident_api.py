@@ -1,0 +1,270 @@
+"""The JSON API about residents: finding, opening with a basis, revealing, writing, and who has looked."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Path, Query
+from pydantic import Field
+
+from central.console.api import PROBLEMS
+from central.console.api_models import In, Out
+from central.console.gate import Needs, Visit
+from central.console.roles import Action
+from central.people.facts import Fact, FactKind
+from central.people.people import Card
+
+router = APIRouter(prefix="/api/v1", responses=dict(PROBLEMS), tags=["residents"])
+
+Seeing = Annotated[Visit, Depends(Needs(Action.SEE_RESIDENTS))]
+Keeping = Annotated[Visit, Depends(Needs(Action.KEEP_RESIDENTS))]
+Reviewing = Annotated[Visit, Depends(Needs(Action.READ_ACCESS))]
+ResidentId = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$", examples=["r-7f3a90"])]
+
+
+class HitOut(Out):
+    """A resident in a list."""
+
+    resident: str
+    name: str
+    unit: str
+    is_critical: bool
+    state: str
+
+
+class HitsOut(Out):
+    """The first that were found, and how many there are."""
+
+    total: int
+    residents: list[HitOut]
+
+
+class FactOut(Out):
+    """A fact with who says so and when it was true. `text` is null for a secret: reveal it to read it."""
+
+    kind: FactKind
+    text: str | None = Field(examples=["Solbakken 214"])
+    source: str = Field(examples=["resident"])
+    as_of_ms: int
+    is_stale: bool
+    is_secret: bool
+
+    @classmethod
+    def of(cls, fact: Fact, now: int) -> FactOut:
+        """As kept."""
+        return cls(
+            kind=fact.kind,
+            text=fact.text,
+            source=fact.source,
+            as_of_ms=fact.as_of_ms,
+            is_stale=fact.is_stale(now),
+            is_secret=fact.is_secret,
+        )
+
+
+class ContactOut(Out):
+    """Somebody to call, in order."""
+
+    id: str
+    name: str
+    relation: str
+    phone: str
+    services: list[str]
+    document: str
+
+
+class ServiceOut(Out):
+    """A service that was granted."""
+
+    id: str
+    kind: str
+    from_ms: int
+    to_ms: int | None
+
+
+class VisitOut(Out):
+    """A planned visit."""
+
+    id: str
+    team: str | None
+    from_ms: int
+    to_ms: int
+    state: str
+
+
+class ResidentOut(Out):
+    """One resident, opened. `purpose` says why it may be; each look is in the access log."""
+
+    resident: str
+    version: int
+    tenant: str | None
+    unit: str | None
+    is_critical: bool
+    state: str
+    purpose: str
+    name: str
+    facts: list[FactOut]
+    contacts: list[ContactOut]
+    services: list[ServiceOut]
+    visits: list[VisitOut]
+
+    @classmethod
+    def of(cls, card: Card, now: int) -> ResidentOut:
+        """As opened."""
+        own = card.resident
+        return cls(
+            resident=own.pseudonym,
+            version=own.version,
+            tenant=own.tenant,
+            unit=own.unit,
+            is_critical=own.is_critical,
+            state=own.state,
+            purpose=card.basis.purpose.value,
+            name=card.name,
+            facts=[FactOut.of(fact, now) for fact in card.facts],
+            contacts=[
+                ContactOut(
+                    id=contact.id,
+                    name=contact.person.name if contact.person else "",
+                    relation=contact.person.relation if contact.person else "",
+                    phone=contact.person.phone if contact.person else "",
+                    services=list(contact.agreement.services),
+                    document=contact.agreement.document,
+                )
+                for contact in card.contacts
+            ],
+            services=[ServiceOut(id=s.id, kind=s.kind, from_ms=s.from_ms, to_ms=s.to_ms) for s in card.services],
+            visits=[
+                VisitOut(id=v.id, team=v.team, from_ms=v.from_ms, to_ms=v.to_ms, state=v.state.value)
+                for v in card.visits
+            ],
+        )
+
+
+class LookOut(Out):
+    """Somebody has looked."""
+
+    at_ms: int
+    actor_name: str
+    what: list[str]
+    purpose: str
+    ref: str | None
+    reason: str
+
+
+class LooksOut(Out):
+    """Who has looked, newest first. Ask on with `before`."""
+
+    looks: list[LookOut]
+    before: int | None
+
+
+class ReasonBody(In):
+    """Why somebody looks without an alarm or a visit."""
+
+    reason: str = Field(min_length=3, max_length=200, examples=["resident_called"])
+
+
+class FactBody(In):
+    """What is to be known from now on. An empty text ends what stands there."""
+
+    kind: FactKind
+    text: str = Field(max_length=2000, examples=["Solbakken 214"])
+    source: Literal[
+        "resident", "next_of_kin", "home_care", "epj", "population_register", "installer", "import", "other"
+    ]
+    as_of_ms: int | None = Field(None, ge=0, le=2**53)
+
+
+class ChangedOut(Out):
+    """Whether anything has changed."""
+
+    changed: bool
+
+
+@router.get("/residents")
+async def residents(
+    visit: Seeing,
+    q: Annotated[str, Query(max_length=64)] = "",
+    reason: Annotated[str, Query(max_length=200)] = "",
+) -> HitsOut:
+    """Find somebody. Who does not keep records gives a reason, which is logged."""
+    keeps = visit.may(Action.KEEP_RESIDENTS)
+    scope = visit.scope_for(Action.KEEP_RESIDENTS if keeps else Action.SEE_RESIDENTS)
+    hits, total = await visit.desk.services.people.search(visit.actor, scope, q, reason=reason, keeps=keeps)
+    return HitsOut(
+        total=total,
+        residents=[
+            HitOut(
+                resident=hit.resident.pseudonym,
+                name=hit.name,
+                unit=hit.unit_name,
+                is_critical=hit.resident.is_critical,
+                state=hit.resident.state,
+            )
+            for hit in hits
+        ],
+    )
+
+
+@router.get("/residents/{resident_id}", responses={410: {"description": "The resident's key was destroyed."}})
+async def resident(visit: Seeing, resident_id: ResidentId) -> ResidentOut:
+    """One resident, for who has their alarm or visit, has given a reason, or keeps records."""
+    card = await visit.desk.services.people.card(
+        visit.actor, visit.scope_for(Action.SEE_RESIDENTS), resident_id, keeps=visit.may(Action.KEEP_RESIDENTS)
+    )
+    return ResidentOut.of(card, visit.now_ms())
+
+
+@router.post("/residents/{resident_id}/break-glass", status_code=204)
+async def break_glass(visit: Seeing, resident_id: ResidentId, body: ReasonBody) -> None:
+    """Open the record for half an hour; it is in the access log and in the event log."""
+    scope = visit.scope_for(Action.SEE_RESIDENTS)
+    await visit.desk.services.people.break_glass(visit.actor, scope, resident_id, body.reason)
+
+
+@router.post("/residents/{resident_id}/facts/{kind}/reveal")
+async def reveal(visit: Seeing, resident_id: ResidentId, kind: FactKind) -> FactOut:
+    """Read one secret: an event of its own, with the alarm it was for."""
+    scope = visit.scope_for(Action.SEE_RESIDENTS)
+    keeps = visit.may(Action.KEEP_RESIDENTS)
+    fact = await visit.desk.services.people.reveal(visit.actor, scope, resident_id, kind, keeps=keeps)
+    return FactOut.of(fact, visit.now_ms())
+
+
+@router.post("/residents/{resident_id}/facts")
+async def record(visit: Keeping, resident_id: ResidentId, body: FactBody) -> ChangedOut:
+    """Write, correct or end a fact; the older one stays in the history."""
+    changed = await visit.desk.services.people.keeping.record(
+        visit.actor,
+        resident_id,
+        body.kind,
+        body.text,
+        source=body.source,
+        as_of_ms=body.as_of_ms,
+        scope=visit.scope_for(Action.KEEP_RESIDENTS),
+    )
+    return ChangedOut(changed=changed)
+
+
+@router.get("/residents/{resident_id}/access")
+async def access(
+    visit: Reviewing, resident_id: ResidentId, before: Annotated[int | None, Query(ge=1, le=2**53)] = None
+) -> LooksOut:
+    """Who has looked at what about them, and why."""
+    scope = visit.scope_for(Action.READ_ACCESS)
+    _, found, older = await visit.desk.services.people.access_log(visit.actor, scope, resident_id, before=before)
+    return LooksOut(
+        before=older,
+        looks=[
+            LookOut(
+                at_ms=entry.at_ms,
+                actor_name=entry.actor_name,
+                what=list(entry.what),
+                purpose=entry.purpose.value,
+                ref=entry.ref,
+                reason=entry.reason,
+            )
+            for entry in found
+        ],
+    )

@@ -1,0 +1,339 @@
+"""The pages about residents: searching, one resident, who has looked; for who keeps records also the changes."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo
+
+from fastapi import APIRouter, Depends, Form, Query, Request, Response
+from fastapi.responses import RedirectResponse
+
+from central.console.elsewhere import in_scope
+from central.console.gate import Needs, Visit
+from central.console.pages import is_part
+from central.console.rendering import page
+from central.console.resident_view import (
+    REASONS,
+    alarms_of,
+    fact_line,
+    reason_text,
+    resident_view,
+)
+from central.console.roles import Action
+from central.errors import ActionError, Conflict, IncompleteError
+from central.people.contacts import entry_from
+from central.people.facts import SOURCES, Fact, FactKind
+from central.people.people import MAX_HITS, Card, NoBasisError
+from central.people.residents import resident_of
+from central.people.tenants import tenants, units
+from central.people.vault import ErasedError
+from central.routing.services import SERVICES
+
+router = APIRouter(include_in_schema=False)
+Seeing = Annotated[Visit, Depends(Needs(Action.SEE_RESIDENTS))]
+Keeping = Annotated[Visit, Depends(Needs(Action.KEEP_RESIDENTS))]
+Reviewing = Annotated[Visit, Depends(Needs(Action.READ_ACCESS))]
+Text = Annotated[str, Form(max_length=2000)]
+Short = Annotated[str, Form(max_length=128)]
+
+
+def fault_text(visit: Visit, error: ActionError) -> str:
+    """What was wrong, for who typed it."""
+    return visit.words.either(f"resident.fault_{error.reason}", visit.words("resident.fault"))
+
+
+@router.get("/residents")
+async def residents(
+    visit: Seeing,
+    q: Annotated[str, Query(max_length=64)] = "",
+    why: Annotated[str, Query(max_length=64)] = "",
+) -> Response:
+    """Find somebody. Who does not keep records says why."""
+    people, keeps = visit.desk.services.people, visit.may(Action.KEEP_RESIDENTS)
+    hits, total, fault = [], 0, ""
+    scope = visit.scope_for(Action.KEEP_RESIDENTS if keeps else Action.SEE_RESIDENTS)
+    is_asked = keeps or bool(q.strip())
+    if is_asked and (keeps or why in REASONS):
+        found, total = await people.search(visit.actor, scope, q, reason=why, keeps=keeps)
+        hits = list(found)
+    elif is_asked:
+        fault = visit.words("residents.reason_missing")
+    return page(
+        visit, "residents.html", 422 if fault else 200, hits=hits, total=total, sought=q, why=why, reasons=REASONS,
+        fault=fault, keeps=keeps, limit=MAX_HITS, is_asked=is_asked and not fault,
+    )  # fmt: skip
+
+
+@router.get("/residents/new")
+async def new_resident(visit: Keeping) -> Response:
+    """The form to register somebody."""
+    return await _new_page(visit)
+
+
+async def _new_page(visit: Visit, status: int = 200, fault: str = "", **typed: str) -> Response:
+    places = await _places(visit, Action.KEEP_RESIDENTS)
+    return page(visit, "resident_new.html", status, fault=fault, typed=typed, **places)
+
+
+@router.post("/residents")
+async def register(
+    visit: Keeping,
+    place: Short = "",
+    first_name: Short = "",
+    last_name: Short = "",
+    address: Text = "",
+    reference: Short = "",
+    pseudonym: Short = "",
+    hub: Short = "",
+    is_critical: Annotated[bool, Form()] = False,
+) -> Response:
+    """Register somebody."""
+    tenant, _, unit = place.partition(":")
+    named = {FactKind.FIRST_NAME: first_name, FactKind.LAST_NAME: last_name, FactKind.ADDRESS: address}
+    if not first_name.strip() or not tenant:
+        named.clear()
+    try:
+        _all_there(named)
+        made = await visit.desk.services.people.keeping.register(
+            visit.actor, tenant=tenant, unit=unit or None, reference=reference, pseudonym=pseudonym.strip(),
+            hub=hub or None, is_critical=is_critical, named=named, source="resident",
+            scope=visit.scope_for(Action.KEEP_RESIDENTS),
+        )  # fmt: skip
+    except (IncompleteError, Conflict) as error:
+        return await _new_page(
+            visit, error.status, fault_text(visit, error), place=place, first_name=first_name, last_name=last_name,
+            address=address, reference=reference, pseudonym=pseudonym, hub=hub,
+        )  # fmt: skip
+    return RedirectResponse(f"/residents/{made}", 303)
+
+
+@router.get("/residents/{resident_id}")
+async def resident(visit: Seeing, resident_id: str) -> Response:
+    """One resident: opened for who has a reason, the way to give one for who has not."""
+    return await _resident_page(visit, resident_id)
+
+
+async def _resident_page(
+    visit: Visit, resident_id: str, status: int = 200, *, shown: Fact | None = None, fault: str = ""
+) -> Response:
+    people, keeps = visit.desk.services.people, visit.may(Action.KEEP_RESIDENTS)
+    scope = visit.scope_for(Action.SEE_RESIDENTS)
+    card: Card | None = None
+    is_erased = False
+    try:
+        card = await people.card(visit.actor, scope, resident_id, keeps=keeps)
+    except NoBasisError:
+        pass
+    except ErasedError:
+        is_erased = True
+    own = card.resident if card else await visit.desk.services.store.fetch(
+        lambda connection: resident_of(connection, resident_id, scope)
+    )  # fmt: skip
+    places = await _places(visit, Action.KEEP_RESIDENTS) if keeps else {"tenants": (), "units": (), "hubs": ()}
+    return page(
+        visit, "resident.html", status, own=own, card=card, is_erased=is_erased,
+        view=resident_view(visit, card, shown) if card else None,
+        alarms=await alarms_of(visit, own.pseudonym) if card else (),
+        reasons=REASONS, keeps=keeps, fault=fault, kinds=list(FactKind), sources=SOURCES, services=SERVICES,
+        today=_today(visit).isoformat(), **places,
+    )  # fmt: skip
+
+
+async def _places(visit: Visit, action: Action) -> dict[str, Any]:
+    scope = visit.scope_for(action)
+    store = visit.desk.services.store
+
+    async def look(connection: Any) -> tuple[Any, Any]:
+        return await tenants(connection, scope), await units(connection, scope)
+
+    found, within = await store.fetch(look)
+    hubs = await in_scope(visit, await visit.desk.services.hubs.all(), scope)
+    return {"tenants": found, "units": within, "hubs": sorted(hubs, key=lambda hub: (hub.label, hub.id))}
+
+
+@router.post("/residents/{resident_id}/open")
+async def open_record(visit: Seeing, resident_id: str, reason: Annotated[str, Form(max_length=200)] = "") -> Response:
+    """Break-glass: a reason opens the record for half an hour."""
+    if reason not in REASONS:
+        return await _resident_page(visit, resident_id, 422, fault=visit.words("residents.reason_missing"))
+    scope = visit.scope_for(Action.SEE_RESIDENTS)
+    await visit.desk.services.people.break_glass(visit.actor, scope, resident_id, reason)
+    return RedirectResponse(f"/residents/{resident_id}", 303)
+
+
+@router.post("/residents/{resident_id}/reveal")
+async def reveal(
+    request: Request, visit: Seeing, resident_id: str, kind: Annotated[str, Form(max_length=32)] = ""
+) -> Response:
+    """Unfold one secret: an event of its own."""
+    fact = await visit.desk.services.people.reveal(
+        visit.actor, visit.scope_for(Action.SEE_RESIDENTS), resident_id, _kind(kind),
+        keeps=visit.may(Action.KEEP_RESIDENTS),
+    )  # fmt: skip
+    if is_part(request):
+        return page(visit, "_secret.html", fact=fact_line(visit, fact), resident=resident_id)
+    return await _resident_page(visit, resident_id, shown=fact)
+
+
+@router.get("/residents/{resident_id}/access")
+async def access(visit: Reviewing, resident_id: str, before: Annotated[int | None, Query(ge=1)] = None) -> Response:
+    """Who has looked at what."""
+    own, found, older = await visit.desk.services.people.access_log(
+        visit.actor, visit.scope_for(Action.READ_ACCESS), resident_id, before=before
+    )
+    t, lines = visit.words, []
+    for entry in found:
+        what = ", ".join(
+            t(f"looked.{word}") if t.has(f"looked.{word}") else t.either(f"fact.{word}", t.either(f"what.{word}", word,
+              name=entry.actor_name)) for word in entry.what
+        )  # fmt: skip
+        lines.append((entry, visit.figures.when(entry.at_ms, visit.now_ms()), what, reason_text(visit, entry.reason)))
+    return page(visit, "resident_access.html", own=own, lines=lines, older=older)
+
+
+async def _changed(visit: Visit, resident_id: str, work: Awaitable[Any]) -> Response:
+    try:
+        await work
+    except (IncompleteError, Conflict) as error:
+        return await _resident_page(visit, resident_id, error.status, fault=fault_text(visit, error))
+    except ActionError as error:
+        if not visit.words.has(f"resident.fault_{error.reason}"):
+            raise
+        return await _resident_page(visit, resident_id, error.status, fault=fault_text(visit, error))
+    return RedirectResponse(f"/residents/{resident_id}", 303)
+
+
+@router.post("/residents/{resident_id}/facts")
+async def write_fact(
+    visit: Keeping, resident_id: str, kind: Short = "", text: Text = "", source: Short = "", as_of: Short = ""
+) -> Response:
+    """Write, correct or end a fact."""
+
+    async def work() -> None:
+        await visit.desk.services.people.keeping.record(
+            visit.actor, resident_id, _kind(kind), text, source=source, as_of_ms=_day_ms(visit, as_of),
+            scope=visit.scope_for(Action.KEEP_RESIDENTS),
+        )  # fmt: skip
+
+    return await _changed(visit, resident_id, work())
+
+
+@router.post("/residents/{resident_id}/contacts")
+async def add_contact(
+    request: Request, visit: Keeping, resident_id: str, name: Short = "", relation: Short = "", phone: Short = "",
+    document: Short = "",
+) -> Response:  # fmt: skip
+    """Somebody to call, last in the order."""
+    granted = [str(one) for one in (await request.form()).getlist("service")]
+    raw = {
+        "name": " ".join(name.split()),
+        "relation": " ".join(relation.split()),
+        "phone": " ".join(phone.split()),
+        "agreement": {"services": granted, "document": document.strip()},
+    }
+
+    async def work() -> None:
+        if not raw["name"]:
+            raise IncompleteError("missing", "name")
+        await visit.desk.services.people.keeping.add_contact(
+            visit.actor, resident_id, entry_from(raw), source="resident", scope=visit.scope_for(Action.KEEP_RESIDENTS)
+        )
+
+    return await _changed(visit, resident_id, work())
+
+
+@router.post("/residents/{resident_id}/contacts/{contact_id}/end")
+async def end_contact(visit: Keeping, resident_id: str, contact_id: str) -> Response:
+    """Not to be called any more."""
+    keeping, scope = visit.desk.services.people.keeping, visit.scope_for(Action.KEEP_RESIDENTS)
+    work = keeping.end_contact(visit.actor, resident_id, contact_id, scope=scope)
+    return await _changed(visit, resident_id, work)
+
+
+@router.post("/residents/{resident_id}/contacts/{contact_id}/up")
+async def call_earlier(visit: Keeping, resident_id: str, contact_id: str) -> Response:
+    """One place up in the order."""
+    keeping, scope = visit.desk.services.people.keeping, visit.scope_for(Action.KEEP_RESIDENTS)
+    work = keeping.call_earlier(visit.actor, resident_id, contact_id, scope=scope)
+    return await _changed(visit, resident_id, work)
+
+
+@router.post("/residents/{resident_id}/services")
+async def grant(visit: Keeping, resident_id: str, service: Short = "", from_day: Short = "") -> Response:
+    """Grant a service."""
+
+    async def work() -> None:
+        await visit.desk.services.people.keeping.grant(
+            visit.actor, resident_id, service, from_ms=_day_ms(visit, from_day), to_ms=None,
+            scope=visit.scope_for(Action.KEEP_RESIDENTS),
+        )  # fmt: skip
+
+    return await _changed(visit, resident_id, work())
+
+
+@router.post("/residents/{resident_id}/services/{service_id}/end")
+async def end_service(visit: Keeping, resident_id: str, service_id: str) -> Response:
+    """It ends now."""
+    keeping, scope = visit.desk.services.people.keeping, visit.scope_for(Action.KEEP_RESIDENTS)
+    return await _changed(visit, resident_id, keeping.end_service(visit.actor, resident_id, service_id, scope=scope))
+
+
+@router.post("/residents/{resident_id}/place")
+async def move(
+    visit: Keeping, resident_id: str, version: Annotated[int, Form()] = 0, unit: Short = "", hub: Short = "",
+    is_critical: Annotated[bool, Form()] = False,
+) -> Response:  # fmt: skip
+    """Another unit or hub, or depending on the equipment."""
+    work = visit.desk.services.people.keeping.move(
+        visit.actor, resident_id, version, unit=unit or None, hub=hub or None, is_critical=is_critical,
+        scope=visit.scope_for(Action.KEEP_RESIDENTS),
+    )  # fmt: skip
+    return await _changed(visit, resident_id, work)
+
+
+@router.post("/residents/{resident_id}/erase")
+async def erase(visit: Keeping, resident_id: str, confirm: Short = "") -> Response:
+    """Destroy the key."""
+
+    async def work() -> None:
+        if confirm.strip() != resident_id:
+            raise IncompleteError("not_confirmed", "confirm")
+        await visit.desk.services.people.keeping.erase(
+            visit.actor, resident_id, scope=visit.scope_for(Action.KEEP_RESIDENTS)
+        )
+
+    return await _changed(visit, resident_id, work())
+
+
+def _all_there(named: dict[FactKind, str]) -> None:
+    if not named:
+        raise IncompleteError("missing", "first_name")
+
+
+def _kind(word: str) -> FactKind:
+    try:
+        return FactKind(word)
+    except ValueError:
+        raise IncompleteError("unknown_kind", "kind", tuple(FactKind)) from None
+
+
+def _today(visit: Visit) -> Any:
+    zone = ZoneInfo(visit.desk.services.settings.time_zone)
+    return datetime.fromtimestamp(visit.now_ms() / 1000, UTC).astimezone(zone).date()
+
+
+def _day_ms(visit: Visit, text: str) -> int:
+    """The beginning of a local day, but now for today. Raises IncompleteError."""
+    now = visit.now_ms()
+    if not text.strip():
+        return now
+    zone = ZoneInfo(visit.desk.services.settings.time_zone)
+    try:
+        day = datetime.fromisoformat(text.strip()).replace(tzinfo=zone)
+    except ValueError:
+        raise IncompleteError("bad_date", "as_of") from None
+    if day.year < 1900 or day > datetime.fromtimestamp(now / 1000, UTC) + timedelta(days=1):
+        raise IncompleteError("bad_date", "as_of")
+    return min(now, int(day.timestamp() * 1000))
