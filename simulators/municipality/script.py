@@ -1,0 +1,471 @@
+"""The language a night is written in: who does what at which second, and what is to be told of it afterwards.
+
+A `Line` is an act, or nothing but time passing, with everything that must stand in the account because of it. `Pen`
+writes lines; what it writes is frozen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from simulators.municipality.hours import SECOND_MS, Hours
+from simulators.municipality.town import Town
+
+KINDS = {
+    "pendant_pressed": "pressed the pendant",
+    "cord_pulled": "pulled the cord",
+    "fall": "fell",
+    "smoke": "smoke at home",
+    "nurse_call": "called from the room",
+}
+OVER = {"mains_back": "mains_lost over", "path_back": "path_lost over"}
+LAMP_AFTER = {"on_the_way": "on_the_way", "done": "taken"}
+CENTRAL = "Vaktpost"
+LATE_MIN, MORNING_MIN, EVENING_MIN = 3 * 60, 6 * 60, 23 * 60
+"""Night plans hold from `EVENING_MIN`, those of the late night from `LATE_MIN`, the day's from `MORNING_MIN`."""
+ROOM = "Staff at the room"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Told:
+    """One line of the account: when (ms UTC, whole seconds), who, what."""
+
+    at_ms: int
+    who: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class GoesOnDuty:
+    """Signs in, hears the tone at a console."""
+
+    worker: str
+
+
+@dataclass(frozen=True, slots=True)
+class GoesOffDuty:
+    """Leaves the console as one should."""
+
+    worker: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleDies:
+    """The console stops: no sign of life, no renewed claim, no word."""
+
+    worker: str
+
+
+@dataclass(frozen=True, slots=True)
+class Raises:
+    """A resident needs help, or the room is answered at: an event of their device."""
+
+    resident: int
+    kind: str = "pendant_pressed"
+
+
+@dataclass(frozen=True, slots=True)
+class TakesNext:
+    """Takes what central picks; it must be this resident's."""
+
+    worker: str
+    resident: int
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """Telephones: `called` is "resident" or "contact", `place` which of the contacts."""
+
+    worker: str
+    resident: int
+    called: str
+    result: str
+    place: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Sends:
+    """Sends a patrol."""
+
+    worker: str
+    resident: int
+    team: str
+
+
+@dataclass(frozen=True, slots=True)
+class Says:
+    """The patrol that was sent says where it is."""
+
+    worker: str
+    resident: int
+    step: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Defers:
+    """Puts it off to the resident's planned visit."""
+
+    worker: str
+    resident: int
+
+
+@dataclass(frozen=True, slots=True)
+class Offers:
+    """Wants a colleague to have it."""
+
+    worker: str
+    resident: int
+    to: str
+
+
+@dataclass(frozen=True, slots=True)
+class Accepts:
+    """Takes what was offered."""
+
+    worker: str
+    resident: int
+
+
+@dataclass(frozen=True, slots=True)
+class Closes:
+    """Says what was done and what it was."""
+
+    worker: str
+    resident: int
+    disposition: str
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class Storm:
+    """Every home of these at once, with each of these kinds; and in the middle of it people press."""
+
+    residents: tuple[int, ...]
+    kinds: tuple[str, ...]
+    presses: tuple[tuple[int, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CentralDies:
+    """Central is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class CentralStarts:
+    """Central opens the same database again; the homes come back by themselves."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConsolesComeBack:
+    """The pages that were open when central went away have found it again."""
+
+
+Act = (
+    GoesOnDuty | GoesOffDuty | ConsoleDies | Raises | TakesNext | Calls | Sends | Says | Defers | Offers | Accepts
+    | Closes | Storm | CentralDies | CentralStarts | ConsolesComeBack
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visit:
+    """A visit on the work list of home care, planned before the night."""
+
+    resident: int
+    team: str
+    from_ms: int
+    to_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One act at a second, and what must be told of it. Without an act: what time alone brings about."""
+
+    at_ms: int
+    told: tuple[Told, ...]
+    act: Act | None = None
+    scene: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Script:
+    """A night."""
+
+    begin_ms: int
+    end_ms: int
+    visits: tuple[Visit, ...]
+    lines: tuple[Line, ...]
+
+    @property
+    def told(self) -> tuple[Told, ...]:
+        """The account as it has to be."""
+        return tuple(sorted(told for line in self.lines for told in line.told))
+
+
+class Pen:
+    """Writes lines. The time moves with `at` and `later`; each method writes one line at that time."""
+
+    def __init__(self, town: Town, hours: Hours) -> None:
+        self._town = town
+        self._hours = hours
+        self._now = 0
+        self._scene = ""
+        self._second = False
+        self.lines: list[Line] = []
+        self.visits: list[Visit] = []
+
+    @property
+    def now_ms(self) -> int:
+        """The time of the next line."""
+        return self._now
+
+    def scene(self, title: str) -> None:
+        """What follows belongs to this."""
+        self._scene = title
+
+    @contextmanager
+    def second_time(self) -> Iterator[None]:
+        """In this block wall times that come twice mean the later one."""
+        self._second = True
+        try:
+            yield
+        finally:
+            self._second = False
+
+    def at(self, wall: str) -> Pen:
+        """The next line is written at this wall time."""
+        self._now = self._hours.at(wall, second=self._second)
+        return self
+
+    def at_ms(self, at_ms: int) -> Pen:
+        """The next line is written at this instant."""
+        self._now = at_ms
+        return self
+
+    def later(self, seconds: int) -> Pen:
+        """The next line is written so many seconds after this one."""
+        self._now += seconds * SECOND_MS
+        return self
+
+    def _write(self, act: Act | None, *told: tuple[str, str]) -> Pen:
+        lines = tuple(Told(self._now, who, what) for who, what in told)
+        self.lines.append(Line(at_ms=self._now, act=act, told=lines, scene=self._scene))
+        return self
+
+    def _name(self, resident: int) -> str:
+        return self._town.resident(resident).name
+
+    def _lamp(self, resident: int, state: str) -> tuple[str, str]:
+        return lamp(self._name(resident), state)
+
+    def planned_visit(self, resident: int, team: str, begin: str, end: str) -> Pen:
+        """A visit that home care has planned."""
+        times = (self._hours.at(wall, second=self._second) for wall in (begin, end))
+        from_ms, to_ms = times
+        self.visits.append(Visit(resident=resident, team=team, from_ms=from_ms, to_ms=to_ms))
+        return self
+
+    def on_duty(self, worker: str, *, covers: str = "") -> Pen:
+        """Goes on duty; `covers` names a team that had nobody before."""
+        told = [(CENTRAL, duty_covered(covers))] if covers else []
+        return self._write(GoesOnDuty(worker), *told)
+
+    def off_duty(self, worker: str, *, leaves: str = "") -> Pen:
+        """Goes off duty; `leaves` names a team that has nobody now."""
+        return self._write(GoesOffDuty(worker), *([(CENTRAL, nobody_on_duty(leaves))] if leaves else []))
+
+    def console_dies(self, worker: str) -> Pen:
+        """Nothing is told: nobody knows yet."""
+        return self._write(ConsoleDies(worker))
+
+    def nobody(self, team: str) -> Pen:
+        """Central notices that a team has no console with sound."""
+        return self._write(None, (CENTRAL, nobody_on_duty(team)))
+
+    def raises(self, resident: int, kind: str = "pendant_pressed", *, is_heard: bool = True) -> Pen:
+        """A press, a fall. `is_heard` false: central is away, and hears of it when it is back."""
+        return self._write(Raises(resident, kind), *(self._raised(resident, kind) if is_heard else ()))
+
+    def heard_of(self, resident: int, kind: str = "pendant_pressed") -> Pen:
+        """What a home had kept is stored now."""
+        return self._write(None, *self._raised(resident, kind))
+
+    def _raised(self, resident: int, kind: str) -> list[tuple[str, str]]:
+        name = self._name(resident)
+        return [raised(name, kind), self._lamp(resident, "waiting"), self._first_asked(resident)]
+
+    def _first_asked(self, resident: int) -> tuple[str, str]:
+        place = self._town.resident(resident).place
+        return CENTRAL, asked(first_team(place, self._hours.minute(self._now)), self._name(resident))
+
+    def again(self, resident: int, kind: str = "pendant_pressed") -> Pen:
+        """The same resident presses again while the alarm is open."""
+        return self._write(Raises(resident, kind), (self._name(resident), "pressed again"))
+
+    def takes_next(self, worker: str, resident: int) -> Pen:
+        """Central hands the most urgent one over."""
+        return self._write(
+            TakesNext(worker, resident),
+            (self._who(worker), f"took {self._name(resident)}"),
+            self._lamp(resident, "taken"),
+        )
+
+    def _who(self, worker: str) -> str:
+        return self._town.worker(worker).name
+
+    def closes(self, worker: str, resident: int, disposition: str, outcome: str) -> Pen:
+        """The end of an alarm."""
+        return self._write(
+            Closes(worker, resident, disposition, outcome),
+            (self._who(worker), f"closed {self._name(resident)}: {disposition}, {outcome}"),
+            self._lamp(resident, "closed"),
+        )
+
+    def calls(self, worker: str, resident: int, called: str, result: str, *, place: int = 0) -> Pen:
+        """A telephone call and what came of it."""
+        what = f"called {called} about {self._name(resident)}: {result}"
+        return self._write(Calls(worker, resident, called, result, place), (self._who(worker), what))
+
+    def sends(self, worker: str, resident: int, team: str) -> Pen:
+        """A patrol is sent."""
+        what = f"sent {team} to {self._name(resident)}"
+        return self._write(Sends(worker, resident, team), (self._who(worker), what))
+
+    def says(self, worker: str, resident: int, step: str, reason: str = "") -> Pen:
+        """A patrol answers. On the way is shown at home; and when they have left, that somebody has it still."""
+        what = f"{step} for {self._name(resident)}" + (f": {reason}" if reason else "")
+        told = [(self._who(worker), what)]
+        if step in LAMP_AFTER:
+            told.append(self._lamp(resident, LAMP_AFTER[step]))
+        return self._write(Says(worker, resident, step, reason), *told)
+
+    def defers(self, worker: str, resident: int) -> Pen:
+        """To the planned visit; the home goes on showing that it is taken."""
+        what = f"put {self._name(resident)} off to a planned visit"
+        return self._write(Defers(worker, resident), (self._who(worker), what))
+
+    def offers(self, worker: str, resident: int, to: str) -> Pen:
+        """An offer to a colleague."""
+        what = f"offered {self._name(resident)} to {self._who(to)}"
+        return self._write(Offers(worker, resident, to), (self._who(worker), what))
+
+    def accepts(self, worker: str, resident: int) -> Pen:
+        """The claim passes on."""
+        return self._write(Accepts(worker, resident), (self._who(worker), f"accepted {self._name(resident)}"))
+
+    def returns(self, resident: int, why: str) -> Pen:
+        """Central gives an alarm back to the queue, the home is told, and the plan begins anew."""
+        what = f"put {self._name(resident)} back into the queue: {why}"
+        return self._write(None, (CENTRAL, what), self._lamp(resident, "waiting"), self._first_asked(resident))
+
+    def goes_on(self, resident: int, step: int, *, asks: str = "") -> Pen:
+        """Nobody has answered: the next step of the plan. `asks`: the team that it turns to at its consoles."""
+        told = [(CENTRAL, escalated(self._name(resident), step))]
+        if asks:
+            told.append((CENTRAL, asked(asks, self._name(resident))))
+        return self._write(None, *told)
+
+    def passes_over(self, resident: int, step: int, *, then_asks: str) -> Pen:
+        """A step that asks at consoles finds none with sound: the next one begins at once."""
+        name = self._name(resident)
+        return self._write(None, (CENTRAL, finds_nobody(name, [step])), (CENTRAL, asked(then_asks, name)))
+
+    def texts(self, to: str, what: str, resident: int) -> Pen:
+        """A message leaves by SMS."""
+        return self._write(None, (CENTRAL, text(to, what, self._name(resident))))
+
+    def presence(self, resident: int) -> Pen:
+        """Staff at the room: that claims the call."""
+        return self._write(
+            Raises(resident, "nurse_presence"),
+            (ROOM, f"took {self._name(resident)}"),
+            self._lamp(resident, "taken"),
+        )
+
+    def reset(self, resident: int) -> Pen:
+        """The reset at the room: that closes the call."""
+        return self._write(
+            Raises(resident, "nurse_reset"),
+            (ROOM, f"closed {self._name(resident)}: visit_now, seen_at_room"),
+            self._lamp(resident, "closed"),
+        )
+
+    def storm(
+        self, residents: tuple[int, ...], kinds: tuple[str, ...], presses: tuple[tuple[int, str], ...] = ()
+    ) -> Pen:
+        """Technical alarms from everywhere, and people in the middle of it."""
+        told = [(CENTRAL, technical(len(residents), kind)) for kind in kinds]
+        for resident, kind in presses:
+            told += self._raised(resident, kind)
+        return self._write(Storm(residents, kinds, presses), *told)
+
+    def central_dies(self) -> Pen:
+        """Nobody is left to tell of it."""
+        return self._write(CentralDies())
+
+    def central_starts(self) -> Pen:
+        """What it finds is told by the lines after this."""
+        return self._write(CentralStarts())
+
+    def consoles_come_back(self, *, covers: tuple[str, ...]) -> Pen:
+        """The open pages are connected again; these teams have somebody with sound."""
+        return self._write(ConsolesComeBack(), *((CENTRAL, duty_covered(team)) for team in covers))
+
+
+def first_team(place: str, minute: int) -> str:
+    """Whom a plan asks first at a minute of the local day: our own reading of what the municipality has decided."""
+    is_late = LATE_MIN <= minute < MORNING_MIN
+    match place:
+        case "North":
+            return "Centre B" if is_late else "Centre A"
+        case "South":
+            return "Centre A" if is_late else "Centre B"
+        case _:
+            return "Ward staff"
+
+
+def asked(team: str, name: str) -> str:
+    """An alarm in the queue of a team."""
+    return f"asked {team} at its consoles ({name})"
+
+
+def lamp(name: str, state: str) -> tuple[str, str]:
+    """What a home shows."""
+    return f"Home of {name}", f"shows: {state}"
+
+
+def raised(name: str, kind: str) -> tuple[str, str]:
+    """An alarm."""
+    return name, KINDS.get(kind, kind)
+
+
+def escalated(name: str, step: int) -> str:
+    """The plan goes on."""
+    return f"nobody has answered {name}: went on to step {step}"
+
+
+def finds_nobody(name: str, steps: Sequence[int]) -> str:
+    """Steps that failed before they began."""
+    return f"nobody with sound for step {', '.join(map(str, steps))} of {name}: passed over at once"
+
+
+def text(to: str, what: str, name: str) -> str:
+    """A message by SMS."""
+    return f"texted {to}: {what} ({name})"
+
+
+def technical(count: int, kind: str) -> str:
+    """Technical alarms of one second, raised or over."""
+    return f"technical queue: {count} x {OVER.get(kind, kind)}"
+
+
+def nobody_on_duty(team: str) -> str:
+    """A team without a console that sounds."""
+    return f"nobody on duty with sound: {team}"
+
+
+def duty_covered(team: str) -> str:
+    """A team that has one again."""
+    return f"somebody on duty with sound: {team}"
