@@ -17,13 +17,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from central.clock import Clock
 from central.errors import NotStoredError
+from central.escalation import local
 from central.keys import CentralKeys
 from central.lifecycle import stage_of
 from central.links import HubLinks, Link
 from central.sql import Row, Sql
 from central.store import Priority, Store
 from central.wakeup import Wakeup
-from cloud_sync.central_messages import MAX_EVENTS, MAX_REPLIES, Address, AlarmReply, Reply
+from cloud_sync.central_messages import MAX_EVENTS, MAX_REPLIES, Address, AlarmReply, LocalDeadlines, Reply
 from cloud_sync.identity import EventId, Lane
 
 log = structlog.get_logger()
@@ -72,20 +73,29 @@ class Replies:
         # As of before it was read: what is told of meanwhile is newer, and not closed by this.
         as_of_ms = self._clock.now_ms() - 1
 
-        async def read(connection: AsyncConnection) -> list[AlarmReply]:
+        async def read(connection: AsyncConnection) -> tuple[list[AlarmReply], LocalDeadlines | None]:
             rows = await _OPEN.rows(connection, hub=hub.hex())
-            return [state for row in rows for state in await self._states(connection, hub, row)]
+            states = [state for row in rows for state in await self._states(connection, hub, row)]
+            return states, await local.of_home(connection, hub.hex(), as_of_ms)
 
-        states = await self._store.fetch(read)
+        states, home = await self._store.fetch(read)
         for link in links:
-            self._send(link, states, as_of_ms, is_snapshot=True)
+            self._send(link, states, as_of_ms, is_snapshot=True, home=home)
 
-    def _send(self, link: Link, states: Sequence[AlarmReply], as_of_ms: int, *, is_snapshot: bool) -> None:
+    def _send(
+        self,
+        link: Link,
+        states: Sequence[AlarmReply],
+        as_of_ms: int,
+        *,
+        is_snapshot: bool,
+        home: LocalDeadlines | None = None,
+    ) -> None:
         to = Address(hub=link.hub, hub_epoch=link.epoch, central_ms=as_of_ms)
         # More than fit one message cannot be a snapshot: what it did not name would be taken for closed.
         is_whole = is_snapshot and len(states) <= MAX_REPLIES
         for at in range(0, max(1, len(states)), MAX_REPLIES):
-            reply = Reply(to=to, alarms=tuple(states[at : at + MAX_REPLIES]), is_snapshot=is_whole)
+            reply = Reply(to=to, alarms=tuple(states[at : at + MAX_REPLIES]), is_snapshot=is_whole, home=home)
             link.put(reply.pack(self._keys.sign_id, self._keys.sign))
 
     async def _states(self, connection: AsyncConnection, hub: bytes, row: Row) -> list[AlarmReply]:
@@ -95,6 +105,7 @@ class Replies:
         events = [EventId(hub, bytes.fromhex(epoch), Lane(lane), seq) for epoch, lane, seq in rows]
         stage = stage_of(handling, dispatch)
         valid_until_ms = self._clock.now_ms() + VALID_MS
+        deadlines = await local.of_alarm(connection, alarm) if handling == "waiting" else None
         return [
             AlarmReply(
                 alarm=bytes.fromhex(alarm),
@@ -102,6 +113,7 @@ class Replies:
                 state=stage.reply,
                 events=tuple(events[at : at + MAX_EVENTS]),
                 valid_until_ms=valid_until_ms,
+                local=deadlines,
             )
             for at in range(0, max(1, len(events)), MAX_EVENTS)
         ]

@@ -143,11 +143,29 @@ _REPLY_CODES = dict(enumerate(ReplyState, start=1))
 _REPLY_NUMBERS = {state: code for code, state in _REPLY_CODES.items()}
 
 
+NO_RECEIPT_S, NO_CLAIM_S = range(5, 601), range(15, 3601)
+"""What local deadlines may be, in seconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalDeadlines:
+    """When the hub is to act by itself: so long without a receipt, so long without anybody who has taken the alarm."""
+
+    no_receipt_s: int
+    no_claim_s: int
+
+    @property
+    def is_within_bounds(self) -> bool:
+        """Whether a hub follows them."""
+        return self.no_receipt_s in NO_RECEIPT_S and self.no_claim_s in NO_CLAIM_S
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlarmReply:
     """The full state of one alarm. The highest `version` wins; after `valid_until_ms` (central's clock) it is waiting.
 
-    A repeat press is another event of the same alarm. A closed state does not expire.
+    A repeat press is another event of the same alarm. A closed state does not expire. `local` are the deadlines of the
+    alarm's plan, where central has one for it.
     """
 
     alarm: bytes
@@ -155,15 +173,20 @@ class AlarmReply:
     state: ReplyState
     events: tuple[EventId, ...]
     valid_until_ms: int
+    local: LocalDeadlines | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """One or more alarm states; with `is_snapshot`, all that are open at this hub: what is not named is closed."""
+    """One or more alarm states; with `is_snapshot`, all that are open at this hub: what is not named is closed.
+
+    `home` are the deadlines for alarms of this home that central has not spoken of: those without a receipt.
+    """
 
     to: Address
     alarms: tuple[AlarmReply, ...]
     is_snapshot: bool = False
+    home: LocalDeadlines | None = None
 
     def pack(self, key_id: bytes, key: Ed25519PrivateKey) -> bytes:
         """The signed frame."""
@@ -178,20 +201,43 @@ class Reply:
             for reply in self.alarms
         ]
         body = self.to.fields() | {10: alarms, 11: self.is_snapshot}
+        local = {
+            one.alarm: [one.alarm, one.local.no_receipt_s, one.local.no_claim_s] for one in self.alarms if one.local
+        }
+        if local:
+            body[12] = list(local.values())
+        if self.home is not None:
+            body[13] = [self.home.no_receipt_s, self.home.no_claim_s]
         return frames.pack(FrameType.REPLY, key_id, key, body)
 
     @classmethod
     def read(cls, body: Body) -> Reply:
         """Raises MalformedError."""
         to = Address.read(body)
+        entries = body.get(12)
+        local: dict[bytes, LocalDeadlines] = {}
+        for entry in entries[:MAX_REPLIES] if type(entries) is list else ():
+            if type(entry) is list and len(entry) == 3 and type(entry[0]) is bytes:
+                found = _deadlines(entry[1:])
+                if found is not None:
+                    local[entry[0]] = found
         return cls(
             to=to,
-            alarms=tuple(_alarm_reply(to.hub, entry) for entry in canonical.take_list(body, 10, MAX_REPLIES)),
+            alarms=tuple(_alarm_reply(to.hub, entry, local) for entry in canonical.take_list(body, 10, MAX_REPLIES)),
             is_snapshot=canonical.take(body, 11, bool),
+            home=_deadlines(body.get(13)),
         )
 
 
-def _alarm_reply(hub: bytes, entry: Any) -> AlarmReply:
+def _deadlines(entry: Any) -> LocalDeadlines | None:
+    """Lenient: what cannot be followed is as if it were not there, and the hub's own settings hold."""
+    if type(entry) is not list or [type(part) for part in entry] != [int, int]:
+        return None
+    found = LocalDeadlines(no_receipt_s=entry[0], no_claim_s=entry[1])
+    return found if found.is_within_bounds else None
+
+
+def _alarm_reply(hub: bytes, entry: Any, local: Mapping[bytes, LocalDeadlines]) -> AlarmReply:
     if type(entry) is not list or [type(part) for part in entry] != [bytes, int, int, list, int]:
         raise MalformedError("alarm_reply")
     alarm, version, code, events, valid_until_ms = entry
@@ -203,7 +249,12 @@ def _alarm_reply(hub: bytes, entry: Any) -> AlarmReply:
             raise MalformedError("alarm_reply")
         found.append(EventId(hub, event[0], lane_from(event[1]), event[2]))
     return AlarmReply(
-        alarm=alarm, version=version, state=_REPLY_CODES[code], events=tuple(found), valid_until_ms=valid_until_ms
+        alarm=alarm,
+        version=version,
+        state=_REPLY_CODES[code],
+        events=tuple(found),
+        valid_until_ms=valid_until_ms,
+        local=local.get(alarm),
     )
 
 

@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import structlog
 
-from cloud_sync.central_messages import Reply
+from cloud_sync.central_messages import LocalDeadlines, Reply
 from cloud_sync.errors import MalformedError, UplinkError
 from cloud_sync.hub_messages import MAX_LAMPS, Trace
 from cloud_sync.identity import EventId, Lane, id_from_text
@@ -109,6 +109,10 @@ class Home:
     def standing(self) -> Mapping[EventId, Lamp]:
         """Every event raised here that is not closed, and what is true of it now."""
         return self._replies.standing(self._clock.central_ms())
+
+    def deadlines(self, event: EventId) -> LocalDeadlines | None:
+        """When the hub is to act for this event by itself, as far as central has said."""
+        return self._replies.deadlines(event)
 
     def central_replaced(self) -> None:
         """Central's database is another one than before."""

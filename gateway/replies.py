@@ -21,7 +21,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from cloud_sync.central_messages import AlarmReply, Reply, ReplyState
+from cloud_sync.central_messages import AlarmReply, LocalDeadlines, Reply, ReplyState
 from cloud_sync.identity import EventId
 from cloud_sync.stub import LocalAction
 from cloud_sync.stub_answer import AnswerState, StubAnswer
@@ -120,6 +120,7 @@ class Replies:
         self._closed: OrderedDict[bytes, int] = OrderedDict()  # alarm → version: an old reply does not reopen it
         self._tests: OrderedDict[EventId, AlarmReply | None] = OrderedDict()
         self._quiet: OrderedDict[EventId, None] = OrderedDict()
+        self._home: LocalDeadlines | None = None
 
     # what happens
 
@@ -158,6 +159,8 @@ class Replies:
     def heard(self, reply: Reply) -> None:
         """A verified reply to this run of the hub."""
         said_ms = reply.to.central_ms
+        if reply.home is not None:
+            self._home = reply.home
         for one in reply.alarms:
             self._take(one, said_ms)
         if reply.is_snapshot:
@@ -187,6 +190,13 @@ class Replies:
                 self._raised.setdefault(event, _Raised(LocalAction.NONE if event in self._quiet else LocalAction.LAMP))
 
     # what follows from it
+
+    def deadlines(self, event: EventId) -> LocalDeadlines | None:
+        """When the hub is to act for this event by itself, as far as central has said: of its alarm, or of the home."""
+        for alarm in self._alarms.values():
+            if event in alarm.events and alarm.reply.local is not None:
+                return alarm.reply.local
+        return self._home
 
     def test_answer(self, event: EventId) -> AlarmReply | None:
         """What central said about a test."""

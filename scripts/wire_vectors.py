@@ -9,11 +9,21 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cloud_sync import signing
-from cloud_sync.central_messages import Address, AlarmReply, Command, HeartbeatAnswer, Receipt, Reply, ReplyState
+from cloud_sync.central_messages import (
+    Address,
+    AlarmReply,
+    Command,
+    HeartbeatAnswer,
+    LocalDeadlines,
+    Receipt,
+    Reply,
+    ReplyState,
+)
 from cloud_sync.epoch import EpochHeader, Predecessor, _info
 from cloud_sync.hub_messages import CommandResult, Envelope, Heartbeat, LampReport, Sender, Trace
 from cloud_sync.identity import EventId, Lane
@@ -133,6 +143,12 @@ def vectors(sealed_key: bytes | None = None) -> dict[str, object]:
         ).pack(SIGNER, central),
         "heartbeat_answer": HeartbeatAnswer(to=to, number=7, lineage=LINEAGE).pack(SIGNER, central),
         "reply": Reply(to=to, alarms=(reply,), is_snapshot=True).pack(SIGNER, central),
+        "reply_with_deadlines": Reply(
+            to=to,
+            alarms=(replace(reply, local=LocalDeadlines(no_receipt_s=15, no_claim_s=90)),),
+            is_snapshot=True,
+            home=LocalDeadlines(no_receipt_s=10, no_claim_s=60),
+        ).pack(SIGNER, central),
         "command": Command(to=to, command=COMMAND, number=1, expires_ms=1_795_312_382_500, name="health_check").pack(
             SIGNER, central
         ),

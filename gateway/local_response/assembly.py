@@ -58,11 +58,17 @@ class _Around:
 def assemble(hub: Hub) -> LocalResponse:
     """Made once, when all other parts of the hub are there. What earlier runs watched over is known from now on."""
     settings = hub.settings.local_response
+
+    def told(event: EventId) -> Deadlines | None:
+        found = hub.home.deadlines(event)
+        return None if found is None else Deadlines(no_receipt_s=found.no_receipt_s, no_claim_s=found.no_claim_s)
+
     local = LocalResponse(
         hub.identity.hub,
         _Around(hub),
         measures_of(hub),
         deadlines=Deadlines(no_receipt_s=settings.after_no_receipt_s, no_claim_s=settings.after_no_claim_s),
+        told=told,
         cut_off_after_s=settings.cut_off.after_s,
         remembered=hub.journal.memory.get(MEMORY_KEY),
     )

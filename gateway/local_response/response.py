@@ -7,7 +7,7 @@ to central as events of the hub's own; what was done for an alarm is remembered 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn, Protocol
 
 import structlog
@@ -85,11 +85,13 @@ class LocalResponse:
         measures: Sequence[Measure],
         *,
         deadlines: Deadlines,
+        told: Callable[[EventId], Deadlines | None] = lambda _event: None,
         cut_off_after_s: float | None,
         remembered: object = None,
     ) -> None:
         self._around = surroundings
         self._deadlines = deadlines
+        self._told = told
         self._cut_off_after_s = cut_off_after_s
         self._watched: dict[EventId, Watched] = {}
         self._decision = Decision()
@@ -232,9 +234,9 @@ class LocalResponse:
     def _now_s(self) -> float:
         return self._around.now().boot_ms / 1000
 
-    def _deadlines_of(self, _one: Watched) -> Deadlines:
-        """How long this alarm may wait. The place for whoever knows better than the settings."""
-        return self._deadlines
+    def _deadlines_of(self, one: Watched) -> Deadlines:
+        """How long this alarm may wait: as its plan at central says, or else the settings."""
+        return self._told(one.event) or self._deadlines
 
     def _desk(self, measure: Measure) -> Desk:
         desk = Desk(measure.name, watched=self._watched_of, on_health=self._health)

@@ -8,7 +8,10 @@ import pytest
 
 from central.links import Link
 from central.replies import VALID_MS, Replies
-from cloud_sync.central_messages import Reply, ReplyState
+from central.routing.plan import LocalDeadlines as PlannedDeadlines
+from central.routing.plan import Plan, ReceiverKind, Step, Variant
+from central.sql import Sql
+from cloud_sync.central_messages import LocalDeadlines, Reply, ReplyState
 from simulators.frame_hub import FrameHub
 from tests.central.conftest import FIRST, Bench, OpenBench
 
@@ -212,3 +215,26 @@ async def test_a_link_that_does_not_take_its_frames_is_broken_off(bench: Bench, 
         link.put(b"frame")
     assert link.is_broken
     assert not bench.services.links.has_link(hub.id.hex())
+
+
+async def test_a_hub_hears_when_it_is_to_act_by_itself_from_the_plan(
+    bench: Bench, hub: FrameHub, link: Link, replies: Replies
+) -> None:
+    step = Step(receiver=ReceiverKind.CENTRES)
+    variant = Variant(name="always", steps=(step,))
+    plan = Plan(name="Test", variants=(variant,), local=PlannedDeadlines(no_receipt_s=20, no_claim_s=45))
+    await bench.press(hub)
+    await replies.snapshot(link)
+    (before,) = await told(hub, link)
+    assert (before.home, before.alarms[0].local) == (None, None)  # nobody has written a plan
+    async with bench.store.write() as connection:
+        await Sql(
+            "INSERT INTO plan (id, version, service, name, content, state, written_ms, written_by)"
+            " VALUES ('1111111111111111', 1, '*', 'Test', :content, 'active', 0, 'test')"
+        ).rows(connection, content=plan.model_dump_json())
+    deadlines = LocalDeadlines(no_receipt_s=20, no_claim_s=45)
+    await bench.press(hub, device="pendant-2")
+    await replies.snapshot(link)
+    (after,) = await told(hub, link)
+    assert after.home == deadlines
+    assert [one.local for one in after.alarms] == [None, deadlines]  # a running alarm keeps the plan it began with

@@ -6,7 +6,16 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cloud_sync import canonical, central_messages, epoch, frames, hub_messages, signing, stub
-from cloud_sync.central_messages import Address, AlarmReply, Command, HeartbeatAnswer, Receipt, Reply, ReplyState
+from cloud_sync.central_messages import (
+    Address,
+    AlarmReply,
+    Command,
+    HeartbeatAnswer,
+    LocalDeadlines,
+    Receipt,
+    Reply,
+    ReplyState,
+)
 from cloud_sync.enrolment import Claim, Grant
 from cloud_sync.epoch import Predecessor, start_epoch
 from cloud_sync.errors import ForgedError, MalformedError
@@ -52,6 +61,20 @@ FROM_CENTRAL = [
         to=ADDRESS,
         alarms=(AlarmReply(alarm=b"alarmala", version=2, state=ReplyState.TAKEN, events=(EVENT,), valid_until_ms=5),),
         is_snapshot=True,
+    ),
+    Reply(
+        to=ADDRESS,
+        alarms=(
+            AlarmReply(
+                alarm=b"alarmala",
+                version=2,
+                state=ReplyState.WAITING,
+                events=(EVENT,),
+                valid_until_ms=5,
+                local=LocalDeadlines(no_receipt_s=15, no_claim_s=90),
+            ),
+        ),
+        home=LocalDeadlines(no_receipt_s=10, no_claim_s=60),
     ),
     Command(to=ADDRESS, command=b"commandc", number=1, expires_ms=7, name="health_check", arguments={"quick": True}),
 ]
@@ -207,3 +230,25 @@ def test_limits_hold_on_the_wire():
         Envelope.read(SENDER.fields() | {10: EPOCH, 11: 1, 12: [b""] * (hub_messages.MAX_RECORDS + 1)})
     with pytest.raises(MalformedError):
         Reply.read(ADDRESS.fields() | {10: [[]] * (central_messages.MAX_REPLIES + 1), 11: False})
+
+
+@pytest.mark.parametrize(
+    "told", [7, [], [[b"alarmala", 15]], [[b"alarmala", 15, 10]], [[b"alarmala", 601, 90]], [["x", 15, 90]], [None]]
+)
+def test_deadlines_that_nobody_can_follow_are_as_if_they_were_not_there(told):
+    alarm = AlarmReply(alarm=b"alarmala", version=1, state=ReplyState.WAITING, events=(EVENT,), valid_until_ms=5)
+    whole = Reply(to=ADDRESS, alarms=(alarm,), home=LocalDeadlines(no_receipt_s=10, no_claim_s=60))
+    body = dict(frames.split(whole.pack(CENTRAL, KEY)).open(KEY.public_key()))
+    found = Reply.read({**body, 12: told, 13: told})
+    assert found.alarms == (alarm,)
+    assert found.home is None
+
+
+def test_a_hub_of_an_older_version_reads_a_reply_with_deadlines_as_before():
+    deadlines = LocalDeadlines(no_receipt_s=10, no_claim_s=60)
+    alarm = AlarmReply(
+        alarm=b"alarmala", version=1, state=ReplyState.WAITING, events=(EVENT,), valid_until_ms=5, local=deadlines
+    )
+    body = frames.split(Reply(to=ADDRESS, alarms=(alarm,), home=deadlines).pack(CENTRAL, KEY)).open(KEY.public_key())
+    assert [len(entry) for entry in body[10]] == [5]
+    assert set(body) == {1, 2, 3, 10, 11, 12, 13}

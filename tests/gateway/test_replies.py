@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloud_sync.central_messages import Address, AlarmReply, Reply, ReplyState
+from cloud_sync.central_messages import Address, AlarmReply, LocalDeadlines, Reply, ReplyState
 from cloud_sync.identity import EventId, Lane
 from cloud_sync.stub import LocalAction
 from drivers.contract import Lamp
@@ -279,3 +281,15 @@ def test_green_is_only_ever_shown_when_every_open_alarm_rests_on_a_valid_reply(
         assert all(one.state in {Lamp.TAKEN, Lamp.ON_THE_WAY, Lamp.OFF} for one in view.alarms)
     order = [*LEAST_REASSURING_FIRST, Lamp.OFF]
     assert all(order.index(view.lamp) <= order.index(state) for _, state in view.unnamed)
+
+
+def test_the_deadlines_of_an_alarms_plan_go_before_those_of_the_home_and_both_before_none() -> None:
+    replies = raised(1, 2)
+    assert replies.deadlines(event(1)) is None
+    home, own = LocalDeadlines(no_receipt_s=10, no_claim_s=60), LocalDeadlines(no_receipt_s=15, no_claim_s=90)
+    said = reply(replace(alarm(ReplyState.WAITING), local=own), is_snapshot=True)
+    replies.heard(replace(said, home=home))
+    assert replies.deadlines(event(1)) == own
+    assert replies.deadlines(event(2)) == home
+    replies.heard(reply(replace(alarm(ReplyState.WAITING, version=2), local=own)))
+    assert replies.deadlines(event(2)) == home
