@@ -18,6 +18,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 NAVIGATION = (
     ("alarms", "/", Action.SEE_QUEUE),
     ("hubs", "/hubs", Action.SEE_HUBS),
+    ("plans", "/plans", Action.SEE_PLANS),
     ("residents", "/residents", Action.SEE_RESIDENTS),
     ("log", "/log", Action.READ_LOG),
     ("codes", "/codes", Action.MAKE_CODES),

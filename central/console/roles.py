@@ -36,6 +36,8 @@ class Action(StrEnum):
     READ_LOG = "read_log"
     MAKE_CODES = "make_codes"
     CHANGE_USERS = "change_users"
+    SEE_PLANS = "see_plans"
+    CHANGE_PLANS = "change_plans"
     SEE_RESIDENTS = "see_residents"
     KEEP_RESIDENTS = "keep_residents"
     READ_ACCESS = "read_access"
@@ -56,6 +58,8 @@ ALLOWED: Mapping[Action, frozenset[Role]] = {
     Action.READ_LOG: frozenset({_L, _A}),
     Action.MAKE_CODES: frozenset({_I, _A}),
     Action.CHANGE_USERS: frozenset({_A}),
+    Action.SEE_PLANS: frozenset({_R, _L, _A}),
+    Action.CHANGE_PLANS: frozenset({_L, _A}),
     Action.SEE_RESIDENTS: frozenset({_R, _L}),
     Action.KEEP_RESIDENTS: frozenset({_L}),
     Action.READ_ACCESS: frozenset({_L, _A}),
