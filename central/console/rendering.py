@@ -17,6 +17,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 NAVIGATION = (
     ("alarms", "/", Action.SEE_QUEUE),
+    ("technical", "/technical", Action.SEE_QUEUE),
     ("hubs", "/hubs", Action.SEE_HUBS),
     ("plans", "/plans", Action.SEE_PLANS),
     ("residents", "/residents", Action.SEE_RESIDENTS),

@@ -31,6 +31,7 @@ class Action(StrEnum):
     HANDLE_ALARMS = "handle_alarms"
     PERSONAL = "personal"
     OVERRIDE_CLAIM = "override_claim"
+    KEEP_TECHNICAL = "keep_technical"
     SEE_HUBS = "see_hubs"
     RUN_CHECKS = "run_checks"
     READ_LOG = "read_log"
@@ -53,6 +54,7 @@ ALLOWED: Mapping[Action, frozenset[Role]] = {
     Action.HANDLE_ALARMS: frozenset({_R, _L, _T}),
     Action.PERSONAL: frozenset({_R, _L}),
     Action.OVERRIDE_CLAIM: frozenset({_L}),
+    Action.KEEP_TECHNICAL: frozenset({_L, _T}),
     Action.SEE_HUBS: frozenset({_L, _T, _I, _A}),
     Action.RUN_CHECKS: frozenset({_T, _I}),
     Action.READ_LOG: frozenset({_L, _A}),

@@ -16,6 +16,7 @@ from central.lifecycle import TECHNICAL_OUTCOMES
 from central.sql import Row, Sql
 from central.store import Priority, Store
 from central.technical.cells import Cell, Dimension
+from central.technical.looking import close_many
 from central.views import Actor
 from central.wakeup import Wakeup
 
@@ -187,6 +188,10 @@ class Incidents:
             return "incident_closed", {"outcome": outcome, "still_open": row[0]}
 
         return await self._act(incident_id, actor, scope, work)
+
+    async def close_together(self, alarms: Sequence[str], actor: Actor, scope: Scope, outcome: str) -> int:
+        """Technical alarms that are in no incident, by hand. Returns how many were closed. Raises IncompleteError."""
+        return await close_many(self._store, self._clock, self._wakeup, actor, scope, alarms, outcome)
 
     async def _act(
         self,

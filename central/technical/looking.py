@@ -1,0 +1,158 @@
+"""The technical queue as its page reads it: a hundred rows at a time, counts apart, however many faults there are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from central import event_log, feed
+from central.access import IN_SCOPE, Scope
+from central.alarms.rows import NAMES, SELECT, view
+from central.clock import Clock
+from central.errors import IncompleteError
+from central.lifecycle import TECHNICAL_OUTCOMES
+from central.sql import Sql
+from central.store import Priority, Store
+from central.views import Actor, AlarmView
+from central.wakeup import Wakeup
+
+PAGE = 100
+MOST_CLOSED = 500
+"""At once, by hand."""
+
+_LOUD = "a.queue = 'technical' AND a.closed_ms IS NULL AND a.incident IS NULL AND a.quiet IS NULL"
+_FILTER = "(:kind = '' OR a.kind = :kind) AND (:unit = '' OR a.unit = :unit)"
+_MORE = SELECT.replace(", h.label, r.label", ", a.chatters, a.quiet, u.name, h.label, r.label")
+_JOINED = f"{_MORE} LEFT JOIN unit u ON u.id = a.unit"
+_ROWS = Sql(
+    f"""{_JOINED} WHERE {_LOUD} AND {_FILTER} AND {IN_SCOPE("a")}
+    ORDER BY a.rank, a.raised_ms, a.id LIMIT :limit OFFSET :offset"""
+)
+_CHILDREN = Sql(
+    f"""{_JOINED} WHERE a.incident = :incident AND {IN_SCOPE("a")}
+    ORDER BY CASE WHEN a.closed_ms IS NULL THEN 0 ELSE 1 END, a.rank, a.raised_ms, a.id LIMIT :limit OFFSET :offset"""
+)
+_QUIET = Sql(
+    f"""{_JOINED} WHERE a.quiet IS NOT NULL AND a.closed_ms IS NULL AND {IN_SCOPE("a")}
+    ORDER BY a.rank, a.raised_ms, a.id LIMIT :limit"""
+)
+_COUNTS = Sql(
+    f"""SELECT count(*), coalesce(sum(CASE WHEN a.rank <= 4 THEN 1 ELSE 0 END), 0),
+       coalesce(sum(CASE WHEN a.handling = 'waiting' THEN 1 ELSE 0 END), 0)
+    FROM alarm a WHERE {_LOUD} AND {_FILTER} AND {IN_SCOPE("a")}"""  # noqa: S608  # our own names
+)
+_KINDS = Sql(
+    f"SELECT a.kind, count(*) FROM alarm a WHERE {_LOUD} AND {IN_SCOPE('a')} GROUP BY a.kind"  # noqa: S608
+    " ORDER BY count(*) DESC, a.kind LIMIT 40"
+)
+_UNITS = Sql(
+    f"""SELECT a.unit, u.name, count(*) FROM alarm a JOIN unit u ON u.id = a.unit WHERE {_LOUD} AND {IN_SCOPE("a")}
+    GROUP BY a.unit, u.name ORDER BY u.name LIMIT 200"""  # noqa: S608  # our own names
+)
+_CLOSE = Sql(
+    f"""UPDATE alarm AS a SET handling = 'closed', closed_ms = :now, closed_by = :name, disposition = 'resolved',
+       outcome = :outcome, version = version + 1, lease_until_ms = NULL
+    WHERE a.id = :id AND a.queue = 'technical' AND a.closed_ms IS NULL AND (a.owner IS NULL OR a.owner = :owner)
+       AND {IN_SCOPE("a")} RETURNING hub"""  # noqa: S608  # our own names
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultRow:
+    """A technical alarm with what its page says beside it."""
+
+    alarm: AlarmView
+    chatters: bool
+    quiet: str | None
+    unit_name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultPage:
+    """What is shown of the queue, and how much there is."""
+
+    rows: Sequence[FaultRow]
+    total: int
+    critical: int
+    waiting: int
+    kinds: Sequence[tuple[str, int]]
+    units: Sequence[tuple[str, str, int]]
+    quiet: Sequence[FaultRow]
+
+
+async def fault_page(store: Store, scope: Scope, *, kind: str, unit: str, offset: int) -> FaultPage:
+    """Worst first, then oldest; those folded into an incident and quiet ones apart."""
+    parameters = scope.parameters
+
+    async def look(connection: AsyncConnection) -> FaultPage:
+        asked = {"kind": kind, "unit": unit, **parameters}
+        total, critical, waiting = await _COUNTS.one(connection, **asked) or (0, 0, 0)
+        rows = await _ROWS.rows(connection, limit=PAGE, offset=offset, **asked)
+        quiet = await _QUIET.rows(connection, limit=PAGE, **parameters)
+        return FaultPage(
+            rows=[_row(row) for row in rows],
+            total=total,
+            critical=int(critical),
+            waiting=int(waiting),
+            kinds=[(row[0], row[1]) for row in await _KINDS.rows(connection, **parameters)],
+            units=[(row[0], row[1], row[2]) for row in await _UNITS.rows(connection, **parameters)],
+            quiet=[_row(row) for row in quiet],
+        )
+
+    return await store.fetch(look)
+
+
+async def children(store: Store, scope: Scope, incident: str, *, offset: int) -> Sequence[FaultRow]:
+    """What is folded into an incident: open ones first, and among them those at critical residents."""
+    rows = await store.fetch(
+        lambda connection: _CHILDREN.rows(connection, incident=incident, limit=PAGE, offset=offset, **scope.parameters)
+    )
+    return [_row(row) for row in rows]
+
+
+async def close_many(
+    store: Store, clock: Clock, wakeup: Wakeup, actor: Actor, scope: Scope, alarms: Sequence[str], outcome: str
+) -> int:
+    """Close technical alarms together; what somebody else has, and all that is personal, is left alone.
+
+    Returns how many were closed. Raises IncompleteError.
+    """
+    if outcome not in TECHNICAL_OUTCOMES:
+        raise IncompleteError("outcome_missing", "outcome", TECHNICAL_OUTCOMES)
+    if not alarms or len(alarms) > MOST_CLOSED:
+        raise IncompleteError("alarms_missing", "alarm")
+    count = 0
+    for at in range(0, len(alarms), 50):
+        batch = list(dict.fromkeys(alarms[at : at + 50]))
+
+        async def work(connection: AsyncConnection, batch: Sequence[str] = batch) -> int:
+            closed, now = 0, clock.now_ms()
+            for alarm in batch:
+                hub = await _CLOSE.value(
+                    connection, id=alarm, now=now, name=actor.name[:128], owner=actor.id, outcome=outcome,
+                    **scope.parameters,
+                )  # fmt: skip
+                if hub is None:
+                    continue
+                closed += 1
+                content = {"disposition": "resolved", "outcome": outcome, "by": "together"}
+                await event_log.append(connection, now, "closed", actor, alarm=alarm, hub=hub or None, content=content)
+                await feed.publish(connection, now, "alarm", alarm, "closed")
+            return closed
+
+        count += await store.transact(Priority.PEOPLE, work)
+        wakeup.wake()
+    return count
+
+
+def _row(row: Sequence[object]) -> FaultRow:
+    width = len(NAMES)
+    chatters, quiet, unit_name = row[width : width + 3]
+    return FaultRow(
+        alarm=view((*row[:width], *row[width + 3 :])),
+        chatters=bool(chatters),
+        quiet=None if quiet is None else str(quiet),
+        unit_name=str(unit_name or ""),
+    )
