@@ -105,6 +105,12 @@ class SmsSettings(_Settings):
     probe_s: float = Field(
         default=86_400.0, ge=600, le=604_800, description="how often a probe tells whether the way is good"
     )
+    stubs_per_hour: int = Field(
+        default=60,
+        ge=1,
+        le=600,
+        description="so many alarms at most leave by SMS within an hour; the first two of each device always do",
+    )
 
 
 UplinkSettings = Annotated[HttpsSettings | MqttSettings | SmsSettings, Field(discriminator="type")]

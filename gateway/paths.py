@@ -48,6 +48,7 @@ class Path:
     """One uplink and what is known about it."""
 
     carries_stubs = False
+    stubs_per_hour = 0
 
     def __init__(
         self,

@@ -19,6 +19,7 @@ from gateway.back_off import STUBS
 from gateway.paths import TICK_S, Path
 from gateway.probes import ProbeRule, Probes, ProbeView
 from gateway.selector import PathView
+from gateway.stub_allowance import PER_HOUR
 
 SEND_DEADLINE_S = 90.0
 """How long a modem may take until the network has a text. Beyond that it is asked again."""
@@ -45,6 +46,7 @@ class StubPath(Path):
         on_supervision: Callable[[Path, bool], None],
         rule: ProbeRule | None = None,
         chance: random.Random | None = None,
+        stubs_per_hour: int = PER_HOUR,
     ) -> None:
         super().__init__(
             uplink,
@@ -57,6 +59,7 @@ class StubPath(Path):
             chance=chance,
             rule=STUBS,
         )
+        self.stubs_per_hour = stubs_per_hour
         self._wall_ms = wall_ms
         self._probe = probe
         self._answer_ms = 0

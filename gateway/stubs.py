@@ -6,7 +6,9 @@ The full record stays pending, whatever is answered to its stub: only a receipt 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, NoReturn
 
@@ -14,17 +16,22 @@ import structlog
 
 from cloud_sync import stub
 from cloud_sync.errors import MalformedError, ReplayedError, UplinkError
+from cloud_sync.identity import EventId, Lane, id_from_text
 from cloud_sync.record import parse_record
 from cloud_sync.stub_answer import StubAnswer
 from cloud_sync.uplink import Uplink
 from cloud_sync.vocabulary import AlarmClass
 from gateway.probes import EVERY_S, ProbeRule
+from gateway.stub_allowance import PER_HOUR, StubAllowance
 from gateway.stub_path import SEND_DEADLINE_S, StubPath
 
 if TYPE_CHECKING:
     from gateway.daemon import Hub
     from gateway.paths import Path
     from gateway.pending import Pending
+
+KNOWN_KEY = "urgent/known-by-stub"
+MAX_REMEMBERED = 32
 
 _log = structlog.get_logger()
 
@@ -43,10 +50,14 @@ def stub_to_send(record: bytes) -> bytes | None:
 class StubQueue:
     """What waits for one path, most urgent first: alarm before care, this run's before earlier ones', by age."""
 
-    def __init__(self, path: Path, boot_s: Callable[[], float], on_change: Callable[[], None]) -> None:
+    def __init__(
+        self, path: Path, boot_s: Callable[[], float], on_change: Callable[[], None], per_hour: int = PER_HOUR
+    ) -> None:
         self._path = path
         self._boot_s = boot_s
         self._on_change = on_change
+        self._allowance = StubAllowance(per_hour)
+        self._is_held_back = False
         self._waiting: list[Pending] = []
         self._more = asyncio.Event()
 
@@ -59,13 +70,24 @@ class StubQueue:
         """Send until cancelled."""
         while True:
             self._waiting = [one for one in self._waiting if one.receipted_s is None and one.known is None]
-            if not self._waiting:
+            now_s = self._boot_s()
+            ready = [one for one in self._waiting if self._allowance.allows(_device_of(one), now_s)]
+            self._tell_held_back(is_so=len(ready) < len(self._waiting))
+            if not ready:
                 self._more.clear()
-                await self._more.wait()
+                next_s = self._allowance.next_s(now_s) if self._waiting else None
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(None if next_s is None else max(0.05, next_s - now_s)):
+                        await self._more.wait()
                 continue
-            pending = min(self._waiting, key=lambda one: (one.id.lane, one.is_loaded, one.observed_s))
+            pending = min(ready, key=lambda one: (one.id.lane, one.is_loaded, one.observed_s))
             self._waiting.remove(pending)
             await self._send(pending)
+
+    def _tell_held_back(self, *, is_so: bool) -> None:
+        if is_so and not self._is_held_back:
+            _log.warning("stubs_held_back", uplink=self._path.name, waiting=len(self._waiting))
+        self._is_held_back = is_so
 
     async def _send(self, pending: Pending) -> None:
         blob, name, has_failed = pending.stub, self._path.name, False
@@ -80,17 +102,48 @@ class StubQueue:
             has_failed = True
             _log.warning("uplink_fault", uplink=name, error=error)
         else:
+            self._allowance.sent(_device_of(pending), self._boot_s())
             _log.info("stub_sent", uplink=name, lane=pending.id.lane.word, seq=pending.id.seq)
         mark = pending.attempts[name]
         pending.attempts[name] = replace(mark, sent_s=self._boot_s(), has_failed=has_failed, is_queued=False)
         self._on_change()
 
 
+def _device_of(pending: Pending) -> str:
+    """Whose stub it is; it was read before, when it was found to be worth a text message."""
+    try:
+        return "" if pending.stub is None else stub.peek(pending.stub).device
+    except MalformedError:
+        return ""
+
+
+def dump_known(known: Mapping[EventId, tuple[int, int]]) -> str:
+    """Which alarms central knows by their stubs, the newest of them as one text; empty when there is none."""
+    newest = list(known.items())[-MAX_REMEMBERED:]
+    lines = [[one.epoch.hex(), int(one.lane), one.seq, version, at_ms] for one, (version, at_ms) in newest]
+    return json.dumps(lines, separators=(",", ":")) if lines else ""
+
+
+def load_known(text: object, hub: bytes) -> dict[EventId, tuple[int, int]]:
+    """What was remembered; anything that cannot be read is left out."""
+    found: dict[EventId, tuple[int, int]] = {}
+    try:
+        lines = json.loads(text) if isinstance(text, str) and text else []
+    except ValueError:
+        return found
+    for line in lines if isinstance(lines, list) else ():
+        with contextlib.suppress(ValueError, TypeError, MalformedError):
+            epoch, lane, seq, version, at_ms = line
+            found[EventId(hub, id_from_text(epoch), Lane(int(lane)), int(seq))] = (int(version), int(at_ms))
+    return found
+
+
 def path_of(
     hub: Hub, uplink: Uplink, on_change: Callable[[], None], on_supervision: Callable[[Path, bool], None]
 ) -> StubPath:
     """The path over an uplink that carries stubs."""
-    every_s = getattr(hub.settings.uplinks.get(uplink.name), "probe_s", EVERY_S)
+    chosen = hub.settings.uplinks.get(uplink.name)
+    every_s = getattr(chosen, "probe_s", EVERY_S)
     return StubPath(
         uplink,
         boot_s=hub.clock.boot_s,
@@ -100,6 +153,7 @@ def path_of(
         on_change=on_change,
         on_supervision=on_supervision,
         rule=ProbeRule(every_s=every_s),
+        stubs_per_hour=getattr(chosen, "stubs_per_hour", PER_HOUR),
     )
 
 

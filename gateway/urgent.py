@@ -27,7 +27,7 @@ from gateway.journal import Journal, StoredRecord
 from gateway.paths import Path
 from gateway.pending import Pending
 from gateway.selector import Attempt, Timing, choose, ranked
-from gateway.stubs import StubQueue, stub_to_send
+from gateway.stubs import KNOWN_KEY, StubQueue, dump_known, load_known, stub_to_send
 
 MAX_BATCH = 50
 MAX_LOADED = 100
@@ -61,7 +61,9 @@ class Urgent:
         self._journal = journal
         self._paths = {path.name: path for path in paths}
         self._stubs = {
-            path.name: StubQueue(path, clock.boot_s, self._look_again) for path in paths if path.carries_stubs
+            path.name: StubQueue(path, clock.boot_s, self._look_again, path.stubs_per_hour)
+            for path in paths
+            if path.carries_stubs
         }
         self._boot_s = clock.boot_s
         self._on_sent = on_sent
@@ -73,7 +75,8 @@ class Urgent:
         self._unread = set(LANES)
         self._beginnings = 0
         self._loaded = 0
-        self._known: dict[EventId, tuple[int, int]] = {}
+        self._remembered = journal.memory.get(KNOWN_KEY, "")
+        self._known = load_known(self._remembered, epoch.hub)
         """Answers to stubs of records that are not held here, or not yet."""
         self._wanted_headers: set[bytes] = set()
         self._brought: set[bytes] = set()
@@ -141,7 +144,20 @@ class Urgent:
             self._known[answer.event] = max(told, before or told)
             if len(self._known) > MAX_KNOWN:
                 del self._known[next(iter(self._known))]
+        self._remember_known()
         return pending is not None and before is None
+
+    def _remember_known(self) -> None:
+        """So that no text message is sent again after a restart for what central has answered."""
+        held = {one.id: one.known for one in self._pending.values() if one.known is not None}
+        text = dump_known(self._known | held)
+        if text == self._remembered:
+            return
+        self._remembered = text
+        try:
+            self._journal.remember(Lane.ALARM, {KNOWN_KEY: text})
+        except JournalError as error:
+            _log.debug("memory_not_stored", error=error)  # the journal itself has told it
 
     def header_wanted(self, epoch: bytes) -> None:
         """Central has not got this epoch's header: the next envelope carries it, if need be one without records.
@@ -167,6 +183,7 @@ class Urgent:
         self._known.clear()
         for pending in self._pending.values():
             pending.known = None
+        self._remember_known()
         for lane in LANES:
             self._read_again(lane)
 

@@ -9,17 +9,21 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cloud_sync.errors import UplinkError
 from cloud_sync.identity import EventId, Lane
 from cloud_sync.stub import LocalAction, Stub, open_stub
 from cloud_sync.stub_answer import AnswerState, StubAnswer
+from drivers.contract import Fact
 from gateway.asked import describe
 from gateway.pending import Pending
 from gateway.probes import ProbeRule
 from gateway.selector import Attempt
 from gateway.status import render
-from gateway.stubs import StubQueue
+from gateway.stub_allowance import FIRST_OF_EACH, HOUR_S, StubAllowance
+from gateway.stubs import StubQueue, dump_known, load_known
 
 if TYPE_CHECKING:
     from tests.gateway.conftest import Central, HubUnderTest  # type: ignore[import-not-found]
@@ -356,3 +360,82 @@ async def test_a_recorded_answer_proves_nothing_and_is_refused(
         texts.answer(EventId(b"otherhub", probe.epoch, Lane.ALARM, 0), AnswerState.MACHINE)
         await texts.until(lambda: hub.inbox.refused_total == 6)
         assert hub.paths[1].answered_s is None
+
+
+async def test_what_central_answered_by_sms_is_not_texted_again_after_a_restart(
+    home: HubUnderTest, central: Central, texts: TextLine
+) -> None:
+    home.lines[0].is_reachable = False
+    async with home.running() as hub:
+        await home.button.press()
+        await texts.until(lambda: hub.home.view.lamp.value == "waiting")
+        await hub.journal.flush()
+    assert len(pressed(texts)) == 1
+    async with home.running() as hub:
+        await texts.until(lambda: hub.urgent.is_waiting)  # it was read from the card
+        await texts.until(lambda: hub.paths[1].is_up)
+        texts.answers = False
+        await home.button.press()  # the way is good, and this one goes
+        await texts.until(lambda: len(pressed(texts)) == 2)
+        home.lines[0].is_reachable = True
+        await texts.until(lambda: not hub.urgent.is_waiting)
+    assert len({one.event for one in pressed(texts)}) == 2
+
+
+def test_in_a_flood_the_first_stubs_of_each_device_go_and_the_rest_waits_for_its_hour() -> None:
+    allowance = StubAllowance(per_hour=4)
+    sent = []
+    for number in range(20):
+        device = ("loud", "quiet")[number == 15]
+        if allowance.allows(device, float(number)):
+            allowance.sent(device, float(number))
+            sent.append((device, number))
+    assert sent == [("loud", 0), ("loud", 1), ("loud", 2), ("loud", 3), ("quiet", 15)]
+    assert allowance.next_s(20.0) == HOUR_S
+    assert not allowance.allows("loud", HOUR_S - 0.1)
+    assert not allowance.allows("loud", HOUR_S)  # four are left of the last hour
+    assert allowance.allows("loud", HOUR_S + 1)
+
+
+@given(st.lists(st.tuples(st.floats(0, 900), st.sampled_from("abc")), max_size=60), st.integers(1, 8))
+def test_the_bound_is_never_exceeded_by_more_than_the_first_of_each_and_these_never_wait(
+    tries: list[tuple[float, str]], per_hour: int
+) -> None:
+    allowance, now_s, sent = StubAllowance(per_hour), 0.0, list[tuple[float, str]]()
+    for wait_s, device in tries:
+        now_s += wait_s
+        lately = [who for at_s, who in sent if now_s - at_s < HOUR_S]
+        if allowance.allows(device, now_s):
+            allowance.sent(device, now_s)
+            sent.append((now_s, device))
+            assert len(lately) < per_hour or lately.count(device) < FIRST_OF_EACH
+        else:
+            assert lately.count(device) >= FIRST_OF_EACH
+            next_s = allowance.next_s(now_s)
+            assert next_s is not None
+            assert next_s > now_s
+
+
+async def test_a_flood_of_one_device_leaves_room_for_the_call_of_another(
+    home: HubUnderTest, central: Central, texts: TextLine
+) -> None:
+    home.lines[0].is_reachable = False
+    async with home.running() as hub:
+        hub.urgent._stubs["sms"]._allowance = StubAllowance(per_hour=3)
+        for _ in range(8):
+            home.button.press()
+        await texts.until(lambda: len(pressed(texts)) == 3)
+        home.button.tell(Fact.BUTTON, "press", "climate-1", may_alarm=True)
+        await texts.until(lambda: len(pressed(texts)) == 4)
+        assert pressed(texts)[-1].device == "climate-1"
+        home.lines[0].is_reachable = True
+        await texts.until(lambda: not hub.urgent.is_waiting)  # nothing is lost by it
+        assert len(central.of_kind("pendant_pressed")) >= 8
+
+
+def test_what_was_remembered_of_answers_is_read_back_and_rubbish_is_left_out() -> None:
+    known = {EventId(b"h" * 8, bytes([n]) * 8, Lane.ALARM, n): (n, n * 1000) for n in range(1, 5)}
+    assert load_known(dump_known(known), b"h" * 8) == known
+    assert dump_known({}) == ""
+    for rubbish in ("", "[", "[1]", '[["zz",1,1,1,1]]', "{}", '[["0101010101010101",99,1,1,1]]', None, 7):
+        assert load_known(rubbish, b"h" * 8) == {}
