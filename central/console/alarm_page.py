@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from central.console.gate import ForbiddenError, Visit
+from central.console.resident_view import ResidentView, person_for
 from central.console.roles import Action
 from central.console.rows import PRESSED, PRIORITIES, kind_title, place_of
 from central.errors import NotFoundError

@@ -8,11 +8,14 @@ from zoneinfo import ZoneInfo
 
 from central.console.gate import Visit
 from central.console.roles import Action
+from central.errors import NotFoundError
 from central.people.contacts import Contact
 from central.people.facts import NAMES, Fact, FactKind
 from central.people.looking import Basis, Purpose
-from central.people.people import Card
+from central.people.people import Card, NoBasisError
+from central.people.vault import ErasedError
 from central.sql import Sql
+from central.views import AlarmView
 
 REASONS = ("resident_called", "kin_called", "staff_asks", "worried")
 ALARMS_SHOWN = 20
@@ -201,3 +204,14 @@ async def alarms_of(visit: Visit, resident: str) -> tuple[DatedLine, ...]:
             )
         )
     return tuple(lines)
+
+
+async def person_for(visit: Visit, alarm: AlarmView) -> ResidentView | None:
+    """The resident of an alarm, opened for who has it; None for everybody else, and where nothing is registered."""
+    if not alarm.resident or not visit.may(Action.SEE_RESIDENTS) or alarm.owner != visit.who.account.id:
+        return None
+    people, scope = visit.desk.services.people, visit.scope_for(Action.SEE_RESIDENTS)
+    try:
+        return resident_view(visit, await people.card(visit.actor, scope, alarm.resident))
+    except (NotFoundError, NoBasisError, ErasedError):
+        return None  # the alarm is answered all the same; what hubs tell of a resident stands on it anyway

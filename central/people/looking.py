@@ -20,6 +20,9 @@ from central.views import Actor
 AFTER_MS = 30 * 60_000
 """How long after closing an alarm, and after giving a reason, somebody may still look."""
 
+SAME_LOOK_MS = 10 * 60_000
+"""A page that stays open is one look for this long."""
+
 AROUND_VISIT_MS = 2 * 3_600_000
 
 
@@ -60,6 +63,10 @@ _NOTE = Sql(
 )
 _COLUMNS = ("at_ms", "actor", "actor_name", "resident", "what", "purpose", "ref", "reason")
 _NOTES = insert_ignoring("access_entry", _COLUMNS)
+_SAME = Sql(
+    """SELECT 1 FROM access_entry WHERE resident = :resident AND actor = :actor AND what = :what
+    AND purpose = :purpose AND coalesce(ref, '') = :ref AND at_ms > :since LIMIT 1"""
+)
 _OF_RESIDENT = Sql(
     """SELECT at_ms, actor, actor_name, what, purpose, ref, reason, no FROM access_entry
     WHERE resident = :resident AND no < :before ORDER BY no DESC LIMIT :limit"""
@@ -84,8 +91,23 @@ _BY_REASON = Sql(
 )
 
 
-async def note(connection: AsyncConnection, actor: Actor, resident: str, what: str, basis: Basis, now: int) -> None:
-    """One entry, in the transaction that reads."""
+async def note(
+    connection: AsyncConnection, actor: Actor, resident: str, what: str, basis: Basis, now: int, *, same_ms: int = 0
+) -> None:
+    """One entry, in the transaction that reads.
+
+    `same_ms`: a page that is open asks again and again; for so long that is one look, and has one entry.
+    """
+    if same_ms and await _SAME.one(
+        connection,
+        resident=resident,
+        actor=actor.id,
+        what=what,
+        purpose=basis.purpose.value,
+        ref=basis.ref or "",
+        since=now - same_ms,
+    ):
+        return
     await _NOTE.rows(connection, **dict(zip(_COLUMNS, _entry(actor, resident, what, basis, now), strict=True)))
 
 

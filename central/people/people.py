@@ -17,7 +17,7 @@ from central.people import contacts, facts, looking, residents
 from central.people.contacts import Contact
 from central.people.facts import NAMES, SECRET, Fact, FactKind
 from central.people.keeping import ADMINISTRATION, Keeping
-from central.people.looking import AccessEntry, Basis, Purpose
+from central.people.looking import SAME_LOOK_MS, AccessEntry, Basis, Purpose
 from central.people.master import MasterFiles, MasterKeys
 from central.people.placing import Places, ensure_first
 from central.people.residents import Resident, resident_of
@@ -146,7 +146,7 @@ class People:
         self, connection: AsyncConnection, own: Resident, actor: Actor, basis: Basis, now: int
     ) -> Card:
         key = await self.vault.known_key(connection, own.pseudonym)
-        await looking.note(connection, actor, own.pseudonym, "card,contacts", basis, now)
+        await looking.note(connection, actor, own.pseudonym, "card,contacts", basis, now, same_ms=SAME_LOOK_MS)
         return Card(
             resident=own,
             basis=basis,
