@@ -7,6 +7,7 @@ an enrolled hub has been verified over it.
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from enum import Enum
@@ -31,8 +32,13 @@ from cloud_sync.central_messages import Address, HeartbeatAnswer
 from cloud_sync.errors import ForgedError, MalformedError, ReplayedError, WireError
 from cloud_sync.frames import FrameType, RawFrame, split
 from cloud_sync.hub_messages import CommandResult, Envelope, Heartbeat, LampReport
+from cloud_sync.identity import Lane
 
 MAX_BUCKETS = 50_000
+BULKY_AT_ONCE = 6
+BULKY_WAITING = 2000
+"""A storm of reports waits before it costs anything but memory, and more of it than this is asked to come later."""
+BULKY_LATER_S = 5.0
 
 Message = Envelope | Heartbeat | LampReport | CommandResult
 _READERS: Mapping[FrameType, Callable[[canonical.Body], Message]] = {
@@ -118,6 +124,8 @@ class Reception:
         self._commands = commands
         self._allowance = Allowance(clock)
         self._continuity = Continuity(store, clock)
+        self._bulky = asyncio.Semaphore(BULKY_AT_ONCE)
+        self._bulky_waiting = 0
 
     async def receive(self, frame: bytes, path: str, *, may_be_doubled: bool = False) -> list[bytes]:
         """Everything about one frame: the frames that answer it.
@@ -125,6 +133,19 @@ class Reception:
         `may_be_doubled`: a broker delivers at least once, so what was seen before is counted but answered again.
         Raises WireError, BusyError or NotStoredError.
         """
+        if not _is_bulky(frame):
+            return await self._receive(frame, path, may_be_doubled=may_be_doubled)
+        # What is not urgent by its own word: a few at a time, so that an alarm never stands behind their signatures.
+        if self._bulky_waiting >= BULKY_WAITING:
+            raise BusyError(BULKY_LATER_S)
+        self._bulky_waiting += 1
+        try:
+            async with self._bulky:
+                return await self._receive(frame, path, may_be_doubled=may_be_doubled)
+        finally:
+            self._bulky_waiting -= 1
+
+    async def _receive(self, frame: bytes, path: str, *, may_be_doubled: bool) -> list[bytes]:
         hub, message = await self.verify(frame, path)
         if not await self.is_new(hub, message, path):
             if may_be_doubled and isinstance(message, Envelope):
@@ -230,6 +251,15 @@ def _sort(message: Message) -> Sort:
     if isinstance(message, Heartbeat):
         return Sort.SIGN
     return Sort.URGENT if isinstance(message, Envelope) and message.lane.is_urgent else Sort.BULK
+
+
+def _is_bulky(frame: bytes) -> bool:
+    """Whether it says of itself that it is no alarm. Whoever lies about that waits, or is found out a moment later."""
+    try:
+        raw = split(frame)
+    except WireError:
+        return False
+    return raw.type is FrameType.ENVELOPE and _claimed_lane(raw) in {int(Lane.TECHNICAL), int(Lane.TELEMETRY)}
 
 
 def _claimed_lane(raw: RawFrame) -> int | None:

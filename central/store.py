@@ -90,6 +90,8 @@ class Store:
         self._running: set[asyncio.Task[object]] = set()
         self._proven_s = float("-inf")
         self._one_hop = dialect.one_hop()
+        self.commits = 0
+        """Transactions that were let in, of every urgency: how many went before another can be told from it."""
 
     @asynccontextmanager
     async def write(self, priority: Priority = Priority.PEOPLE) -> AsyncIterator[AsyncConnection]:
@@ -103,6 +105,7 @@ class Store:
     @asynccontextmanager
     async def _turn(self, priority: Priority) -> AsyncIterator[None]:
         async with self._turnstile.turn(priority):
+            self.commits += 1
             try:
                 yield
             except Exception as error:
