@@ -68,8 +68,12 @@ class LoopWatch:
             self._stop.set()
 
     def _look(self) -> None:
-        while not self._stop.wait(self._turn_s):
-            if self._culprit is None and time.monotonic() - self._turned_s >= self._blocked_s + self._turn_s / 2:
+        limit_s, wait_s = self._blocked_s + self._turn_s / 2, self._turn_s
+        while not self._stop.wait(wait_s):
+            still_s = time.monotonic() - self._turned_s
+            # In time: a block that just counts as one is over half a turn after the limit.
+            wait_s = limit_s - still_s if still_s < limit_s else self._turn_s
+            if self._culprit is None and still_s >= limit_s:
                 # The one way to see what another thread is doing; CPython has had it since 2.5.
                 self._culprit = self._find(sys._current_frames().get(self._loop_thread))  # noqa: SLF001
 

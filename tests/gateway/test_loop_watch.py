@@ -57,3 +57,26 @@ async def test_a_moment_is_no_block() -> None:
         await asyncio.create_task(block(0.05))
         assert watch.late_turns == 0
     assert blamed == []
+
+
+async def test_a_block_that_just_counts_is_found_whenever_it_begins() -> None:
+    blamed: list[str] = []
+    watch = LoopWatch([("mine", HERE)], lambda name, _seconds: blamed.append(name), blocked_s=0.6, turn_s=0.4)
+    task = asyncio.create_task(watch.run())
+
+    async def turned() -> None:
+        before = watch._turned_s
+        while watch._turned_s == before:
+            await asyncio.sleep(0.001)
+
+    try:
+        for late_s in (0.0, 0.45, 0.5, 0.55):  # so the loop's turns come ever later after those of whoever looks
+            await turned()
+            time.sleep(late_s)
+            await turned()
+            time.sleep(1.02)
+            await turned()
+        assert blamed == ["mine"] * 4
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
