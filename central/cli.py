@@ -145,6 +145,18 @@ def _parser() -> _Parser:
     audit.add_argument("--forget", action="store_true", help="there will be no auditor: central is not to miss it")
     audit.set_defaults(run=_audit)
 
+    people = commands.add_parser("people", help="residents")
+    of_people = people.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    taking = of_people.add_parser(
+        "import", parents=[shared, reporting], help="take in residents from a CSV or JSON file, all of it or nothing"
+    )
+    taking.add_argument("file", type=Path, metavar="FILE", help="UTF-8; what it may hold: docs/administrators/people.md")
+    taking.set_defaults(run=_people_import)
+    rotate = commands.add_parser(
+        "rotate-master", parents=[shared, reporting], help="a new master key for residents' records"
+    )
+    rotate.set_defaults(run=_rotate_master)
+
     verify = commands.add_parser("verify-log", parents=[shared, reporting], help="has anybody edited the event log?")
     verify.set_defaults(run=_verify_log)
     return parser
@@ -378,6 +390,18 @@ _BROKEN = {
 
 
 # people
+
+
+def _people_import(options: argparse.Namespace) -> int:
+    from central.people.cli import import_file
+
+    return import_file(options)
+
+
+def _rotate_master(options: argparse.Namespace) -> int:
+    from central.people.cli import rotate_master
+
+    return rotate_master(options)
 
 
 def _accounts(options: argparse.Namespace, work: Any) -> Any:
