@@ -6,15 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from central.at_room import ROOM
 from central.console.gate import ForbiddenError, Visit
 from central.console.resident_view import ResidentView, person_for
 from central.console.roles import Action
 from central.console.rows import PRESSED, PRIORITIES, kind_title, place_of
+from central.console.summary import summary_of
 from central.errors import NotFoundError
 from central.home_response import KINDS as HOME_RESPONSE
 from central.hubs import HubView
-from central.lifecycle import Handling, Queue, dispositions, outcomes
-from central.views import AlarmDetail, AlarmView, Journey, TimelineEntry
+from central.lifecycle import DISPATCH_STEPS, DispatchState, Handling, KindOfHelp, Queue, dispositions, outcomes
+from central.views import AlarmDetail, AlarmView, Journey, Offer, Sent, TimelineEntry
 from cloud_sync.vocabulary import AlarmClass
 
 LAMPS = frozenset({"waiting", "taken", "on_the_way", "closed", "unknown"})
@@ -56,6 +58,26 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SentRow:
+    """Somebody who was sent, in words, and the steps that whoever reads this may say."""
+
+    sent: Sent
+    name: str
+    state: str
+    at: str
+    steps: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfferRow:
+    """A hand-over on offer, and what whoever reads this may answer."""
+
+    offer: Offer
+    text: str
+    answers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AlarmPage:
     """All that the page of an alarm says."""
 
@@ -79,6 +101,16 @@ class AlarmPage:
     dispositions: tuple[str, ...]
     outcomes: tuple[str, ...]
     value: str | None
+    summary: str
+    sent: tuple[SentRow, ...]
+    offer: OfferRow | None
+    helps: tuple[str, ...]
+    person: ResidentView | None = None
+
+    @property
+    def can_take_over(self) -> bool:
+        """A lead may take it from somebody else."""
+        return self.can_override and self.alarm.stage.handling is Handling.CLAIMED and not self.is_mine
 
     @property
     def is_personal(self) -> bool:
@@ -104,10 +136,16 @@ async def alarm_page(visit: Visit, alarm_id: str) -> AlarmPage:
         hub = await services.hubs.hub(detail.alarm.hub) if detail.alarm.hub else None
     except NotFoundError:
         hub = None
-    return _assemble(visit, detail, journey, hub)
+    planned = {}
+    if detail.alarm.stage.handling is Handling.DEFERRED:
+        planned = {one.id: one.from_ms for one in await services.alarms.visits(alarm_id)}
+    shown = _assemble(visit, detail, journey, hub, planned.get(detail.alarm.deferred_visit or ""))
+    return replace(shown, person=await person_for(visit, detail.alarm)) if shown.is_personal else shown
 
 
-def _assemble(visit: Visit, detail: AlarmDetail, journey: Journey, hub: HubView | None) -> AlarmPage:
+def _assemble(
+    visit: Visit, detail: AlarmDetail, journey: Journey, hub: HubView | None, visit_ms: int | None
+) -> AlarmPage:
     alarm = detail.alarm
     account = visit.who.account
     is_mine = alarm.is_open and alarm.owner == account.id
@@ -122,7 +160,7 @@ def _assemble(visit: Visit, detail: AlarmDetail, journey: Journey, hub: HubView 
         is_mine=is_mine,
         can_handle=can_handle,
         can_override=visit.may(Action.OVERRIDE_CLAIM),
-        holder=_holder(visit, alarm, is_mine=is_mine),
+        holder=_holder(visit, alarm, visit_ms, is_mine=is_mine),
         stage=alarm.stage.word,
         next_act=_next_act(alarm, is_mine=is_mine) if can_handle else "",
         lamp=lamp_of(visit, alarm, hub) if is_personal else None,
@@ -134,6 +172,45 @@ def _assemble(visit: Visit, detail: AlarmDetail, journey: Journey, hub: HubView 
         dispositions=tuple(word.value for word in dispositions(alarm.queue)),
         outcomes=outcomes(alarm.queue),
         value=_value(visit, alarm),
+        summary=summary_of(visit, detail) if is_personal and (is_mine or not alarm.is_open) else "",
+        sent=tuple(_sent(visit, alarm, one, is_mine=is_mine) for one in reversed(detail.sent)),
+        offer=None if detail.offer is None else _offer(visit, detail.offer, is_mine=is_mine),
+        helps=tuple(KindOfHelp) if is_personal else (),
+    )
+
+
+def _sent(visit: Visit, alarm: AlarmView, sent: Sent, *, is_mine: bool) -> SentRow:
+    """The table says which steps there are, central who may say them; here only those are offered that make sense."""
+    can = DISPATCH_STEPS[sent.state] if alarm.stage.handling is Handling.CLAIMED else frozenset()
+    steps = [state for state in DispatchState if state in can and state is not DispatchState.UNANSWERED]
+    is_own_trip = sent.team is None
+    steps = [
+        state
+        for state in steps
+        if state is not DispatchState.DELIVERED
+        and (is_mine or state is not DispatchState.CANCELLED)
+        and not (is_own_trip and state is DispatchState.DECLINED)
+        and (not is_own_trip or sent.account == visit.who.account.id)
+    ]
+    who = sent.team_name or sent.account_name or visit.words("dispatch.owner")
+    name = f"{who} · {sent.account_name}" if sent.team_name and sent.account_name else who
+    reached = sent.done_ms or sent.on_site_ms or sent.on_the_way_ms or sent.answered_ms or sent.sent_ms
+    return SentRow(
+        sent=sent,
+        name=name,
+        state=visit.words(f"dispatch.state_{sent.state}"),
+        at=visit.figures.when(reached, visit.now_ms()),
+        steps=tuple(state.value for state in steps),
+    )
+
+
+def _offer(visit: Visit, offer: Offer, *, is_mine: bool) -> OfferRow:
+    me = visit.who.account.id
+    is_for_me = offer.to_account == me or (offer.to_team is not None and offer.from_account != me)
+    return OfferRow(
+        offer=offer,
+        text=visit.words("offer.waits", name=offer.from_name, to=offer.to_name),
+        answers=("withdraw",) if is_mine else ("accept", "decline") if is_for_me else (),
     )
 
 
@@ -144,25 +221,34 @@ def _subtitle(visit: Visit, alarm: AlarmView) -> str:
     return visit.words(key, n=alarm.repeats + 1, time=visit.figures.when(alarm.last_event_ms, visit.now_ms()))
 
 
-def _holder(visit: Visit, alarm: AlarmView, *, is_mine: bool) -> str:
+def name_of(visit: Visit, account: str | None, name: str | None) -> str:
+    """Who somebody is, in the reader's words where it is nobody with an account."""
+    return visit.words("holder.room") if account == ROOM.id or name == ROOM.name else name or ""
+
+
+def _holder(visit: Visit, alarm: AlarmView, visit_ms: int | None, *, is_mine: bool) -> str:
     t, now = visit.words, visit.now_ms()
     if alarm.closed_ms is not None:
         time = visit.figures.when(alarm.closed_ms, now)
-        return t("alarm.is_closed", time=time, name=alarm.closed_by or alarm.owner_name or t("app.name"))
+        return t("alarm.is_closed", time=time, name=name_of(visit, None, alarm.closed_by) or t("app.name"))
+    if alarm.stage.handling is Handling.DEFERRED:
+        if visit_ms is None:
+            return t("alarm.nobody_has_it")
+        return t("holder.deferred", time=visit.figures.when(visit_ms, now))
     if alarm.stage.handling is Handling.WAITING or alarm.claimed_ms is None:
         return t("alarm.nobody_has_it")
     time = visit.figures.when(alarm.claimed_ms, now)
     if is_mine:
         return t("alarm.you_have_it", time=time)
-    return t("alarm.has_it", name=alarm.owner_name or "", time=time)
+    return t("alarm.has_it", name=name_of(visit, alarm.owner, alarm.owner_name), time=time)
 
 
 def _next_act(alarm: AlarmView, *, is_mine: bool) -> str:
     if not alarm.is_open:
         return ""
     if not is_mine:
-        return "claim" if alarm.stage.handling is Handling.WAITING else ""
-    if alarm.queue is Queue.TECHNICAL or alarm.stage.word == "on_the_way":
+        return "claim" if alarm.stage.handling in {Handling.WAITING, Handling.DEFERRED} else ""
+    if alarm.queue is Queue.TECHNICAL or alarm.stage.word in {"on_the_way", "on_site"}:
         return "close"
     return "on-the-way"
 
@@ -205,13 +291,22 @@ def _moment(visit: Visit, entry: TimelineEntry, alarm: AlarmView) -> Moment:
     repeats = entry.content.get("repeats")
     if entry.what == "repeated" and isinstance(repeats, int):
         key = "what.pressed_again" if alarm.kind.word in PRESSED else "what.came_again"
+    because = f"what.{entry.what}_{entry.content.get('why')}"
+    if t.has(because):
+        key = because
     tone = "alarm" if entry.what in FROM_DEVICE else "mine" if is_me else ""
     if not tone and entry.actor not in {"system", "hub"}:
         tone = "human"
     return Moment(
         at=visit.figures.clock(entry.at_ms),
         tone=tone,
-        text=t.either(key, entry.what, name=entry.actor_name, kind=kind_title(visit, alarm), n=_nth(repeats)),
+        text=t.either(
+            key,
+            entry.what,
+            name=name_of(visit, entry.actor, entry.actor_name),
+            kind=kind_title(visit, alarm),
+            n=_nth(repeats),
+        ),
         caption=_moment_caption(visit, entry),
     )
 
@@ -223,7 +318,13 @@ def _nth(repeats: object) -> int:
 def _moment_caption(visit: Visit, entry: TimelineEntry) -> str:
     t = visit.words
     said: list[str] = []
-    for name, section in (("disposition", "disposition"), ("outcome", "outcome")):
+    for name, section in (
+        ("disposition", "disposition"),
+        ("outcome", "outcome"),
+        ("help", "help"),
+        ("called", "call"),
+        ("result", "call"),
+    ):
         word = entry.content.get(name)
         if isinstance(word, str) and t.has(f"{section}.{word}"):
             said.append(t(f"{section}.{word}"))

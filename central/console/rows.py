@@ -122,6 +122,8 @@ def row_of(visit: Visit, alarm: AlarmView) -> Row:
         )
     if alarm.stage.word in ON_THEIR_WAY:
         chips.append(Chip(text=t(f"queue.{alarm.stage.word}"), icon="car"))
+    if alarm.stage.handling is Handling.DEFERRED:
+        chips.append(Chip(text=t("queue.deferred"), icon="clock"))
     if not alarm.is_complete and alarm.is_open:
         chips.append(Chip(text=t("queue.by_sms"), tone=f"p-{PRIORITIES[alarm.rank]}"))
     if alarm.returned and not is_taken and alarm.is_open:

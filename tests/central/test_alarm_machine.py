@@ -271,6 +271,7 @@ class Machine(RuleBasedStateMachine):
 
     async def _promises(self) -> None:
         await self.alarms.sweep()
+        await self._nobody_is_forgotten()
         await self.night.escalation.tick()
         await self._nobody_is_forgotten()
         await self._claims_are_single()

@@ -1,6 +1,7 @@
 // The queue page: joins the list, the open alarm, the stream, the sound and the keys.
 
 import './page.js';
+import './acts.js';
 import './keys.js';
 import * as duty from './duty.js';
 import * as live from './live.js';

@@ -1,5 +1,6 @@
 // Shortcuts. Single keys can be switched off; arrows, Enter and Esc work as everywhere.
 
+import * as acts from './acts.js';
 import * as pane from './pane.js';
 import * as queue from './queue.js';
 import { runUndo } from './toast.js';
@@ -9,7 +10,10 @@ const SINGLE = {
   n: () => pane.takeNext(),
   t: () => pane.press('claim'),
   d: () => pane.press('on-the-way'),
+  c: () => acts.open('call-dialog'),
+  h: () => acts.open('offer-dialog'),
   o: () => pane.press('outcome'),
+  j: () => document.querySelector('#alarm-summary:not([hidden]) #summary-copy')?.click(),
   z: () => runUndo(),
   '?': () => document.getElementById('help').showModal(),
 };

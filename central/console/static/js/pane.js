@@ -2,6 +2,7 @@
 
 import * as queue from './queue.js';
 import { post } from './server.js';
+import { fillChoices } from './choices.js';
 import { say } from './toast.js';
 import { t } from './words.js';
 import { clockOf } from './clock.js';
@@ -39,7 +40,7 @@ export function update(id) {
   else if (!shown) window.htmx.trigger('#calm', 'vaktpost:changed');
 }
 
-const SAID = { claim: 'taken', 'on-the-way': 'on_the_way', release: 'released', close: 'closed' };
+const SAID = { claim: 'taken', 'on-the-way': 'on_the_way', 'on-site': 'on_site', release: 'released', close: 'closed' };
 
 export async function act(id, what, { body, kind } = {}) {
   if (document.body.classList.contains('lost')) {
@@ -50,7 +51,7 @@ export async function act(id, what, { body, kind } = {}) {
   if (answer.ok) {
     remember(id);
     const canUndo = what === 'claim' || what === 'close';
-    say(t(`toast.${SAID[what]}`, { kind }), canUndo ? { undo: () => undo(id), seconds: 10 } : {});
+    say(t(`toast.${answer.content.stage === 'deferred' ? 'deferred' : SAID[what]}`, { kind }), canUndo ? { undo: () => undo(id), seconds: 10 } : {});
   } else {
     refuse(answer);
   }
@@ -69,12 +70,18 @@ async function undo(id) {
   else update(id);
 }
 
+const REASONS = {
+  stale: 'toast.stale', already_offered: 'toast.already_offered', offer_over: 'toast.offer_over',
+  already_sent: 'toast.already_sent', not_defer: 'toast.promised',
+};
+
 export function refuse({ status, content }) {
   const holder = content?.holder;
   if (status === 0) say(t('toast.no_contact'), { warn: true, seconds: 10 });
   else if (status === 401 || status === 419) location.reload();
   else if (status === 403) say(t('toast.forbidden'), { warn: true });
   else if (content?.reason === 'closed') say(t('toast.already_closed'), { warn: true });
+  else if (REASONS[content?.reason]) say(t(REASONS[content.reason]), { warn: true, seconds: 10 });
   else if (holder) say(t('toast.taken_by_other', { name: holder.name, time: clockOf(holder.since_ms) }), { warn: true, seconds: 10 });
   else if (status === 409) say(t('toast.lost_it'), { warn: true });
   else say(t('toast.failed'), { warn: true });
@@ -123,7 +130,7 @@ function draftKey() {
 
 function read() {
   const fields = new FormData(form());
-  return Object.fromEntries(['disposition', 'outcome', 'note', 'override'].map((name) => [name, fields.get(name) ?? '']));
+  return Object.fromEntries(['disposition', 'outcome', 'kind_of_help', 'visit', 'note', 'override'].map((name) => [name, fields.get(name) ?? '']));
 }
 
 function mayClose() {
@@ -135,12 +142,19 @@ function review() {
   if (!form()) return;
   const override = document.getElementById('close-override');
   if (override) override.hidden = isMine() || live()?.dataset.stage === 'waiting';
-  const { disposition, outcome, override: reason } = read();
+  const { disposition, outcome, visit, override: reason } = read();
+  const visits = document.getElementById('close-visit-field');
+  if (visits) {
+    const wasHidden = visits.hidden;
+    visits.hidden = disposition !== 'next_visit';
+    if (wasHidden && !visits.hidden) fillChoices(visits);
+  }
   const missing = !mayClose()
     ? 'needs_claim'
     : !disposition && !outcome ? 'missing_both'
     : !disposition ? 'missing_disposition'
     : !outcome ? 'missing_outcome'
+    : disposition === 'next_visit' && !visit ? 'missing_visit'
     : override && !override.hidden && !reason.trim() ? 'missing_reason' : '';
   const button = document.getElementById('close-submit');
   button.setAttribute('aria-disabled', String(Boolean(missing)));
@@ -174,6 +188,7 @@ main.addEventListener('submit', async (event) => {
   const { missing, alarm } = form().dataset;
   if (missing) {
     if (missing === 'needs_claim') return say(t('close.needs_claim'), { warn: true });
+    if (missing === 'missing_visit') return document.getElementById('close-visit').focus();
     if (missing !== 'missing_outcome') form().querySelector('fieldset').classList.add('bad');
     if (missing !== 'missing_disposition') form().querySelector('#close-outcome').closest('.field').classList.add('bad');
     form().querySelector(missing === 'missing_outcome' ? '#close-outcome' : 'input[name=disposition]').focus();
@@ -183,6 +198,7 @@ main.addEventListener('submit', async (event) => {
   const kind = current().dataset.kind;
   const content = read();
   if (isMine()) content.override = '';
+  if (content.disposition !== 'next_visit') content.visit = '';
   if (await act(alarm, 'close', { body: content, kind })) {
     sessionStorage.removeItem(key);
     hideForm();
@@ -191,8 +207,28 @@ main.addEventListener('submit', async (event) => {
 
 // ── The pane changes ──────────────────────────────────────────────────────────────────
 
+/** Somebody else ended it while one was writing: the text stands beside what they did, until it is thrown away. */
+function keepDraft() {
+  const box = document.getElementById('alarm-draft');
+  if (!box) return;
+  const kept = JSON.parse(sessionStorage.getItem(`vaktpost.draft.${current().dataset.alarm}`) ?? '{}');
+  const text = [kept.note, kept.override].filter(Boolean).join('\n');
+  box.hidden = live().dataset.open === 'yes' || !text;
+  document.getElementById('draft-text').textContent = text;
+}
+
+document.addEventListener('vaktpost:copied', ({ detail }) => {
+  say(t(detail.isDone ? 'toast.copied' : 'toast.failed'), { warn: !detail.isDone });
+});
+main.addEventListener('click', (event) => {
+  if (event.target.id !== 'draft-drop') return;
+  sessionStorage.removeItem(`vaktpost.draft.${current().dataset.alarm}`);
+  keepDraft();
+});
+
 export function settled() {
   const shown = current();
+  if (shown) keepDraft();
   document.body.classList.toggle('has-alarm', Boolean(shown));
   if (shown && live()?.dataset.open !== 'yes') {
     document.getElementById('alarm-close')?.setAttribute('hidden', '');

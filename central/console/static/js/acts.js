@@ -1,0 +1,65 @@
+// Hand over, send somebody, call, take over: buttons that post, and dialogs with a form that does.
+
+import * as pane from './pane.js';
+import * as queue from './queue.js';
+import { fillChoices } from './choices.js';
+import { post } from './server.js';
+import { say } from './toast.js';
+import { t } from './words.js';
+
+const main = document.getElementById('main');
+const isOff = (button) => button.getAttribute('aria-disabled') === 'true';
+
+async function send(element, body) {
+  if (document.body.classList.contains('lost')) {
+    say(t('toast.no_contact'), { warn: true });
+    return false;
+  }
+  const alarm = pane.current()?.dataset.alarm;
+  const answer = await post(element.dataset.post, body);
+  if (answer.ok) say(t(`toast.${element.dataset.said}`));
+  else pane.refuse(answer);
+  queue.refresh();
+  pane.update(alarm);
+  return answer.ok;
+}
+
+/** Open a dialog of the open alarm, as its button or its key does. */
+export function open(id) {
+  const button = pane.current()?.querySelector(`[data-open="${id}"]`);
+  const dialog = document.getElementById(id);
+  if (!button || isOff(button) || !dialog) return;
+  fillChoices(dialog);
+  dialog.showModal();
+}
+
+function bodyOf(form) {
+  const body = {};
+  for (const [name, value] of new FormData(form)) body[name] = value;
+  const chosen = form.elements.namedItem('to')?.selectedOptions?.[0];
+  if (chosen) {
+    delete body.to;
+    if (chosen.dataset.field) body[chosen.dataset.field] = chosen.value;
+  }
+  return body;
+}
+
+main.addEventListener('click', (event) => {
+  const button = event.target.closest('button');
+  if (!button || isOff(button)) return;
+  if (button.dataset.open) open(button.dataset.open);
+  else if (button.dataset.post) send(button);
+  else if ('close' in button.dataset) button.closest('dialog').close();
+});
+
+main.addEventListener('submit', async (event) => {
+  const form = event.target;
+  if (!form.dataset.post) return;
+  event.preventDefault();
+  const missing = [...form.elements].find((field) => field.required && !field.value.trim());
+  if (missing) return missing.focus();
+  if (await send(form, bodyOf(form))) {
+    form.reset();
+    form.closest('dialog').close();
+  }
+});
