@@ -150,7 +150,7 @@ def _parser() -> _Parser:
     taking = of_people.add_parser(
         "import", parents=[shared, reporting], help="take in residents from a CSV or JSON file, all of it or nothing"
     )
-    taking.add_argument("file", type=Path, metavar="FILE", help="UTF-8; what it may hold: docs/administrators/people.md")
+    taking.add_argument("file", type=Path, metavar="FILE", help="UTF-8; what it holds: docs/administrators/people.md")
     taking.set_defaults(run=_people_import)
     rotate = commands.add_parser(
         "rotate-master", parents=[shared, reporting], help="a new master key for residents' records"

@@ -30,6 +30,7 @@ from central.people.keeping import ADMINISTRATION, add_resident
 from central.people.tenants import Tenant, Unit, tenants, units
 from central.people.vault import ErasedError, Vault
 from central.people.visits import VisitState
+from central.routing.services import SERVICES
 from central.sql import Sql
 from central.store import Priority, Store
 from central.views import Actor
@@ -307,8 +308,8 @@ class _Known:
             if not isinstance(entry, dict) or set(entry) - {"kind", "from", "to"}:
                 faults.append('services: each is "TA" or {"kind": "TA", "from": DATE, "to": DATE}.')
                 continue
-            if entry.get("kind") not in services.SERVICES:
-                faults.append(f"services: known are {', '.join(services.SERVICES)}.")
+            if entry.get("kind") not in SERVICES:
+                faults.append(f"services: known are {', '.join(SERVICES)}.")
                 continue
             begin = self._day(str(entry.get("from") or ""), "services.from", faults)
             end = self._day(str(entry.get("to") or ""), "services.to", faults)

@@ -1,0 +1,133 @@
+"""Residents from a file: all of it or nothing, each fault with its line, the same file twice is once."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from central.access import EVERYTHING
+from central.people.importing import FileRefusedError, Imported, take_in
+from central.views import Actor
+
+LEAD = Actor(id="lead", name="Lead One", role="lead")
+HEAD = (
+    "reference;tenant;unit;first_name;last_name;address;key_code;critical;services;"
+    "contact_name;contact_phone;contact_services\n"
+)
+
+
+async def taken(town: Any, path: Path) -> Imported:
+    services = town.bench.services
+    return await take_in(services.store, services.clock, town.people.vault, path, LEAD, "Europe/Oslo")
+
+
+def written(tmp_path: Path, text: str, name: str = "people.csv") -> Path:
+    path = tmp_path / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+async def test_a_csv_file_makes_residents_and_the_same_file_again_changes_nothing(town: Any, tmp_path: Path) -> None:
+    path = written(
+        tmp_path,
+        HEAD
+        + "A-1;Aure;Sone nord;Ragnhild;Myklebust;Solbakken 214;4471;ja;TA DT;Sunniva;90000001;TA\n"
+        + "A-2;Aure;Avdeling 2;Odd;Sæther;Fjordveien 3;;nei;TA;;;\n",
+    )
+    assert await taken(town, path) == Imported(residents=2, added=2, changed=0, same=0)
+    town.bench.clock.advance(3600)
+    assert await taken(town, path) == Imported(residents=2, added=0, changed=0, same=2)
+    hits, total = await town.people.search(LEAD, EVERYTHING, "myklebust", keeps=True)
+    assert total == 1
+    card = await town.people.card(LEAD, EVERYTHING, hits[0].resident.pseudonym, keeps=True)
+    assert (card.name, card.resident.is_critical, card.unit_name) == ("Ragnhild Myklebust", True, "Sone nord")
+    assert [service.kind for service in card.services] == ["DT", "TA"] or len(card.services) == 2
+    assert [(one.person.name, one.agreement.services) for one in card.contacts] == [("Sunniva", ("TA",))]
+
+
+async def test_a_changed_file_changes_what_changed_and_keeps_the_history(town: Any, tmp_path: Path) -> None:
+    line = "A-1;Aure;Sone nord;Ragnhild;Myklebust;{};4471;ja;TA;Sunniva;90000001;TA\n"
+    await taken(town, written(tmp_path, HEAD + line.format("Solbakken 214")))
+    assert (await taken(town, written(tmp_path, HEAD + line.format("Solbakken 215")))).changed == 1
+    resident = await town.bench.value("SELECT pseudonym FROM resident")
+    history = await town.people.history(LEAD, EVERYTHING, resident)
+    addresses = [(fact.text, fact.ended_ms is None) for fact in history if fact.kind.value == "address"]
+    assert sorted(addresses) == [("Solbakken 214", False), ("Solbakken 215", True)]
+
+
+async def test_one_fault_anywhere_and_nothing_is_written(town: Any, tmp_path: Path) -> None:
+    path = written(
+        tmp_path,
+        HEAD
+        + "A-1;Aure;Sone nord;Ragnhild;Myklebust;Solbakken 214;;;TA;;;\n"
+        + "A-2;Auer;;Odd;;;;kanskje;XX;;;\n"
+        + "A-1;Aure;Sone nrd;Kari;;;;;;Per;ikke et nummer;TA\n",
+    )
+    with pytest.raises(FileRefusedError) as told:
+        await taken(town, path)
+    said = str(told.value)
+    assert 'line 3: tenant: there is none of this name; did you mean "Aure"?' in said
+    assert "line 3: critical: yes or no." in said
+    assert "line 3: services: known are TA, DT, RT, MD, GPS, DHO." in said
+    assert 'line 4: unit: there is none of this name in the municipality; did you mean "Sone nord"?' in said
+    assert "line 4: contacts.phone of contact 1" in said
+    assert "line 4: reference: the same as in line 2." in said
+    assert "ikke et nummer" not in said
+    assert await town.bench.value("SELECT count(*) FROM resident") == 0
+
+
+async def test_json_brings_several_contacts_services_with_dates_and_visits(town: Any, tmp_path: Path) -> None:
+    content = [
+        {
+            "pseudonym": "r-7", "tenant": "Smøla", "first_name": "Liv", "as_of": "2026-01-15",
+            "services": ["TA", {"kind": "MD", "from": "2026-02-01"}],
+            "contacts": [{"name": "Per", "phone": "90000002", "agreement": {"services": ["TA"]}}, {"name": "Kari"}],
+            "visits": [{"from": "2026-11-23T08:00", "to": "2026-11-23T09:00", "reference": "v-1"}],
+        }
+    ]  # fmt: skip
+    path = written(tmp_path, json.dumps(content), "people.json")
+    assert (await taken(town, path)).added == 1
+    assert (await taken(town, path)).same == 1
+    content[0]["visits"][0]["state"] = "cancelled"
+    assert (await taken(town, written(tmp_path, json.dumps(content), "people.json"))).changed == 1
+    assert await town.bench.value("SELECT state FROM visit") == "cancelled"
+    assert await town.bench.value("SELECT count(*) FROM visit") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("a.csv", "", "the file is empty"),
+        ("a.csv", "reference,first_nme\nA-1,Odd\n", 'Did you mean "first_name"?'),
+        ("a.csv", "reference,first_name\nA-1,Odd,more\n", "line 2: there are more fields than columns"),
+        ("a.csv", 'reference,first_name\n"A-1,Odd\n', "line"),
+        ("a.csv", "first_name,tenant\nOdd,Aure\n", "pseudonym or reference"),
+        ("a.csv", "pseudonym,tenant\nå b,Aure\n", "line 2: pseudonym"),
+        ("a.csv", "pseudonym,tenant,born\nr-1,Aure,1.1.40\n", "line 2: born: bad year"),
+        ("a.csv", "pseudonym,tenant,as_of\nr-1,Aure,22.11.2026\n", "a date is written 2026-11-22"),
+        ("a.csv", "pseudonym,tenant,as_of\nr-1,Aure,2199-01-01\n", "lies ahead"),
+        ("a.csv", "pseudonym,tenant,hub\nr-1,Aure,nowhere\n", "there is no such hub"),
+        ("a.json", "{", "not valid JSON"),
+        ("a.json", "{}", "has to be a list"),
+        ("a.json", "[1]", "resident 1: has to be an object"),
+        ("a.json", '[{"pseudonym": "r-1", "tenant": "Aure", "services": 3}]', "services: has to be a list"),
+        ("a.json", '[{"pseudonym": "r-1", "tenant": "Aure", "first_name": []}]', "first_name: has to be a text"),
+        ("a.json", '[{"pseudonym": "r-1", "tenant": "Aure", "visits": [{}]}]', "visits.reference: needed"),
+        ("a.json", "[" * 100_000, "JSON|lists in lists"),
+    ],
+)
+async def test_a_bad_file_is_told_where_and_how(town: Any, tmp_path: Path, name: str, text: str, said: str) -> None:
+    with pytest.raises(FileRefusedError) as told:
+        await taken(town, written(tmp_path, text, name))
+    assert any(one in str(told.value) for one in said.split("|"))
+
+
+async def test_an_erased_resident_is_not_made_anew_by_an_old_file(town: Any, tmp_path: Path) -> None:
+    path = written(tmp_path, "pseudonym,tenant,first_name\nr-1,Aure,Odd\n")
+    await taken(town, path)
+    await town.people.keeping.erase(LEAD, "r-1")
+    with pytest.raises(FileRefusedError, match="line 2: this resident was erased"):
+        await taken(town, path)
