@@ -194,9 +194,15 @@ def in_words(told: Iterable[Told], hours: Hours) -> str:
     """The account as it is printed: a heading for each hour, a line for each thing that happened."""
     lines: list[str] = []
     heading = ""
-    for line in told:
+    for line in sorted(told, key=_as_read):
         if (hour := hours.hour(line.at_ms)) != heading:
             heading = hour
             lines += ["", f"== {hour} =="]
-        lines.append(f"{hours.wall(line.at_ms)[:8]}  {line.who:<20}  {line.what}")
+        lines.append(f"{hours.wall(line.at_ms)[:8]}  {line.who:<20}  {line.what.replace('_', ' ')}")
     return "\n".join(lines)
+
+
+def _as_read(line: Told) -> tuple[int, int, str, str]:
+    """Within a second: what people did, what central made of it, what the homes showed."""
+    order = 2 if line.who.startswith("Home of ") else int(line.who == CENTRAL)
+    return line.at_ms, order, line.who, line.what

@@ -38,6 +38,8 @@ def write(town: Town, seed: int) -> Script:
 
 def _evening(pen: Pen) -> None:
     """The evening shift comes on duty."""
+    for team in ("Centre A", "Centre B", "Ward staff"):
+        pen.at(BEGIN).nobody(team)
     pen.at("21:49:30").on_duty("A1", covers="Centre A")
     pen.later(20).on_duty("A2")
     pen.at("21:50").on_duty("B1", covers="Centre B")

@@ -174,6 +174,7 @@ class Stage:
     async def play(self, script: Script) -> Night:
         """From the first line to the last, and on to the end of the night."""
         self._clock.set_to(script.begin_ms)
+        await self._second()
         scene = ""
         for line in script.lines:
             if line.scene != scene:
