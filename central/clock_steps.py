@@ -1,10 +1,11 @@
 """Central's own wall clock was set: what was to last so long still does.
 
-Leases, sessions and the offsets of hubs are kept in wall time, because they outlive a process. When the wall clock
-jumps against the monotonic one, they are moved along: nobody loses an alarm that they hold, or holds one for a day
-because a clock went back. SQLite has one central, which moves them; on PostgreSQL several share them and nobody may, so
-there a lease is only cut down to what it can be at most, and one that ends too early goes back to the queue, which is
-the safe side. What is for people to read (when something happened) stays as it was written.
+Leases, steps of plans, sessions and the offsets of hubs are kept in wall time, because they outlive a process. When the
+wall clock jumps against the monotonic one, they are moved along: nobody loses an alarm that they hold, or holds one for
+a day because a clock went back. SQLite has one central, which moves them; on PostgreSQL several share them and nobody
+may, so there a lease or a step is only cut down to what it can be at most, and one that ends too early goes back to the
+queue or on to the next receiver, which is the safe side. What is for people to read (when something happened) stays as
+it was written.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from central.store import Priority, Store
 
 log = structlog.get_logger()
 
+LONGEST_STEP_MS = 3_600_000
+"""No step of a plan waits longer for an answer."""
 STEP_MS = 2_000
 """Less than this a clock drifts or is slewed."""
 
@@ -30,6 +33,13 @@ _MOVE_LEASES = Sql(
 _MOVE_SESSIONS = Sql(
     "UPDATE session SET expires_ms = expires_ms + :step, last_used_ms = last_used_ms + :step WHERE ended_ms IS NULL"
 )
+_MOVE_STEPS = Sql("UPDATE escalation SET due_ms = due_ms + :step WHERE state IN ('due', 'running')")
+_MOVE_NOTIFICATIONS = Sql(
+    "UPDATE notification SET next_ms = next_ms + :step, made_ms = made_ms + :step WHERE state = 'pending'"
+)
+_MOVE_DUTY = Sql("UPDATE duty SET seen_ms = seen_ms + :step")
+_CUT_STEPS = Sql("UPDATE escalation SET due_ms = :longest WHERE state IN ('due', 'running') AND due_ms > :longest")
+_CUT_NOTIFICATIONS = Sql("UPDATE notification SET next_ms = :longest WHERE state = 'pending' AND next_ms > :longest")
 _CUT_LEASES = Sql("UPDATE alarm SET lease_until_ms = :longest WHERE lease_until_ms > :longest")
 
 
@@ -53,14 +63,20 @@ class ClockSteps:
             self._apart_ms = apart_ms
             return 0
         self._offsets.forget()
-        longest = self._clock.now_ms() + max(LEASE_MS, VISIT_MS)
+        now = self._clock.now_ms()
+        longest = now + max(LEASE_MS, VISIT_MS)
         is_only_one = self._store.dialect.file is not None
 
         async def work(connection: AsyncConnection) -> None:
             if is_only_one:
                 await _MOVE_LEASES.rows(connection, step=step)
                 await _MOVE_SESSIONS.rows(connection, step=step)
+                await _MOVE_STEPS.rows(connection, step=step)
+                await _MOVE_NOTIFICATIONS.rows(connection, step=step)
+                await _MOVE_DUTY.rows(connection, step=step)
             await _CUT_LEASES.rows(connection, longest=longest)
+            await _CUT_STEPS.rows(connection, longest=now + LONGEST_STEP_MS)
+            await _CUT_NOTIFICATIONS.rows(connection, longest=now + LONGEST_STEP_MS)
 
         await self._store.transact(Priority.PEOPLE, work)
         self._apart_ms = apart_ms

@@ -72,6 +72,7 @@ class AlarmView:
     criterion: str
     deferred_visit: str | None
     escalation_round: int
+    escalation_no: int  # how often it has gone on to the next receiver in this round
     incident: str | None
     is_complete: bool  # false: known by its stub only, the full record has not come
 

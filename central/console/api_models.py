@@ -25,6 +25,7 @@ _ALARM: dict[str, Any] = {
     "happened_ms": 1795226400000,
     "repeats": 1,
     "returned": 0,
+    "escalated": 0,
     "sound_no": 2,
     "owner_name": "Operator One",
     "is_mine": True,
@@ -187,6 +188,8 @@ class AlarmOut(Out):
     happened_ms: int
     repeats: int
     returned: int
+    escalated: int
+    """How often it has gone on to the next receiver since it began to wait."""
     sound_no: int
     owner_name: str | None
     is_mine: bool
@@ -221,6 +224,7 @@ class AlarmOut(Out):
             happened_ms=alarm.happened_ms,
             repeats=alarm.repeats,
             returned=alarm.returned,
+            escalated=alarm.escalation_no,
             sound_no=alarm.sound_no,
             owner_name=alarm.owner_name if alarm.is_open else alarm.closed_by,
             is_mine=is_mine,

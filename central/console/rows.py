@@ -9,7 +9,7 @@ from central.console.accounts import initials_of
 from central.console.gate import Visit
 from central.console.open_count import OpenCount, count_open, own_open
 from central.console.roles import Action
-from central.lifecycle import Handling, Queue
+from central.lifecycle import WAITING, Handling, Queue
 from central.views import AlarmView
 
 GOAL_MS = 60_000
@@ -128,6 +128,8 @@ def row_of(visit: Visit, alarm: AlarmView) -> Row:
         chips.append(Chip(text=t("queue.by_sms"), tone=f"p-{PRIORITIES[alarm.rank]}"))
     if alarm.returned and not is_taken and alarm.is_open:
         chips.append(Chip(text=t("queue.returned"), tone=f"p-{PRIORITIES[alarm.rank]}", icon="undo"))
+    if alarm.escalation_no and alarm.stage == WAITING:
+        chips.append(Chip(text=t("queue.escalated"), tone=f"p-{PRIORITIES[alarm.rank]}"))
     if alarm.repeats and alarm.is_open:
         chips.append(Chip(text=repeats_text(visit, alarm), tone=f"p-{PRIORITIES[alarm.rank]}"))
     return Row(

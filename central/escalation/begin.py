@@ -26,6 +26,7 @@ _LOCK = Sql(
 )
 _IS_DUE = Sql("SELECT 1 FROM escalation WHERE alarm = :alarm AND state IN ('due', 'running')")
 _ROUND = Sql("UPDATE alarm SET escalation_round = :round, escalation_no = 0 WHERE id = :alarm")
+_PASSED = Sql("UPDATE alarm SET escalation_no = :no WHERE id = :alarm")
 _KEEP = Sql(
     """INSERT INTO alarm_plan (alarm, plan, plan_version, variant, snapshot, made_ms)
     VALUES (:alarm, :plan, :version, :variant, :snapshot, :now)
@@ -84,7 +85,9 @@ async def begin(connection: AsyncConnection, alarm_id: str, now: int) -> None:
         steps=variant.steps,
         zone=kept.zone,
     )
-    await steps.run_from(connection, case, 0, now)
+    runs = await steps.run_from(connection, case, 0, now)
+    if runs:
+        await _PASSED.rows(connection, alarm=alarm_id, no=runs)
 
 
 async def answered(connection: AsyncConnection, alarm_id: str, now: int, *, by: AnsweredBy) -> None:

@@ -40,7 +40,7 @@ _OVER = Sql(
       AND due_ms <= :now RETURNING no"""
 )
 _GO_ON = Sql(
-    """UPDATE alarm SET sound_no = sound_no + 1, version = version + 1, escalation_no = escalation_no + 1
+    """UPDATE alarm SET sound_no = sound_no + 1, version = version + 1, escalation_no = :no
     WHERE id = :alarm"""
 )
 _FORGOTTEN = Sql(
@@ -116,8 +116,8 @@ async def go_on(connection: AsyncConnection, due: Row, now: int) -> bool:
         steps=plan_steps,
         zone=zone,
     )
-    await _GO_ON.rows(connection, alarm=alarm)
     runs = await steps.run_from(connection, case, no + 1, now)
+    await _GO_ON.rows(connection, alarm=alarm, no=runs)
     content = {"round": number, "from_step": no, "step": runs}
     await event_log.append(connection, now, "escalated", SYSTEM, alarm=alarm, hub=hub, content=content)
     await feed.publish(connection, now, "alarm", alarm, "escalated")
