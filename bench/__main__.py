@@ -31,6 +31,7 @@ HELP = {
     "repeats": "how often an alarm is sent past a backlog",
     "telemetry": "readings that a rate rests on",
     "backlog": "readings that wait when a backlog is drained",
+    "storm": "technical alarms in a storm, and open behind a queue",
     "million": "readings in the journal of a hub that was cut off for long",
 }
 

@@ -27,6 +27,7 @@ class Scale:
     telemetry: int = 100_000
     backlog: int = 100_000
     million: int = 1_000_000
+    storm: int = 100_000
 
 
 @dataclass(slots=True)
