@@ -291,10 +291,19 @@ async def test_four_buttons_on_a_phone(people: Any, home: LiveHub) -> None:
         box = await button.bounding_box()
         assert box["height"] >= 72
         assert box["y"] + box["height"] <= 844
+    before = [await button.bounding_box() for button in await buttons.all()]
+    await expect(page.locator("#alarm-big4 [data-act='on-site']")).to_contain_text("når du har den")
     await page.click("#alarm-big4 [data-act=claim]")
     await expect(page.locator("#alarm-big4 .did")).to_contain_text("du,")
-    await page.click("#alarm-big4 [data-act='on-the-way']")
+    await page.click(".a-acts [data-act='on-the-way']")  # the resident is told; then it makes room
     await expect(page.locator("#alarm-live")).to_have_attribute("data-stage", "on_the_way")
+    await expect(page.locator(".a-acts [data-act='on-the-way']")).to_be_hidden()
+    await expect(page.locator("#alarm-big4 .primary")).to_have_text("Fremme hos bruker")
+    await page.click("#alarm-big4 [data-act='on-site']")
+    await expect(page.locator("#alarm-live")).to_have_attribute("data-stage", "on_site")
+    await expect(page.locator("#alarm-big4 .primary")).to_have_text("Ferdig")
+    places = [await button.bounding_box() for button in await buttons.all()]
+    assert [round(place["x"]) for place in places] == [round(place["x"]) for place in before]
     await page.click("#alarm-big4 [data-act=outcome]")
     await page.click(".choice:has-text('Utrykning nå')")
     await page.select_option("#close-outcome", "fall")

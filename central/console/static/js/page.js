@@ -1,10 +1,41 @@
 // Every page: the menu closes when one clicks beside it, and what is shown once can be copied.
 
+/** Over plain HTTP browsers have no clipboard for scripts: then the text is selected and copied as by hand. */
+async function copied(node) {
+  let isDone = await navigator.clipboard?.writeText(node.textContent).then(() => true, () => false) ?? false;
+  if (!isDone) {
+    const field = document.createElement('textarea');
+    field.value = node.textContent;
+    field.className = 'vh';
+    const focused = document.activeElement;
+    document.body.append(field);
+    field.select();
+    isDone = document.execCommand('copy');
+    field.remove();
+    focused?.focus({ preventScroll: true });
+  }
+  return isDone;
+}
+
+/** Said beside the button: a toast would push away the offer to undo. */
+async function tell(button) {
+  const isDone = await copied(document.getElementById(button.dataset.copy));
+  let said = button.nextElementSibling;
+  if (!said?.matches('.copied')) {
+    said = document.createElement('span');
+    said.className = 'copied hint';
+    said.setAttribute('role', 'status');
+    button.after(said);
+  }
+  said.textContent = isDone ? button.dataset.said ?? '✓' : '✗';
+  setTimeout(() => said.remove(), 4000);
+}
+
 document.addEventListener('click', (event) => {
   const menu = document.getElementById('menu');
   if (menu?.open && !menu.contains(event.target)) menu.open = false;
   const button = event.target.closest('[data-copy]');
-  if (button) navigator.clipboard?.writeText(document.getElementById(button.dataset.copy).textContent);
+  if (button) tell(button);
 });
 document.addEventListener('keydown', (event) => {
   const menu = document.getElementById('menu');

@@ -217,9 +217,6 @@ function keepDraft() {
   document.getElementById('draft-text').textContent = text;
 }
 
-document.addEventListener('vaktpost:copied', ({ detail }) => {
-  say(t(detail.isDone ? 'toast.copied' : 'toast.failed'), { warn: !detail.isDone });
-});
 main.addEventListener('click', (event) => {
   if (event.target.id !== 'draft-drop') return;
   sessionStorage.removeItem(`vaktpost.draft.${current().dataset.alarm}`);

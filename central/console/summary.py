@@ -1,0 +1,36 @@
+"""What became of an alarm, as plain text for the municipality's journal system: no names of colleagues, no secrets."""
+
+from __future__ import annotations
+
+from central.console.gate import Visit
+from central.console.rows import kind_title, place_of
+from central.views import AlarmDetail
+
+UNTOLD = frozenset({"shown", "renewed", "repeat", "notified", "notification_sent", "notification_failed"})
+"""What is of no use in a journal."""
+
+
+def summary_of(visit: Visit, detail: AlarmDetail) -> str:
+    """Times and acts, in the reader's language. The only free text is the note of the outcome."""
+    t, figures, alarm = visit.words, visit.figures, detail.alarm
+    kind = kind_title(visit, alarm)
+    lines = [
+        f"{kind}, {figures.date(alarm.happened_ms)} {figures.clock(alarm.happened_ms)}",
+        f"{t('alarm.place')}: {place_of(visit, alarm)}",
+        t("alarm.criterion", rank=alarm.rank, why=t(f"alarm.criterion_r{alarm.first_rank}")),
+    ]
+    for entry in detail.timeline:
+        if entry.what in UNTOLD:
+            continue
+        who = entry.actor_name if entry.actor in {"system", "hub"} else t("alarm.summary_someone")
+        repeats = entry.content.get("repeats")
+        times = repeats + 1 if isinstance(repeats, int) else 1
+        key = "what.came_again" if entry.what == "repeated" else f"what.{entry.what}"
+        said = t.either(key, entry.what, name=who, kind=kind, n=times)
+        lines.append(f"{figures.clock(entry.at_ms)} {said[:1].upper()}{said[1:]}")
+    if alarm.disposition:
+        lines.append(f"{t('close.disposition')}: {t.either(f'disposition.{alarm.disposition}', alarm.disposition)}")
+        lines.append(f"{t('alarm.outcome')}: {t.either(f'outcome.{alarm.outcome}', alarm.outcome or '')}")
+    if alarm.note:
+        lines.append(f"{t('close.note')}: {alarm.note}")
+    return "\n".join(lines)
