@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -38,19 +39,13 @@ _QUIET = Sql(
     f"""{_JOINED} WHERE a.quiet IS NOT NULL AND a.closed_ms IS NULL AND {IN_SCOPE("a")}
     ORDER BY a.rank, a.raised_ms, a.id LIMIT :limit"""
 )
+# One walk over all that is open tells everything that is counted.
 _COUNTS = Sql(
-    f"""SELECT count(*), coalesce(sum(CASE WHEN a.rank <= 4 THEN 1 ELSE 0 END), 0),
-       coalesce(sum(CASE WHEN a.handling = 'waiting' THEN 1 ELSE 0 END), 0)
-    FROM alarm a WHERE {_LOUD} AND {_FILTER} AND {IN_SCOPE("a")}"""  # noqa: S608  # our own names
+    f"""SELECT a.kind, a.unit, count(*), sum(CASE WHEN a.rank <= 4 THEN 1 ELSE 0 END),
+       sum(CASE WHEN a.handling = 'waiting' THEN 1 ELSE 0 END)
+    FROM alarm a WHERE {_LOUD} AND {IN_SCOPE("a")} GROUP BY a.kind, a.unit"""  # noqa: S608  # our own names
 )
-_KINDS = Sql(
-    f"SELECT a.kind, count(*) FROM alarm a WHERE {_LOUD} AND {IN_SCOPE('a')} GROUP BY a.kind"  # noqa: S608
-    " ORDER BY count(*) DESC, a.kind LIMIT 40"
-)
-_UNITS = Sql(
-    f"""SELECT a.unit, u.name, count(*) FROM alarm a JOIN unit u ON u.id = a.unit WHERE {_LOUD} AND {IN_SCOPE("a")}
-    GROUP BY a.unit, u.name ORDER BY u.name LIMIT 200"""  # noqa: S608  # our own names
-)
+_UNITS = Sql("SELECT id, name FROM unit")
 _CLOSE = Sql(
     f"""UPDATE alarm AS a SET handling = 'closed', closed_ms = :now, closed_by = :name, disposition = 'resolved',
        outcome = :outcome, version = version + 1, lease_until_ms = NULL
@@ -87,17 +82,24 @@ async def fault_page(store: Store, scope: Scope, *, kind: str, unit: str, offset
     parameters = scope.parameters
 
     async def look(connection: AsyncConnection) -> FaultPage:
-        asked = {"kind": kind, "unit": unit, **parameters}
-        total, critical, waiting = await _COUNTS.one(connection, **asked) or (0, 0, 0)
-        rows = await _ROWS.rows(connection, limit=PAGE, offset=offset, **asked)
+        counted = await _COUNTS.rows(connection, **parameters)
+        names = {row[0]: row[1] for row in await _UNITS.rows(connection)}
+        kinds: Counter[str] = Counter()
+        units: Counter[str] = Counter()
+        for word, where, count, _, _ in counted:
+            kinds[word] += count
+            if where in names:
+                units[where] += count
+        found = [row for row in counted if kind in ("", row[0]) and unit in ("", row[1])]
+        rows = await _ROWS.rows(connection, limit=PAGE, offset=offset, kind=kind, unit=unit, **parameters)
         quiet = await _QUIET.rows(connection, limit=PAGE, **parameters)
         return FaultPage(
             rows=[_row(row) for row in rows],
-            total=total,
-            critical=int(critical),
-            waiting=int(waiting),
-            kinds=[(row[0], row[1]) for row in await _KINDS.rows(connection, **parameters)],
-            units=[(row[0], row[1], row[2]) for row in await _UNITS.rows(connection, **parameters)],
+            total=sum(row[2] for row in found),
+            critical=sum(int(row[3]) for row in found),
+            waiting=sum(int(row[4]) for row in found),
+            kinds=kinds.most_common(40),
+            units=[(one, names[one], units[one]) for one in sorted(units, key=lambda one: str(names[one]))],
             quiet=[_row(row) for row in quiet],
         )
 
