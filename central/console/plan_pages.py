@@ -12,7 +12,7 @@ from fastapi import APIRouter, Depends, Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from central.access import EVERYTHING, Scope
+from central.access import Scope
 from central.console.gate import Needs, Visit
 from central.console.pages import is_part
 from central.console.plan_draft import Draft, draft_from, draft_of, minute_of
@@ -83,9 +83,7 @@ def plans_of(visit: Visit) -> Plans:
 
 def scope_of(visit: Visit, action: Action = Action.SEE_PLANS) -> Scope:
     """What whoever asks may see of it."""
-    found = getattr(visit, "scope", EVERYTHING)
-    del action
-    return found if isinstance(found, Scope) else EVERYTHING
+    return visit.scope_for(action)
 
 
 async def preview_of(visit: Visit, plan: Plan, tenant: str | None, tried: TriedView) -> Preview:
@@ -242,7 +240,9 @@ async def plan(
     names = {account.id: account.name for account in await visit.desk.accounts.all()}
     text = visit.words(f"plans.said_{said}") if said in _SAID else ""
     places = dict(await plans_of(visit).places(scope_of(visit)))
-    can_change = visit.may(Action.CHANGE_PLANS) and (newest.tenant is not None or scope_of(visit).is_everything)
+    can_change = visit.may(Action.CHANGE_PLANS) and (
+        newest.tenant is not None or scope_of(visit, Action.CHANGE_PLANS).is_everything
+    )
     return page(
         visit,
         "plan.html",
@@ -269,7 +269,7 @@ async def new_plan(
 ) -> Response:
     """The editor with a plan to begin with: the one that holds without any, or a copy of another."""
     if like:
-        copied = await plans_of(visit).one(like, scope_of(visit))
+        copied = await plans_of(visit).one(like, scope_of(visit, Action.CHANGE_PLANS))
         draft = draft_of(copied.plan, tenant=copied.tenant or "")
         draft.name = visit.words("plan.copy_of", name=draft.name)
     else:
@@ -282,7 +282,7 @@ async def new_plan(
 @router.get("/plans/{plan_id}/edit")
 async def edit_plan(visit: Changing, plan_id: str) -> Response:
     """The editor with the newest version."""
-    row = await plans_of(visit).one(plan_id, scope_of(visit))
+    row = await plans_of(visit).one(plan_id, scope_of(visit, Action.CHANGE_PLANS))
     draft = draft_of(row.plan, tenant=row.tenant or "", service=row.service or "", version=str(row.version))
     return await _editor(visit, draft, plan_id=plan_id)
 
@@ -296,7 +296,7 @@ async def write_new(request: Request, visit: Changing) -> Response:
 @router.post("/plans/{plan_id}/edit")
 async def write_edit(request: Request, visit: Changing, plan_id: str) -> Response:
     """The same for a new version of a plan."""
-    await plans_of(visit).one(plan_id, scope_of(visit))
+    await plans_of(visit).one(plan_id, scope_of(visit, Action.CHANGE_PLANS))
     return await _answer(request, visit, plan_id)
 
 
@@ -305,7 +305,7 @@ async def preview(request: Request, visit: Changing) -> Response:
     """Words, week and trial of what stands in the form, as it is typed."""
     form = await request.form()
     draft = draft_from(form)
-    scope_of(visit).check(draft.tenant or None, None, "tenant", draft.tenant)
+    scope_of(visit, Action.CHANGE_PLANS).check(draft.tenant or None, None, "tenant", draft.tenant)
     made, _ = draft.made()
     if made is None:
         return page(visit, "_plan_unfinished.html", draft=draft, tried=_tried_from(form))
@@ -317,7 +317,7 @@ async def preview(request: Request, visit: Changing) -> Response:
 async def end_plan(visit: Changing, plan_id: str, version: Annotated[int, Form(ge=1)]) -> Response:
     """Not used any more. What rested on it falls to the next plan."""
     try:
-        await plans_of(visit).end(visit.actor, scope_of(visit), (plan_id, version))
+        await plans_of(visit).end(visit.actor, scope_of(visit, Action.CHANGE_PLANS), (plan_id, version))
     except Conflict as error:
         if error.reason != "plan_in_use":
             raise
@@ -326,10 +326,10 @@ async def end_plan(visit: Changing, plan_id: str, version: Annotated[int, Form(g
 
 
 async def _with_fault(visit: Visit, plan_id: str, fault: str) -> Response:
-    versions = await plans_of(visit).versions(plan_id, scope_of(visit))
+    versions = await plans_of(visit).versions(plan_id, scope_of(visit, Action.CHANGE_PLANS))
     newest = versions[0]
     names = {account.id: account.name for account in await visit.desk.accounts.all()}
-    places = dict(await plans_of(visit).places(scope_of(visit)))
+    places = dict(await plans_of(visit).places(scope_of(visit, Action.CHANGE_PLANS)))
     return page(
         visit,
         "plan.html",
@@ -367,7 +367,7 @@ async def _answer(request: Request, visit: Visit, plan_id: str) -> Response:
     try:
         row = await plans_of(visit).write(
             visit.actor,
-            scope_of(visit),
+            scope_of(visit, Action.CHANGE_PLANS),
             made,
             tenant=draft.tenant or None,
             service=draft.service or None,
@@ -397,7 +397,7 @@ async def _editor(
     is_part: bool = False,
     tried: TriedView | None = None,
 ) -> Response:
-    scope = scope_of(visit)
+    scope = scope_of(visit, Action.CHANGE_PLANS)
     scope.check(draft.tenant or None, None, "tenant", draft.tenant)
     store = visit.desk.services.store
     teams: Mapping[str, Team] = await store.fetch(lambda connection: teams_for(connection, draft.tenant or None))

@@ -92,9 +92,8 @@ class Rota:
             for extra in self.overrides
             if extra.account is not None and extra.instead_of is None
         ]
-        for stand_in in sorted(self.overrides, key=lambda one: (one.from_ms, -one.to_ms, one.id)):
-            if stand_in.instead_of is not None:
-                found = list(_replaced(found, stand_in))
+        stand_ins = [one for one in self.overrides if one.instead_of is not None]
+        found = [piece for spell in found for piece in _stood_in(spell, stand_ins)]
         within = (
             replace(spell, from_ms=max(spell.from_ms, from_ms), to_ms=min(spell.to_ms, to_ms))
             for spell in found
@@ -173,12 +172,16 @@ def _without(spell: Spell, from_ms: int, to_ms: int) -> Iterator[Spell]:
         yield replace(spell, from_ms=to_ms)
 
 
-def _replaced(spells: Iterable[Spell], by: Override) -> Iterator[Spell]:
-    for spell in spells:
-        begin, end = max(spell.from_ms, by.from_ms), min(spell.to_ms, by.to_ms)
-        if spell.account != by.instead_of or begin >= end:
-            yield spell
+def _stood_in(spell: Spell, stand_ins: Sequence[Override], used: frozenset[str] = frozenset()) -> Iterator[Spell]:
+    """A spell with stand-ins in place. A stand-in may have one in turn; each takes a place once, so that it ends."""
+    for one in stand_ins:
+        begin, end = max(spell.from_ms, one.from_ms), min(spell.to_ms, one.to_ms)
+        if one.id in used or one.instead_of != spell.account or begin >= end:
             continue
-        yield from _without(spell, begin, end)
-        if by.account is not None:
-            yield replace(spell, from_ms=begin, to_ms=end, account=by.account, override=by.id)
+        for piece in _without(spell, begin, end):
+            yield from _stood_in(piece, stand_ins, used)
+        if one.account is not None:
+            inside = replace(spell, from_ms=begin, to_ms=end, account=one.account, override=one.id)
+            yield from _stood_in(inside, stand_ins, used | {one.id})
+        return
+    yield spell

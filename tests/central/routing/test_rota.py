@@ -102,6 +102,17 @@ def test_a_stand_in_may_have_a_stand_in() -> None:
     assert names(found, at(MONDAY, "10:00")) == ["dina"]
 
 
+def test_the_order_in_which_stand_ins_were_written_does_not_matter_and_a_ring_of_them_ends() -> None:
+    begin, end = at(MONDAY, "10:00"), at(MONDAY, "11:00")
+    first = Override(id="1", account="cato", instead_of="anna", from_ms=begin, to_ms=end)
+    nobody = Override(id="2", account=None, instead_of="cato", from_ms=begin, to_ms=end)
+    back = Override(id="3", account="anna", instead_of="cato", from_ms=begin, to_ms=end)
+    for overrides in ((first, nobody), (nobody, first)):
+        assert rota(*DAY_AND_NIGHT, overrides=overrides).gaps(*WEEK) == (Gap(from_ms=begin, to_ms=end),)
+    for overrides in ((first, back), (back, first)):
+        assert names(rota(*DAY_AND_NIGHT, overrides=overrides), begin) == ["anna"]
+
+
 def test_who_is_next_and_until_when_somebody_is_there() -> None:
     found = rota(shift("anna", "07:00", "15:00"), shift(None, "15:00", "22:00"))
     now = at(MONDAY, "09:00")

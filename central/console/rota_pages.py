@@ -1,0 +1,423 @@
+"""The pages of duty rotas: which teams keep one and where it has gaps; a team's week, its shifts and exceptions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.responses import RedirectResponse
+
+from central.console.gate import Needs, Visit
+from central.console.plan_draft import minute_of
+from central.console.plan_pages import scope_of
+from central.console.rendering import page
+from central.console.roles import Action
+from central.console.week_grid import GridSpan, WeekGrid
+from central.errors import IncompleteError
+from central.routing import calendar
+from central.routing.duty import DAY_MS, WARN_DAYS, Rotas, TeamRota
+from central.routing.plan import WEEKDAYS
+from central.routing.rota import Gap, Override, Shift, Spell
+from central.routing.words import clock_words, days_words
+
+router = APIRouter(include_in_schema=False)
+Seeing = Annotated[Visit, Depends(Needs(Action.SEE_PLANS))]
+Changing = Annotated[Visit, Depends(Needs(Action.CHANGE_PLANS))]
+
+PHONE = "phone"
+NOBODY = "nobody"
+GAPS_SHOWN = 12
+_SAID = frozenset({"shift", "shift_ended", "override", "override_ended"})
+_FIELDS = (
+    "account", "from", "to", "from_day", "to_day", "who", "instead_of", "begin_day", "begin_time", "begin_second",
+    "end_day", "end_time", "end_second", "why",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TeamLine:
+    """A team in the list: who is on, until when somebody is, who follows, what is missing."""
+
+    rota: TeamRota
+    now: str
+    until: str
+    following: str
+    gaps: tuple[str, ...]
+
+
+def rotas_of(visit: Visit) -> Rotas:
+    """The duty rotas of this central."""
+    return Rotas(visit.desk.services.store, visit.desk.services.clock)
+
+
+# ── Looking ──────────────────────────────────────────────────────────────────────────────
+
+
+@router.get("/rota")
+async def teams(visit: Seeing) -> Response:
+    """Every team: who is on duty, who follows, and where nobody is to be."""
+    lines = [_team_line(visit, one) for one in await rotas_of(visit).all(scope_of(visit))]
+    lines.sort(key=lambda line: (not line.gaps, line.rota.team.name))
+    return page(visit, "rotas.html", lines=lines, days=WARN_DAYS)
+
+
+@router.get("/rota/{team_id}")
+async def rota(
+    visit: Seeing, team_id: str, week: Annotated[str, Query(max_length=10)] = "", said: str = ""
+) -> Response:
+    """A team's week, its shifts and exceptions."""
+    text = visit.words(f"rota.said_{said}") if said in _SAID else ""
+    return await _page(visit, team_id, week=week, said=text)
+
+
+async def _page(
+    visit: Visit,
+    team_id: str,
+    *,
+    week: str = "",
+    said: str = "",
+    faults: Mapping[str, str] | None = None,
+    typed: Mapping[str, Any] | None = None,
+    form: str = "",
+    status: int = 200,
+) -> Response:
+    now = visit.now_ms()
+    rotas, scope = rotas_of(visit), scope_of(visit)
+    zone = (await rotas.one(scope, team_id)).rota.zone
+    today = calendar.local(now, zone)[0]
+    monday = calendar.monday_of(_day(week) or today)
+    begin = calendar.instant(zone, monday, 0)
+    found = await rotas.one(scope, team_id, min(begin, now))
+    line = _team_line(visit, found)
+    empty: dict[str, Any] = dict.fromkeys(_FIELDS, "") | {"days": set(WEEKDAYS), "from_day": today.isoformat()}
+    empty |= {"begin_day": today.isoformat(), "end_day": today.isoformat()}
+    return page(
+        visit,
+        "rota.html",
+        status,
+        found=found,
+        line=line,
+        grid=_grid(visit, found, monday, now),
+        monday=monday,
+        week_text=visit.figures.date(calendar.instant(zone, monday, 12 * 60)),
+        before=(monday - timedelta(days=7)).isoformat(),
+        after=(monday + timedelta(days=7)).isoformat(),
+        is_this_week=monday == calendar.monday_of(today),
+        changes=_clock_changes(visit, zone, monday),
+        shifts=[_shift_line(visit, found, shift, today) for shift in found.rota.shifts],
+        overrides=[_override_line(visit, found, one) for one in found.rota.overrides if one.to_ms > now],
+        said=said,
+        faults=faults or {},
+        typed=empty | dict(typed or {}),
+        form=form,
+        days=WARN_DAYS,
+    )
+
+
+def _team_line(visit: Visit, found: TeamRota) -> TeamLine:
+    t, now, rota = visit.words, visit.now_ms(), found.rota
+    on = [_name(visit, found, spell.account) for spell in rota.on_at(now)]
+    until = rota.until(now, WARN_DAYS * DAY_MS)
+    following = rota.next_after(now, WARN_DAYS * DAY_MS) if rota.is_kept else None
+    gaps = rota.gaps(now, now + WARN_DAYS * DAY_MS)
+    said = [_gap_words(visit, rota.zone, gap) for gap in gaps[:GAPS_SHOWN]]
+    if len(gaps) > GAPS_SHOWN:
+        said.append(t("rota.more_gaps", n=len(gaps) - GAPS_SHOWN))
+    return TeamLine(
+        rota=found,
+        now=", ".join(on),
+        until="" if until is None or not gaps else t("rota.until", time=_when(visit, rota.zone, until)),
+        following=""
+        if following is None
+        else t(
+            "rota.then", who=_name(visit, found, following.account), time=_when(visit, rota.zone, following.from_ms)
+        ),
+        gaps=tuple(said),
+    )
+
+
+def _gap_words(visit: Visit, zone: ZoneInfo, gap: Gap) -> str:
+    return visit.words(
+        "rota.gap", begin=_when(visit, zone, gap.from_ms), to=_when(visit, zone, gap.to_ms, since_ms=gap.from_ms)
+    )
+
+
+def _when(visit: Visit, zone: ZoneInfo, at_ms: int, *, since_ms: int | None = None) -> str:
+    """Sunday 22.11. 07:00; the clock alone when it is the day that was said already."""
+    day, minute = calendar.local(at_ms, zone)
+    if since_ms is not None and calendar.local(since_ms, zone)[0] == day:
+        return clock_words(minute)
+    return visit.words(
+        "rota.when",
+        day=visit.words(f"weekday.d{day.weekday()}"),
+        date=f"{day.day}.{day.month}.",
+        time=clock_words(minute),
+    )
+
+
+def _name(visit: Visit, found: TeamRota, account: str | None) -> str:
+    return visit.words("rota.phone") if account is None else found.names.get(account, visit.words("rota.gone"))
+
+
+def _shift_line(visit: Visit, found: TeamRota, shift: Shift, today: date) -> dict[str, Any]:
+    return {
+        "id": shift.id,
+        "who": _name(visit, found, shift.account),
+        "days": days_words(tuple(shift.weekdays), visit.words),
+        "hours": f"{clock_words(shift.from_minute)}\u2013{clock_words(shift.to_minute % (24 * 60))}",
+        "since": shift.from_day.isoformat(),
+        "last": shift.to_day.isoformat() if shift.to_day else "",
+        "is_over": shift.to_day is not None and shift.to_day < today,
+    }
+
+
+def _override_line(visit: Visit, found: TeamRota, one: Override) -> dict[str, Any]:
+    t = visit.words
+    who = "" if one.account is None else _name(visit, found, one.account)
+    whom = "" if one.instead_of is None else _name(visit, found, one.instead_of)
+    key = {(True, True): "stand_in", (True, False): "extra", (False, True): "away", (False, False): "closed"}[
+        (bool(who), bool(whom))
+    ]
+    zone = found.rota.zone
+    return {
+        "id": one.id,
+        "what": t(f"rota.is_{key}", who=who, whom=whom),
+        "when": t(
+            "rota.span", begin=_when(visit, zone, one.from_ms), to=_when(visit, zone, one.to_ms, since_ms=one.from_ms)
+        ),
+        "why": one.why,
+    }
+
+
+def _clock_changes(visit: Visit, zone: ZoneInfo, monday: date) -> list[str]:
+    found = []
+    for day in WEEKDAYS:
+        change = calendar.change_on(zone, monday + timedelta(days=day))
+        if change:
+            key = "clock_forward" if change > 0 else "clock_back"
+            found.append(visit.words(f"rota.{key}", day=visit.words(f"weekday.d{day}")))
+    return found
+
+
+def _grid(visit: Visit, found: TeamRota, monday: date, now: int) -> WeekGrid:
+    rota, t = found.rota, visit.words
+    begin, end = calendar.instant(rota.zone, monday, 0), calendar.instant(rota.zone, monday + timedelta(days=7), 0)
+    spells = rota.spells(begin, end)
+    letters = _letters([_name(visit, found, spell.account) for spell in spells])
+    spans = []
+    for day in WEEKDAYS:
+        since, until = calendar.day_bounds(rota.zone, monday + timedelta(days=day))
+        of_day = [spell for spell in spells if spell.from_ms < until and spell.to_ms > since]
+        lanes = _lanes(of_day)
+        for spell, (lane, count) in zip(of_day, lanes, strict=True):
+            name = _name(visit, found, spell.account)
+            letter, pattern = letters[name]
+            first, last = _minute(max(spell.from_ms, since), rota.zone), _minute(min(spell.to_ms, until), rota.zone)
+            spans.append(
+                GridSpan(
+                    day=day,
+                    begin=first if spell.from_ms > since else 0,
+                    to=last if spell.to_ms < until else 24 * 60,
+                    letter=letter,
+                    name=name,
+                    pattern=pattern,
+                    lane=lane,
+                    lanes=count,
+                    title=f"{name} {t('rota.span', begin=_clock(spell.from_ms, rota), to=_clock(spell.to_ms, rota))}",
+                )
+            )
+        spans += [
+            GridSpan(
+                day=day,
+                begin=_minute(gap.from_ms, rota.zone) if gap.from_ms > since else 0,
+                to=_minute(gap.to_ms, rota.zone) if gap.to_ms < until else 24 * 60,
+                letter="!",
+                name=t("rota.nobody"),
+                pattern=0,
+                is_gap=True,
+                title=t("rota.nobody"),
+            )
+            for gap in rota.gaps(since, until)
+        ]
+    today, minute = calendar.local(now, rota.zone)
+    is_now = monday <= today < monday + timedelta(days=7)
+    return WeekGrid(
+        spans=tuple(span for span in spans if span.begin < span.to),
+        legend=tuple((letter, name, pattern) for name, (letter, pattern) in letters.items()),
+        days=tuple(t(f"weekday.s{day}") for day in WEEKDAYS),
+        today=today.weekday() if is_now else None,
+        now=(today.weekday(), minute) if is_now else None,
+    )
+
+
+def _letters(names: Sequence[str]) -> dict[str, tuple[str, int]]:
+    """Initials that tell the people of this week apart, and a hatching each."""
+    found: dict[str, tuple[str, int]] = {}
+    taken: set[str] = set()
+    for name in dict.fromkeys(names):
+        initials = "".join(part[0] for part in name.split()[:2]).upper() or "?"
+        letter, number = initials, 2
+        while letter in taken:
+            letter, number = f"{initials[0]}{number}", number + 1
+        taken.add(letter)
+        found[name] = (letter, len(found) % 5)
+    return found
+
+
+def _lanes(spells: Sequence[Spell]) -> list[tuple[int, int]]:
+    """A lane for each, and how many lanes the day has: those who are on at once lie beside each other."""
+    ends: list[int] = []
+    places = []
+    for spell in spells:
+        lane = next((place for place, end in enumerate(ends) if end <= spell.from_ms), len(ends))
+        if lane == len(ends):
+            ends.append(0)
+        ends[lane] = spell.to_ms
+        places.append(lane)
+    return [(lane, len(ends)) for lane in places]
+
+
+def _minute(at_ms: int, zone: ZoneInfo) -> int:
+    return calendar.local(at_ms, zone)[1]
+
+
+def _clock(at_ms: int, rota: Any) -> str:
+    return clock_words(_minute(at_ms, rota.zone))
+
+
+def _day(text: str) -> date | None:
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        return None
+    return day if 2000 <= day.year < 2100 else None
+
+
+# ── Writing ──────────────────────────────────────────────────────────────────────────────
+
+
+@router.post("/rota/{team_id}/shifts")
+async def add_shift(request: Request, visit: Changing, team_id: str) -> Response:
+    """Somebody every week."""
+    typed = await _typed(request)
+    begin, to = minute_of(typed["from"]), minute_of(typed["to"])
+    first, last = _day(typed["from_day"]), _day(typed["to_day"])
+    faults = {}
+    if not typed["days"]:
+        faults["days"] = "no_days"
+    if not typed["account"]:
+        faults["account"] = "no_person"
+    if begin is None:
+        faults["from"] = "bad_time"
+    if to is None:
+        faults["to"] = "bad_time"
+    if first is None:
+        faults["from_day"] = "bad_day"
+    if typed["to_day"] and last is None:
+        faults["to_day"] = "bad_day"
+    if not faults and begin is not None and to is not None and first is not None:
+        shift = Shift(
+            id="",
+            account=None if typed["account"] == PHONE else typed["account"],
+            weekdays=frozenset(typed["days"]),
+            from_minute=begin,
+            to_minute=to,
+            from_day=first,
+            to_day=last,
+        )
+        try:
+            await rotas_of(visit).add_shift(visit.actor, scope_of(visit, Action.CHANGE_PLANS), team_id, shift)
+        except IncompleteError as error:
+            faults[error.field] = error.reason
+    return await _answer(visit, team_id, "shift", faults, typed)
+
+
+@router.post("/rota/{team_id}/shifts/{shift_id}/end")
+async def end_shift(visit: Changing, team_id: str, shift_id: str) -> Response:
+    """Not from today on."""
+    await rotas_of(visit).end_shift(visit.actor, scope_of(visit, Action.CHANGE_PLANS), team_id, shift_id)
+    return RedirectResponse(f"/rota/{team_id}?said=shift_ended", 303)
+
+
+@router.post("/rota/{team_id}/overrides")
+async def add_override(request: Request, visit: Changing, team_id: str) -> Response:
+    """Somebody else, one more, or nobody, for once."""
+    typed = await _typed(request)
+    found = await rotas_of(visit).one(scope_of(visit), team_id)
+    faults: dict[str, str] = {}
+    told: dict[str, str] = {}
+    begin = _instant(visit, found.rota.zone, typed, "begin", faults, told)
+    end = _instant(visit, found.rota.zone, typed, "end", faults, told)
+    if not typed["who"]:
+        faults["who"] = "no_person"
+    if begin is not None and end is not None and not faults:
+        override = Override(
+            id="",
+            account=None if typed["who"] == NOBODY else typed["who"],
+            instead_of=typed["instead_of"] or None,
+            from_ms=begin,
+            to_ms=end,
+            why=typed["why"],
+        )
+        try:
+            await rotas_of(visit).add_override(visit.actor, scope_of(visit, Action.CHANGE_PLANS), team_id, override)
+        except IncompleteError as error:
+            faults[{"to": "end", "from": "begin", "account": "who"}.get(error.field, error.field)] = error.reason
+    return await _answer(visit, team_id, "override", faults, typed, told)
+
+
+@router.post("/rota/{team_id}/overrides/{override_id}/end")
+async def end_override(visit: Changing, team_id: str, override_id: str) -> Response:
+    """Not from now on."""
+    await rotas_of(visit).end_override(visit.actor, scope_of(visit, Action.CHANGE_PLANS), team_id, override_id)
+    return RedirectResponse(f"/rota/{team_id}?said=override_ended", 303)
+
+
+def _instant(
+    visit: Visit, zone: ZoneInfo, typed: dict[str, Any], name: str, faults: dict[str, str], told: dict[str, str]
+) -> int | None:
+    day, minute = _day(typed[f"{name}_day"]), minute_of(typed[f"{name}_time"])
+    if day is None or minute is None:
+        faults[name] = "bad_day_time"
+        return None
+    try:
+        return calendar.chosen(zone, day, minute, second={"1": False, "2": True}.get(typed[f"{name}_second"]))
+    except calendar.LocalTimeError as error:
+        faults[name] = error.reason
+        before, after = (clock_words(_minute(choice, zone)) for choice in error.choices)
+        values = {"time": typed[f"{name}_time"]}
+        told[name] = (
+            visit.words("try.twice", **values)
+            if error.reason == "twice"
+            else visit.words("try.no_such_time", **values, before=before, after=after)
+        )
+        typed[f"{name}_asks"] = error.reason == "twice"
+        return None
+
+
+async def _typed(request: Request) -> dict[str, Any]:
+    form = await request.form()
+    typed: dict[str, Any] = {}
+    for name in _FIELDS:
+        value = form.get(name, "")
+        typed[name] = " ".join(value.replace("\x00", "").split())[:128] if isinstance(value, str) else ""
+    typed["days"] = {int(day) for day in form.getlist("day") if day in {"0", "1", "2", "3", "4", "5", "6"}}
+    return typed
+
+
+async def _answer(
+    visit: Visit,
+    team_id: str,
+    form: str,
+    faults: Mapping[str, str],
+    typed: Mapping[str, Any],
+    told: Mapping[str, str] | None = None,
+) -> Response:
+    if not faults:
+        return RedirectResponse(f"/rota/{team_id}?said={form}", 303)
+    said = {field: visit.words(f"rotafault.{reason}") for field, reason in faults.items() if field not in (told or {})}
+    return await _page(visit, team_id, faults=said | dict(told or {}), typed=typed, form=form, status=422)

@@ -1,0 +1,181 @@
+"""The pages of duty rotas, through the application."""
+
+from __future__ import annotations
+
+import html
+import re
+from datetime import date, timedelta
+from typing import Any
+from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from central.console.roles import Role
+from central.routing.calendar import instant, local
+from central.sql import Sql
+
+OSLO = ZoneInfo("Europe/Oslo")
+TEAM = "c3" * 8
+SCRIPT = "<script>alert(1)</script>"
+
+
+def text_of(answer: Any) -> str:
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", answer.text)).split())
+
+
+class Rota:
+    """A lead at the pages of one team with two people, at noon."""
+
+    def __init__(self, nina: Any, clock: Any, people: list[str]) -> None:
+        self.nina = nina
+        self.clock = clock
+        self.people = people
+
+    @property
+    def today(self) -> date:
+        return local(self.clock.now_ms(), OSLO)[0]
+
+    async def post(self, path: str, **fields: Any) -> Any:
+        pairs = [("csrf", self.nina.csrf)]
+        for key, value in fields.items():
+            pairs += [(key, one) for one in (value if isinstance(value, list) else [value])]
+        return await self.nina.request(
+            "POST",
+            f"/rota/{TEAM}/{path}",
+            body=urlencode(pairs).encode(),
+            headers={"content-type": "application/x-www-form-urlencoded"},
+        )
+
+    async def shift(self, account: str, /, **fields: Any) -> Any:
+        known = {"account": account, "day": list("0123456"), "from": "22:00", "to": "07:00"}
+        known["from_day"] = (self.today - timedelta(days=2)).isoformat()
+        return await self.post("shifts", **(known | fields))
+
+    async def override(self, who: str, /, **fields: Any) -> Any:
+        day = (self.today + timedelta(days=2)).isoformat()
+        known = {"who": who, "instead_of": "", "begin_day": day, "begin_time": "08:00", "end_day": day}
+        return await self.post("overrides", **(known | {"end_time": "10:00", "why": "kurs"} | fields))
+
+    async def look(self, query: str = "") -> str:
+        return text_of(await self.nina.get(f"/rota/{TEAM}{query}"))
+
+
+@pytest.fixture
+async def rota(console: Any, bench: Any) -> Rota:
+    bench.clock.wall_ms = instant(OSLO, date(2026, 11, 18), 12 * 60)
+    tenant = await bench.value("SELECT id FROM tenant")
+    async with bench.store.write() as connection:
+        await Sql("INSERT INTO team (id, kind, name, tenant) VALUES (:id, 'patrol', 'Utrykning', :tenant)").rows(
+            connection, id=TEAM, tenant=tenant
+        )
+    people = [(await console.account(name)).id for name in ("Anna Lie", "Bent Moe")]
+    for account in people:
+        await bench.change(f"INSERT INTO team_member (team, account) VALUES ('{TEAM}', '{account}')")
+    return Rota(await console.signed_in("Nina Berg", Role.LEAD), bench.clock, people)
+
+
+async def test_shifts_make_a_week_and_what_is_missing_is_said(rota: Rota) -> None:
+    assert "Har ingen vaktliste" in await rota.look()
+    assert (await rota.shift(rota.people[0])).status == 303
+    said = await rota.look("?said=shift")
+    assert "Vakten står på vaktlisten." in said
+    assert "Anna Lie Hver dag 22:00\u201307:00" in said
+    assert "Ingen er på vakt nå. Neste: Anna Lie, onsdag 18.11. 22:00." in said
+    assert "Ingen fra torsdag 19.11. 07:00 til 22:00" in said
+    assert (await rota.shift("phone", **{"from": "07:00", "to": "22:00"})).status == 303
+    said = await rota.look()
+    assert "På vakt nå: vakttelefonen." in said
+    assert "Ingen fra" not in said
+    listed = text_of(await rota.nina.get("/rota"))
+    assert "Utrykning" in listed
+    assert "Ingen på 14 dager" in listed
+
+
+async def test_an_exception_is_held_shown_and_ended(rota: Rota) -> None:
+    anna, bent = rota.people
+    await rota.shift(anna, **{"from": "00:00", "to": "00:00"})
+    assert (await rota.override(bent, instead_of=anna)).status == 303
+    said = await rota.look()
+    assert "Bent Moe i stedet for Anna Lie kurs fredag 20.11. 08:00 til 10:00" in said
+    assert (await rota.override("nobody", instead_of=bent)).status == 303
+    assert "Ingen fra fredag 20.11. 08:00 til 10:00" in await rota.look()
+    page = await rota.nina.get(f"/rota/{TEAM}")
+    for path in sorted(set(re.findall(rf"/rota/{TEAM}/((?:shifts|overrides)/\w+/end)", page.text))):
+        assert (await rota.post(path)).status == 303
+        assert (await rota.post(path)).status in {303, 404}
+    assert "Ingen unntak framover" in await rota.look()
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "said"),
+    [
+        ({"account": ""}, "account", "Velg noen"),
+        ({"account": "nobody-known"}, "account", "Velg noen"),
+        ({"day": []}, "days", "minst én dag"),
+        ({"from": "24:00"}, "from", "klokkeslett som 22:00"),
+        ({"to": SCRIPT}, "to", "klokkeslett som 22:00"),
+        ({"from_day": "i går"}, "from_day", "Velg en dag"),
+        ({"to_day": "1066-01-01"}, "to_day", "Velg en dag"),
+        ({"to_day": "2026-01-01"}, "to_day", "etter begynnelsen"),
+    ],
+)
+async def test_a_shift_that_cannot_be_held_is_refused_at_its_field(
+    rota: Rota, fields: dict[str, Any], field: str, said: str
+) -> None:
+    answer = await rota.shift(rota.people[1], **fields)
+    assert answer.status == 422
+    assert f'id="fault-{field}"' in answer.text
+    assert said in text_of(answer)
+    assert SCRIPT not in answer.text
+    assert "Ingen vakter ennå" in text_of(answer)
+
+
+async def test_exceptions_on_the_nights_when_the_clock_is_changed(rota: Rota) -> None:
+    rota.clock.wall_ms = instant(OSLO, date(2026, 3, 20), 600)
+    spring = {"begin_day": "2026-03-29", "begin_time": "02:30", "end_day": "2026-03-29", "end_time": "06:00"}
+    answer = await rota.override(rota.people[0], **spring)
+    assert answer.status == 422
+    assert "02:30 finnes ikke den natten: klokken går fra 01:59 rett til 03:00" in text_of(answer)
+    autumn = spring | {"begin_day": "2026-10-25", "end_day": "2026-10-25"}
+    answer = await rota.override(rota.people[0], **autumn)
+    assert answer.status == 422
+    assert "02:30 kommer to ganger" in text_of(answer)
+    assert 'name="begin_second"' in answer.text
+    assert (await rota.override(rota.people[0], **autumn, begin_second="2")).status == 303
+    rota.clock.wall_ms = instant(OSLO, date(2026, 10, 20), 600)
+    said = await rota.look("?week=2026-10-25")
+    assert "Klokken stilles tilbake søndag" in said
+    assert "Anna Lie i tillegg kurs søndag 25.10. 02:30 til 06:00" in said
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"who": ""}, "who"),
+        ({"who": "x"}, "who"),
+        ({"begin_time": "8"}, "begin"),
+        ({"end_day": ""}, "end"),
+        ({"end_time": "07:00"}, "end"),
+        ({"instead_of": "x"}, "instead_of"),
+        ({"begin_day": "2026-01-01", "end_day": "2026-01-02"}, "end"),
+    ],
+)
+async def test_an_exception_that_cannot_hold_is_refused_at_its_field(
+    rota: Rota, fields: dict[str, Any], field: str
+) -> None:
+    answer = await rota.override(rota.people[0], **fields)
+    assert answer.status == 422
+    assert f'id="fault-{field}"' in answer.text
+    assert 'value="kurs"' in answer.text
+
+
+async def test_a_responder_reads_and_nobody_finds_a_team_that_is_not_there(rota: Rota, console: Any) -> None:
+    await rota.shift(rota.people[0])
+    first = await console.signed_in("Operator One")
+    answer = await first.get(f"/rota/{TEAM}")
+    assert answer.status == 200
+    assert "<form" not in answer.text.split("<main")[1]
+    assert (await rota.nina.get(f"/rota/{'0' * 16}")).status == 404
+    for week in ("x", "1066-01-01", "2026-13-01"):
+        assert (await first.get(f"/rota/{TEAM}?week={week}")).status == 200
