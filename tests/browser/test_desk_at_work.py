@@ -22,6 +22,7 @@ async def test_the_summary_for_the_journal_is_copied_by_a_key_and_names_nobody(p
     await expect(page.locator("#alarm-summary")).to_be_hidden()  # it is for who has the alarm
     await page.keyboard.press("n")
     await expect(page.locator("#alarm-summary")).to_be_visible()
+    await expect(page.locator("#undo")).to_be_visible()
     await page.keyboard.press("j")
     await expect(page.locator("#alarm-summary .copied")).to_have_text("Kopiert.")
     await expect(page.locator("#undo")).to_be_visible()  # what was offered stays on offer
