@@ -125,7 +125,7 @@ def resident_view(visit: Visit, card: Card, shown: Fact | None = None) -> Reside
         visits=tuple(
             DatedLine(
                 id=planned.id,
-                title=f"{visit.figures.when(planned.from_ms, now)} - {visit.figures.short_clock(planned.to_ms)}",
+                title=_hours(visit, planned.from_ms, planned.to_ms),
                 caption=", ".join(
                     part for part in (planned.team_name or "", t(f"visit_state.{planned.state.value}")) if part
                 ),
@@ -165,6 +165,11 @@ def _contact_line(visit: Visit, contact: Contact) -> ContactLine:
         document=agreement.document,
         caption=t("resident.from", source=source, date=day_text(visit, contact.as_of_ms)),
     )
+
+
+def _hours(visit: Visit, from_ms: int, to_ms: int) -> str:
+    clock = visit.figures.short_clock
+    return f"{day_text(visit, from_ms)}, {clock(from_ms)}\u2013{clock(to_ms)}"
 
 
 def _span(visit: Visit, from_ms: int, to_ms: int | None) -> str:

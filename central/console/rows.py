@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -18,6 +19,7 @@ GOAL_MS = 60_000
 GOAL_RANK = 2
 PRESSED = frozenset({"pendant_pressed", "cord_pulled", "nurse_call", "nurse_emergency", "nurse_assistance", "assault"})
 CLOSED_SHOWN = 3
+NOBODY: Mapping[str, str] = {}
 ON_THEIR_WAY = frozenset({"sent", "accepted", "on_the_way", "on_site"})
 HOT_RANK = 1
 SHOWN = 100
@@ -108,7 +110,17 @@ def place_of(visit: Visit, alarm: AlarmView) -> str:
     return f"{hub} · {alarm.device}" if alarm.device and alarm.queue is Queue.TECHNICAL else hub
 
 
-def row_of(visit: Visit, alarm: AlarmView) -> Row:
+async def _callers(visit: Visit, alarms: Sequence[AlarmView]) -> Mapping[str, str]:
+    """By alarm, first name and unit of residents that are registered: all that is said before the claim."""
+    if not visit.may(Action.SEE_RESIDENTS):
+        return {}
+    personal = [alarm for alarm in alarms if alarm.queue is Queue.PERSONAL]
+    known = await visit.desk.services.people.callers(visit.actor, personal)
+    said = {alarm: (caller.first_name, caller.unit_name) for alarm, caller in known.items() if caller.first_name}
+    return {alarm: " · ".join(part for part in parts if part) for alarm, parts in said.items()}
+
+
+def row_of(visit: Visit, alarm: AlarmView, callers: Mapping[str, str] = NOBODY) -> Row:
     """One alarm as a row."""
     t = visit.words
     is_mine = alarm.owner is not None and alarm.owner == visit.who.account.id and alarm.is_open
@@ -135,7 +147,7 @@ def row_of(visit: Visit, alarm: AlarmView) -> Row:
     return Row(
         alarm=alarm,
         title=kind_title(visit, alarm),
-        place=place_of(visit, alarm),
+        place=callers.get(alarm.id) or place_of(visit, alarm),
         chips=tuple(chips[:2]),
         is_mine=is_mine,
         caption=_caption(visit, alarm, is_taken=is_taken, is_mine=is_mine),
@@ -194,18 +206,19 @@ async def queue_list(visit: Visit, view: View, limit: int = SHOWN) -> QueueList:
             for alarm in await alarms.recent(limit=200)
             if alarm.queue is queue and scope.covers(alarm.tenant, alarm.unit)
         ][:CLOSED_SHOWN]
-    rows = [row_of(visit, alarm) for alarm in shown]
+    callers = await _callers(visit, (*shown, *own, *closed))
+    rows = [row_of(visit, alarm, callers) for alarm in shown]
     personal, technical = counts.get(Queue.PERSONAL, OpenCount()), counts.get(Queue.TECHNICAL, OpenCount())
     in_queue = counts.get(queue, OpenCount()).everything - sum(alarm.queue is queue for alarm in mine)
     return QueueList(
         view=view,
         feed_no=feed_no,
         digest=digest,
-        own=tuple(row_of(visit, alarm) for alarm in own),
+        own=tuple(row_of(visit, alarm, callers) for alarm in own),
         waiting=tuple(row for row in rows if row.is_waiting),
         others=tuple(row for row in rows if row.alarm.stage.handling is Handling.CLAIMED),
         deferred=tuple(row for row in rows if row.alarm.stage.handling is Handling.DEFERRED),
-        closed=tuple(row_of(visit, alarm) for alarm in closed),
+        closed=tuple(row_of(visit, alarm, callers) for alarm in closed),
         counts={
             View.ALARMS: personal.waiting if sees_personal else 0,
             View.MINE: len(mine),
