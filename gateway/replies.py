@@ -12,7 +12,8 @@ The rules:
 - A test alarm is answered by machine and never shown.
 - An alarm that the home is to be silent about is never shown, also not by a run that did not raise it.
 - An answer to a stub says that central knows the alarm, though it has no full record yet: it is shown as that answer
-  says, for a while; the highest (version, time) wins. A receipt or a reply goes before it.
+  says, for a while; the highest (version, time) wins. A reply goes before it, unless it is of an older version: what
+  central said while the network was away comes late, after what an SMS has told since.
 """
 
 from __future__ import annotations
@@ -261,6 +262,8 @@ class Replies:
             for event in one.events:
                 self._tests[event] = one
             return
+        if any(self._was_told_since(event, one.version) for event in one.events):
+            return
         known = self._alarms.get(one.alarm)
         if self._closed.get(one.alarm, -1) >= one.version:
             if known is None:
@@ -281,6 +284,11 @@ class Replies:
                 raised.receipted_ms = said_ms  # central speaks of it, so it has it
         if one.state is ReplyState.CLOSED:
             self._close(one.alarm)
+
+    def _was_told_since(self, event: EventId, version: int) -> bool:
+        """Whether an answer by SMS was of a newer version of the alarm."""
+        raised = self._raised.get(event)
+        return raised is not None and raised.answer is not None and raised.answer.version > version
 
     def _close_all_but(self, named: set[bytes], said_ms: int) -> None:
         for key in [key for key, alarm in self._alarms.items() if key not in named and alarm.heard_ms <= said_ms]:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from cloud_sync.central_messages import Address, AlarmReply, LocalDeadlines, Reply, ReplyState
 from cloud_sync.identity import EventId, Lane
 from cloud_sync.stub import LocalAction
+from cloud_sync.stub_answer import AnswerState, StubAnswer
 from drivers.contract import Lamp
 from gateway.replies import LEAST_REASSURING_FIRST, Replies
 
@@ -293,3 +294,27 @@ def test_the_deadlines_of_an_alarms_plan_go_before_those_of_the_home_and_both_be
     assert replies.deadlines(event(2)) == home
     replies.heard(reply(replace(alarm(ReplyState.WAITING, version=2), local=own)))
     assert replies.deadlines(event(2)) == home
+
+
+def test_what_was_said_before_an_sms_told_more_changes_nothing_when_it_comes_late() -> None:
+    replies = raised(1, is_receipted=False)
+    name = event(1)
+    told = StubAnswer(
+        hub=HUB,
+        epoch=EPOCH,
+        lane=name.lane,
+        seq=name.seq,
+        central_ms=NOW,
+        version=3,
+        state=AnswerState.ON_THE_WAY,
+    )
+    replies.answered(told)
+    assert replies.view(NOW).lamp is Lamp.ON_THE_WAY
+    for version, state in ((1, ReplyState.WAITING), (2, ReplyState.TAKEN)):
+        replies.heard(reply(alarm(state, version=version)))
+        assert replies.view(NOW).lamp is Lamp.ON_THE_WAY
+    replies.heard(reply(alarm(ReplyState.ON_THE_WAY, version=3)))
+    replies.receipted([name], NOW)
+    assert replies.view(NOW).lamp is Lamp.ON_THE_WAY
+    replies.heard(reply(alarm(ReplyState.WAITING, version=4)))  # whoever was on the way gave it back
+    assert replies.view(NOW).lamp is Lamp.WAITING
