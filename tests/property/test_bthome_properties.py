@@ -43,6 +43,7 @@ def _device(key: bytes | None) -> tuple[Device, dict[str, object]]:
         rules.devices[0],
         rules,
         key=key,
+        boot_id="this-start",
         started_boot_s=0.0,
         remembered=lambda _: None,
         tally=Tally(diagnostics),

@@ -170,7 +170,7 @@ async def test_bluetooth_that_died_is_one_fault_and_what_is_heard_through_it_unk
         told = await until_named(flat, {"driver.bluetooth": "fail", **behind(["bluetooth"], flat)})
     finally:
         await flat.home_act(do="bluetooth", what="on")
-    assert lines_of(told)["driver.bluetooth"]["next_key"] == "check_ble"
+    assert lines_of(told)["driver.bluetooth"]["next_key"] == "start_bluetooth"
     await whole(flat)
 
 
@@ -182,7 +182,7 @@ async def test_a_serial_line_that_was_cut_is_named(ward: Stage) -> None:
     finally:
         await ward.home_act(do="serial", on=True)
     line = lines_of(told)["driver.panel"]
-    assert line["next_key"] == "check_espa"
+    assert line["next_key"] == "plug_in_serial"
     assert line["params"]["reason"] in {"line_lost", "no_poll"}
     await whole(ward)
 
