@@ -7,6 +7,7 @@ heard at the room is never answered by it.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -19,13 +20,17 @@ from central.views import Actor
 ROOM = Actor(id="room", name="Staff at the room", role="room")
 """Who has a call that presence claimed. Pages show it in the reader's own words."""
 
+# Which came first is told by the hub's own clock; what central corrects its times by changes from frame to frame.
 _CALL = Sql(
     """SELECT a.kind, a.handling, a.dispatch, u.settings FROM alarm a
     LEFT JOIN hub h ON h.id = a.hub LEFT JOIN resident r ON r.pseudonym = a.resident
     JOIN unit u ON u.id = coalesce(a.unit, r.unit, h.unit)
+    JOIN event n ON n.hub = :hub AND n.epoch = :epoch AND n.lane = :lane AND n.seq = :seq
     WHERE a.id = :id AND a.queue = 'personal' AND a.closed_ms IS NULL AND NOT EXISTS (
-      SELECT 1 FROM alarm_event e WHERE e.alarm = a.id AND e.role IN ('raised', 'repeat')
-      AND e.happened_ms > :happened)"""
+      SELECT 1 FROM alarm_event e
+      LEFT JOIN event p ON p.hub = e.hub AND p.epoch = e.epoch AND p.lane = e.lane AND p.seq = e.seq
+      WHERE e.alarm = a.id AND e.role IN ('raised', 'repeat')
+      AND CASE WHEN p.epoch = n.epoch THEN p.boot_ms > n.boot_ms ELSE e.happened_ms > n.happened_ms END)"""
 )
 _CLAIM = Sql(
     """UPDATE alarm SET owner = :owner, owner_name = :owner_name, claim_no = claim_no + 1, handling = 'claimed',
@@ -50,10 +55,13 @@ _CALL_OFF = Sql(
 
 
 async def answer(
-    connection: AsyncConnection, alarm: str, *, is_reset: bool, happened_ms: int, now: int
+    connection: AsyncConnection, alarm: str, key: Mapping[str, Any], *, is_reset: bool, now: int
 ) -> tuple[str, dict[str, Any]] | None:
-    """What presence or the reset at the room does to an open alarm: the log's word and content, or None: nothing."""
-    row = await _CALL.one(connection, id=alarm, happened=happened_ms)
+    """What presence or the reset at the room does to an open alarm: the log's word and content, or None: nothing.
+
+    `key` names the event that told of it, which is stored.
+    """
+    row = await _CALL.one(connection, id=alarm, **key)
     if row is None or row[0] not in NURSE_CALLS or not _presence_claims(row[3]):
         return None
     action = Action.ROOM_CLOSE if is_reset else Action.ROOM_CLAIM

@@ -14,7 +14,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from central.clock import Clock
-from central.lifecycle import LEASE_MS, VISIT_MS
+from central.lifecycle import LEASE_MS, ON_SITE_MS, VISIT_MS
 from central.offsets import Offsets
 from central.sql import Sql
 from central.store import Priority, Store
@@ -40,6 +40,8 @@ _MOVE_NOTIFICATIONS = Sql(
 _MOVE_DUTY = Sql("UPDATE duty SET seen_ms = seen_ms + :step")
 _CUT_STEPS = Sql("UPDATE escalation SET due_ms = :longest WHERE state IN ('due', 'running') AND due_ms > :longest")
 _CUT_NOTIFICATIONS = Sql("UPDATE notification SET next_ms = :longest WHERE state = 'pending' AND next_ms > :longest")
+_MOVE_TRIPS = Sql("UPDATE dispatch SET due_ms = due_ms + :step WHERE due_ms IS NOT NULL")
+_MOVE_OFFERS = Sql("UPDATE handover SET expires_ms = expires_ms + :step WHERE state = 'offered'")
 _CUT_LEASES = Sql("UPDATE alarm SET lease_until_ms = :longest WHERE lease_until_ms > :longest")
 
 
@@ -64,12 +66,14 @@ class ClockSteps:
             return 0
         self._offsets.forget()
         now = self._clock.now_ms()
-        longest = now + max(LEASE_MS, VISIT_MS)
+        longest = now + max(LEASE_MS, VISIT_MS, ON_SITE_MS)
         is_only_one = self._store.dialect.file is not None
 
         async def work(connection: AsyncConnection) -> None:
             if is_only_one:
                 await _MOVE_LEASES.rows(connection, step=step)
+                await _MOVE_TRIPS.rows(connection, step=step)
+                await _MOVE_OFFERS.rows(connection, step=step)
                 await _MOVE_SESSIONS.rows(connection, step=step)
                 await _MOVE_STEPS.rows(connection, step=step)
                 await _MOVE_NOTIFICATIONS.rows(connection, step=step)

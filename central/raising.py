@@ -258,7 +258,7 @@ async def _note_on_open(connection: AsyncConnection, event: Happening, what: str
             await feed.publish(connection, now, "alarm", alarm, what)
             continue
         is_reset = what == "nurse_reset"
-        done = await at_room.answer(connection, alarm, is_reset=is_reset, happened_ms=event.happened_ms, now=now)
+        done = await at_room.answer(connection, alarm, event.key, is_reset=is_reset, now=now)
         if done is None:
             await feed.publish(connection, now, "alarm", alarm, what)
         else:
