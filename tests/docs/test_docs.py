@@ -152,7 +152,7 @@ def _toml() -> Iterator[tuple[str, str]]:
 
 
 TOML = dict(_toml())
-_CENTRAL = {"mqtt", "sms", "hubs", "console", "database", "data_dir"}
+_CENTRAL = {"mqtt", "sms", "hubs", "console", "database", "data_dir", "email", "notify", "audit", "master_key"}
 _LEAST = {
     "hub": "[hub]\n",
     "uplinks": '[uplinks.main]\ntype = "https"\nurl = "https://central.example.org:8443"\n',
