@@ -6,7 +6,7 @@ import pytest
 
 from central.clock_steps import ClockSteps
 from central.console.sessions import Sessions
-from central.lifecycle import LEASE_MS, VISIT_MS
+from central.lifecycle import LEASE_MS, ON_SITE_MS
 from central.offsets import Offsets
 from simulators.frame_hub import FrameHub
 from tests.central.conftest import FIRST, Bench
@@ -47,7 +47,7 @@ async def test_no_lease_outlasts_the_longest_there_is_whichever_database_it_is(b
     await bench.alarms.claim(alarm.id, FIRST)
     bench.clock.wall_ms -= DAY_MS
     await steps.look()
-    assert 0 < await lease_left_ms(bench) <= max(LEASE_MS, VISIT_MS)
+    assert 0 < await lease_left_ms(bench) <= max(LEASE_MS, ON_SITE_MS)
 
 
 async def test_a_clock_that_is_slewed_is_not_set(bench: Bench) -> None:
