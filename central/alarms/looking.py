@@ -21,7 +21,8 @@ from central.views import SYSTEM, AlarmDetail, AlarmView, Journey
 MAX_CONSOLE = 64
 
 _QUEUE = Sql(
-    f"{SELECT} WHERE a.queue = :queue AND a.closed_ms IS NULL AND {IN_SCOPE('a')}"
+    f"{SELECT} WHERE a.queue = :queue AND a.closed_ms IS NULL AND a.incident IS NULL AND a.quiet IS NULL"
+    f" AND {IN_SCOPE('a')}"
     " ORDER BY a.rank, a.lifted DESC, a.raised_ms, a.id LIMIT :limit"
 )
 _RECENT = Sql(f"{SELECT} WHERE a.closed_ms IS NOT NULL ORDER BY a.closed_ms DESC, a.id LIMIT :limit")
