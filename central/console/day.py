@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from statistics import median
 
-from central.console.elsewhere import in_scope
 from central.console.gate import Visit
+from central.console.open_count import OpenCount, count_open, count_since, hubs_of
 from central.console.roles import Action
 from central.console.rows import GOAL_MS
-from central.lifecycle import Handling, Queue
+from central.lifecycle import Queue
 
 DAY_MS = 24 * 3_600_000
 ALIVE_MS = 90_000
@@ -37,11 +37,14 @@ async def day_of(visit: Visit) -> Day:
     """Read it."""
     services = visit.desk.services
     now = visit.now_ms()
-    hubs = await services.hubs.all()
     sees_personal = visit.may(Action.PERSONAL)
     queue = Queue.PERSONAL if sees_personal else Queue.TECHNICAL
     seen = visit.scope_for(Action.PERSONAL if sees_personal else Action.SEE_QUEUE)
-    hubs = await in_scope(visit, hubs, visit.scope_for(Action.SEE_QUEUE))
+    hubs = await hubs_of(services.store, visit.scope_for(Action.SEE_QUEUE))
+    ear = services.hubs.ear
+    heard = [known.heard_ms for hub in hubs if (known := ear.heard(hub) if ear else None) is not None]
+    waiting = (await count_open(services.store, seen)).get(queue, OpenCount()).waiting
+    total = await count_since(services.store, queue, now - DAY_MS, seen)
     open_alarms = await services.alarms.queue(queue, scope=seen)
     closed = [
         alarm
@@ -53,15 +56,15 @@ async def day_of(visit: Visit) -> Day:
         alarm.first_claimed_ms - alarm.happened_ms for alarm in today if alarm.first_claimed_ms is not None
     ]  # a person, not the machine: only claims count
     return Day(
-        waiting=sum(alarm.stage.handling is Handling.WAITING for alarm in open_alarms),
-        total=len(today),
+        waiting=waiting,
+        total=total,
         taken=len(answered),
         within=sum(took <= GOAL_MS for took in answered),
         median_ms=median(answered) if answered else None,
         dispatched=sum(alarm.disposition == "visit_now" or alarm.stage.word == "on_the_way" for alarm in today),
         listening=visit.desk.onlookers.with_sound(),
         hubs=len(hubs),
-        hubs_alive=sum(hub.heard_ms is not None and now - hub.heard_ms <= ALIVE_MS for hub in hubs),
+        hubs_alive=sum(at_ms is not None and now - at_ms <= ALIVE_MS for at_ms in heard),
         hours=_hours(visit, now),
         dots=tuple(
             (_x(alarm.happened_ms, now), alarm.rank, alarm.first_claimed_ms is not None)

@@ -41,6 +41,25 @@ async def count_open(store: Store, scope: Scope = EVERYTHING) -> dict[Queue, Ope
     }
 
 
+_SINCE = Sql(
+    f"SELECT COUNT(*) FROM alarm a WHERE a.queue = :queue AND a.happened_ms > :since AND {IN_SCOPE('a')}"  # noqa: S608
+)
+_HUBS = Sql(f"SELECT hub.id FROM hub WHERE {IN_SCOPE('hub')}")  # noqa: S608  # our words
+
+
+async def count_since(store: Store, queue: Queue, since_ms: int, scope: Scope = EVERYTHING) -> int:
+    """Alarms of a queue since then, open and closed."""
+    found = await store.fetch(
+        lambda connection: _SINCE.value(connection, queue=queue.value, since=since_ms, **scope.parameters)
+    )
+    return int(found or 0)
+
+
+async def hubs_of(store: Store, scope: Scope = EVERYTHING) -> Sequence[str]:
+    """The ids of the hubs that are seen, and nothing more of them: there may be tens of thousands."""
+    return [row[0] for row in await store.fetch(lambda connection: _HUBS.rows(connection, **scope.parameters))]
+
+
 _OWN = Sql(f"{SELECT} WHERE a.owner = :owner AND a.closed_ms IS NULL ORDER BY a.rank, a.raised_ms LIMIT {MOST_OWN}")
 
 
