@@ -87,6 +87,8 @@ class QueueList:
     has_hot: bool
     limit: int
     more: int
+    uncovered: tuple[str, ...] = ()
+    """What is to be said of teams for which nobody is on duty with sound."""
 
     @property
     def can_show_more(self) -> bool:
@@ -227,4 +229,14 @@ async def queue_list(visit: Visit, view: View, limit: int = SHOWN) -> QueueList:
         has_hot=sees_personal and personal.best_rank is not None and personal.best_rank <= HOT_RANK,
         limit=limit,
         more=0 if view is View.MINE else max(0, in_queue - len(shown)),
+        uncovered=await _uncovered(visit) if sees_personal else (),
+    )
+
+
+async def _uncovered(visit: Visit) -> tuple[str, ...]:
+    t = visit.words
+    return tuple(
+        t("cover.nobody_with_sound", team=one.name) if one.team else t("cover.nobody_with_sound_house")
+        for one in await visit.desk.services.duty.cover()
+        if not one.is_covered
     )

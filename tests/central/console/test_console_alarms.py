@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from central.console.roles import Role
+from central.escalation.tick import Escalation
 from central.lifecycle import Queue
 from central.views import Actor
+from central.wakeup import Wakeup
 from simulators.live_hub import LiveHub
 
 CONSOLE_ID = "00112233aabbccdd"
@@ -316,3 +318,22 @@ async def test_a_machine_that_answers_tests_never_disturbs_the_queue(console: An
     actor = Actor(id="x", name="X", role=Role.RESPONDER)
     with pytest.raises(Exception, match="closed"):
         await console.services.alarms.claim(recent.id, actor)
+
+
+async def test_everybody_sees_when_nobody_is_on_duty_with_sound(console: Any, first: Any) -> None:
+    assert "Ingen på vakt med lyd" not in (await first.get("/parts/queue")).text
+    await console.bench.change("DELETE FROM duty")
+    assert "Ingen på vakt med lyd" in (await first.get("/parts/queue")).text
+    assert (await first.get("/api/v1/duty")).json["is_covered"] is False
+    answer = await first.post("/api/v1/duty", content={"console": CONSOLE_ID, "has_sound": True})
+    assert answer.status == 204
+    assert (await first.get("/api/v1/duty")).json["is_covered"] is True
+    assert "Ingen på vakt med lyd" not in (await first.get("/parts/queue")).text
+
+
+async def test_an_alarm_that_has_gone_on_says_so(console: Any, first: Any, home: LiveHub) -> None:
+    await home.raise_event("pendant_pressed")
+    console.bench.clock.advance(61)
+    await Escalation(console.bench.store, console.bench.clock, Wakeup()).tick()
+    assert "Gått videre til neste mottaker" in (await first.get("/parts/queue")).text
+    assert (await first.get("/api/v1/alarms")).json["alarms"][0]["escalated"] == 1
