@@ -56,7 +56,7 @@ class Played:
             f"{len(self.told)} lines told, {len(self.script.told)} written; "
             + ("they agree" if self.difference.is_none else "they do not agree"),
             f"storms: {storms}",
-            f"founded in {self.founded_s:.0f} s, played in {self.played_s:.0f} s, {self.night.ticks} moments",
+            f"founded in {self.founded_s:.0f} s, played in {self.played_s:.0f} s, {self.night.moments} moments",
         ]
         if not self.difference.is_none:
             lines += ["", self.difference.in_words(night.HOURS)]

@@ -44,7 +44,7 @@ from simulators.municipality.script import (
 from simulators.municipality.town import Town
 from simulators.municipality.workers import Working, come_to_work, find_again
 
-CHORES = ("probe", "duty", "leases", "escalation", "presence", "folding", "notify-sms", "replies", "settle")
+CHORES = ("duty", "leases", "escalation", "presence", "folding", "notify-sms", "replies", "settle")
 """In the order in which a second of central's is played."""
 UNSEEN_MS = 16_000
 """After so long a console that died is missed."""
@@ -104,7 +104,11 @@ class Night:
     """When there was no central."""
     forsaken: list[str] = field(default_factory=list)
     """Personal alarms that nobody had and no plan moved on, as seen after each second."""
-    ticks: int = 0
+    moments: int = 0
+
+
+def _whole(at_ms: int) -> int:
+    return math.ceil(at_ms / SECOND_MS) * SECOND_MS
 
 
 class Stage:
@@ -190,28 +194,36 @@ class Stage:
             if self._central is None:
                 self._clock.set_to(at_ms)
                 return
-            self._clock.set_to(min(at_ms, await self._next_moment()))
-            await self._second()
+            due_ms = await self._next_due()
+            pages_ms = min((due for one in self._working.values() for due in one.dues), default=at_ms)
+            moment = max(self._clock.now_ms() + SECOND_MS, _whole(min(due_ms, pages_ms, at_ms)))
+            self._clock.set_to(moment)
+            if due_ms <= moment:
+                await self._second()
+            else:  # central's rounds would find nothing to do: only the consoles have something to say
+                await self._consoles()
+                await self.central.rounds["duty"]()
 
-    async def _next_moment(self) -> int:
+    async def _next_due(self) -> int:
+        """When central, or whoever looks for a console that died, has something to do."""
         now = self._clock.now_ms()
         due = await self.central.services.store.fetch(_DUE.value)
-        dues = [due for one in self._working.values() for due in one.dues]
-        dues += [moment for moment in self._moments if moment > now]
-        dues += [now + LONGEST_MS] if due is None else [due]
-        return max(now + SECOND_MS, math.ceil(min(dues) / SECOND_MS) * SECOND_MS)
+        return min([moment for moment in self._moments if moment > now] + [now + LONGEST_MS if due is None else due])
+
+    async def _consoles(self) -> None:
+        for one in self._working.values():
+            one.show(self.central)
+            await one.renew(self._clock.now_ms())
+        self.night.moments += 1
 
     async def _second(self) -> None:
         """What happens in one second of central's, and what homes and consoles do in it."""
         central = self.central
-        for one in self._working.values():
-            one.show(central)
-            await one.renew(self._clock.now_ms())
+        await self._consoles()
         for name in CHORES:
             await central.rounds[name]()
         for home in self.homes.values():
             await home.report()
-        self.night.ticks += 1
         rows = await central.services.store.fetch(
             lambda connection: _FORSAKEN.rows(connection, now=self._clock.now_ms())
         )
