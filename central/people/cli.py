@@ -16,6 +16,7 @@ from central.people.people import People
 from central.settings import CentralSettings, load
 from central.store import Store, open_store
 from central.wakeup import Wakeup
+from cloud_sync.ownership import hand_over
 
 
 @asynccontextmanager
@@ -24,7 +25,10 @@ async def _opened(settings: CentralSettings) -> AsyncIterator[tuple[Store, Peopl
     async with open_store(settings.database_url, clock) as store:
         people = People(store, clock, settings, Wakeup())
         await people.open()
-        yield store, people
+        try:
+            yield store, people
+        finally:  # a key that root has made here is to be the service's
+            await asyncio.to_thread(hand_over, settings.master_key.file.parent, settings.data_dir)
 
 
 def import_file(options: argparse.Namespace) -> int:
