@@ -99,7 +99,7 @@ async def _found_teams(
 ) -> dict[str, str]:
     places = central.services.people.places
     (first,) = await central.services.store.fetch(teams)  # every installation has a centre
-    found = {}
+    found: dict[str, str] = {}
     for team in town.teams:
         members = [account_ids[worker.key] for worker in town.workers if worker.team == team.name]
         if not found:

@@ -207,7 +207,7 @@ class Stage:
     async def _next_due(self) -> int:
         """When central, or whoever looks for a console that died, has something to do."""
         now = self._clock.now_ms()
-        due = await self.central.services.store.fetch(_DUE.value)
+        due: int | None = await self.central.services.store.fetch(_DUE.value)
         return min([moment for moment in self._moments if moment > now] + [now + LONGEST_MS if due is None else due])
 
     async def _consoles(self) -> None:
