@@ -17,18 +17,17 @@ from dataclasses import dataclass
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from central import home_response, raising
+from central import gaps, home_response, raising
 from central.clock import Clock
 from central.decoding import EFFECT_WEIGHT, EVENT_COLUMNS, Opened, Times, decode, set_aside, short_runs
 from central.epochs import Epoch, EpochBook
 from central.errors import NotStoredError
 from central.hubs import Enrolled
 from central.keys import CentralKeys
-from central.lifecycle import CENTRAL_KINDS
 from central.metrics import Metrics
 from central.offsets import Offsets
 from central.quarantine import Quarantine
-from central.raising import Happening, Source, raise_technical, raise_unreadable
+from central.raising import Happening, raise_unreadable
 from central.sql import Sql, insert_ignoring
 from central.store import Priority, Store
 from central.wakeup import Wakeup
@@ -274,8 +273,8 @@ class Ingest:
         for record in fresh:
             if record.event is None:
                 marks.unopened.add(record.seq)
-        has_new_gap = _add_gaps(marks, envelope.gaps)
-        if fresh or has_new_gap:
+        new_gaps = _add_gaps(marks, envelope.gaps)
+        if fresh or new_gaps:
             await _SAVE_MARKS.rows(
                 connection,
                 hub=hub,
@@ -286,10 +285,8 @@ class Ingest:
                 gaps=_text(marks.gaps),
             )
         await self._windows.save(connection, hub, envelope.sender.sender_epoch.hex())
-        if has_new_gap:
-            details = json.dumps({"lane": lane.word, "count": sum(b - a + 1 for a, b in envelope.gaps)})
-            source = Source(hub=hub, happened_ms=now, details=details)
-            await raise_technical(connection, CENTRAL_KINDS["records_dropped"], source, now)
+        if new_gaps:
+            await gaps.tell(connection, hub, name, lane, new_gaps, now)
         for record in fresh:
             await _apply(connection, record, now, is_late=record.seq < newest)
         if lane.is_urgent and len(fresh) < len(batch):
@@ -409,13 +406,15 @@ def _without(ranges: SeqRanges, seqs: set[int]) -> list[tuple[int, int]]:
     return kept
 
 
-def _add_gaps(marks: Marks, gaps: Sequence[tuple[int, int]]) -> bool:
-    before = len(marks.stored)
-    for first, last in gaps:
+def _add_gaps(marks: Marks, told: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Book them; returns those that are new."""
+    found = SeqRanges()
+    for first, last in told:
         for start, end in _holes(marks.stored, first, last):
             marks.gaps.add(start, end)
             marks.stored.add(start, end)
-    return len(marks.stored) > before
+            found.add(start, end)
+    return list(found)
 
 
 def _holes(stored: SeqRanges, first: int, last: int) -> list[tuple[int, int]]:
