@@ -306,7 +306,7 @@ async def preview(request: Request, visit: Changing) -> Response:
     form = await request.form()
     draft = draft_from(form)
     scope_of(visit, Action.CHANGE_PLANS).check(draft.tenant or None, None, "tenant", draft.tenant)
-    made, _ = draft.made()
+    made, _ = replace(draft, name=draft.name or "\u2013").made()
     if made is None:
         return page(visit, "_plan_unfinished.html", draft=draft, tried=_tried_from(form))
     shown = await preview_of(visit, made, draft.tenant or None, _tried_from(form))
@@ -402,7 +402,8 @@ async def _editor(
     store = visit.desk.services.store
     teams: Mapping[str, Team] = await store.fetch(lambda connection: teams_for(connection, draft.tenant or None))
     names = await store.fetch(team_names)
-    made, unmade = draft.made()
+    # A plan that lacks no more than its name is drawn already.
+    made, unmade = replace(draft, name=draft.name or "\u2013").made()
     shown = None
     if made is not None:
         shown = await preview_of(visit, made, draft.tenant or None, tried or TriedView())
