@@ -38,7 +38,11 @@ class ConsolePage:
 
 
 class NoExampleError(LookupError):
-    """A page has a name in its path that nobody has given an example for, or there is none of its kind yet."""
+    """A page has a name in its path that nobody has given an example for."""
+
+
+class NoneYetError(NoExampleError):
+    """There is nothing of its kind in this database."""
 
 
 async def _link(_: Services) -> str:
@@ -50,7 +54,7 @@ def _first(query: str) -> Callable[[Services], Awaitable[str]]:
         async with services.store.read() as connection:
             found = (await connection.execute(text(query))).scalar()
         if found is None:
-            raise NoExampleError(query)
+            raise NoneYetError(query)
         return str(found)
 
     return look
@@ -62,6 +66,10 @@ EXAMPLES: Mapping[str, Callable[[Services], Awaitable[str]]] = {
     ),
     "hub_id": _first("SELECT id FROM hub ORDER BY id LIMIT 1"),
     "account_id": _first("SELECT id FROM user_account ORDER BY id LIMIT 1"),
+    "resident_id": _first("SELECT pseudonym FROM resident ORDER BY pseudonym LIMIT 1"),
+    "plan_id": _first("SELECT id FROM plan ORDER BY id LIMIT 1"),
+    "team_id": _first("SELECT id FROM team ORDER BY id LIMIT 1"),
+    "incident_id": _first("SELECT id FROM incident ORDER BY id LIMIT 1"),
     "token": _link,
 }
 
