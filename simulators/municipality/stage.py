@@ -44,8 +44,8 @@ from simulators.municipality.script import (
 from simulators.municipality.town import Town
 from simulators.municipality.workers import Working, come_to_work, find_again
 
-CHORES = ("duty", "leases", "escalation", "presence", "folding", "notify-sms", "replies", "settle")
-"""In the order in which a second of central's is played."""
+CHORES = ("duty", "leases", "escalation", "folding", "notify-sms", "replies", "settle")
+"""In the order in which a second of central's is played. Homes here send no heartbeats: who is silent is not played."""
 UNSEEN_MS = 16_000
 """After so long a console that died is missed."""
 LONGEST_MS = 15 * 60 * SECOND_MS
