@@ -337,6 +337,40 @@ async def health(studio: Studio) -> None:
     await studio.act(do="mains", on=True)
 
 
+async def response_plan(studio: Studio) -> None:
+    """A lead writes a plan and tries it on a Sunday night."""
+
+    def step(channels: Sequence[str], patience_s: int) -> dict[str, Any]:
+        return {"receiver": "centres", "channels": channels, "patience_s": patience_s}
+
+    night = {
+        "name": "Night",
+        "hours": [{"begin": 1320, "to": 420}],
+        "steps": [
+            step(["console"], 60),
+            {"receiver": "contacts", "channels": ["sms"], "patience_s": 90},
+            step(["console", "sms"], 120),
+        ],
+    }
+    weekend = {
+        "name": "Weekend, day",
+        "hours": [{"days": [5, 6], "begin": 420, "to": 1320}],
+        "steps": [step(["console"], 45), step(["console", "sms"], 60)],
+    }
+    rest = {"name": "Otherwise", "steps": [step(["console"], 60)]}
+    body = {"service": "TA", "plan": {"name": "Safety alarms", "variants": [night, weekend, rest]}}
+    plan = await studio.quietly("Nina Berg", "POST", "/api/v1/plans", body)
+    async with studio.screen("Nina Berg", size=(1440, 1240), scheme="light") as page:
+        await page.goto(f"{studio.operator.console}/plans/{plan['id']}/edit")
+        await page.fill("#try-day", "2026-11-22")
+        await page.fill("#try-time", "03:10")
+        await page.click("#try button")
+        await page.locator(".tries li").nth(2).wait_for()
+        await page.evaluate("scrollTo(0, 0)")
+        await studio.take(page, "plan")
+    await studio.quietly("Nina Berg", "DELETE", f"/api/v1/plans/{plan['id']}?version=1")
+
+
 async def calm(studio: Studio, homes: Sequence[Home]) -> None:
     """Nothing waits, after a night."""
     for n, home in enumerate((*homes, *homes, *homes)):
@@ -378,6 +412,7 @@ async def take_all(out: Path) -> None:
             await queue(here, homes)
             await here.close_all()
             await health(here)
+            await response_plan(here)
             await calm(here, homes)
 
 
