@@ -15,9 +15,23 @@ from starlette.routing import BaseRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from central.console import act_api, api, door, hub_routes, office, technical_pages, pages, plan_pages, rota_pages, routing_api, stream, technical_pages
+from central.console import (
+    act_api,
+    api,
+    door,
+    hub_routes,
+    office,
+    pages,
+    place_pages,
+    plan_pages,
+    resident_api,
+    resident_pages,
+    rota_pages,
+    routing_api,
+    stream,
+    technical_pages,
+)
 from central.console.accounts import Accounts
-from central.console import place_pages, resident_api, resident_pages
 from central.console.gate import Desk, Needs, Open, is_from_elsewhere
 from central.console.onlookers import Onlookers
 from central.console.problems import install_problems, problem
@@ -44,7 +58,19 @@ def install(app: FastAPI, services: Services) -> None:
         signin=SignIn(services.security, services.clock, accounts),
         onlookers=Onlookers(),
     )
-    for part in (pages, door, hub_routes, office, technical_pages, plan_pages, rota_pages, routing_api, api, act_api, stream):
+    for part in (
+        pages,
+        door,
+        hub_routes,
+        office,
+        technical_pages,
+        plan_pages,
+        rota_pages,
+        routing_api,
+        api,
+        act_api,
+        stream,
+    ):
         app.include_router(part.router)
     for part in (resident_pages, resident_api, place_pages):
         app.include_router(part.router)
