@@ -89,14 +89,14 @@ async def town(server: Any) -> str:
         (people[0], (5, 6), 420, 900),
         (None, (0, 1), 600, 840),
     )
-    for account, days, begin, to in shifts:
+    for who, days, begin, to in shifts:
         await rotas.add_shift(
             WRITER,
             EVERYTHING,
             PATROL,
             Shift(
                 id="",
-                account=account,
+                account=who,
                 weekdays=frozenset(days),
                 from_minute=begin,
                 to_minute=to,
