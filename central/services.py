@@ -26,7 +26,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """One central. `hubs` answers who is enrolled and who is heard; `commands` asks hubs; `duty` is who is at a console; `metrics` counts."""
+    """One central.
+
+    `hubs` answers who is enrolled and who is heard; `commands` asks hubs; `duty` is who is at a console; `metrics`
+    counts.
+    """
 
     settings: CentralSettings
     store: Store

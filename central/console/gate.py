@@ -135,9 +135,7 @@ async def _access(desk: Desk, session: Session) -> Access:
     return await desk.services.store.fetch(lambda connection: access_of(connection, account.id, account.role, now))
 
 
-def bare_visit(
-    desk: Desk, request: Request, session: Session | None = None, access: Access | None = None
-) -> Visit:
+def bare_visit(desk: Desk, request: Request, session: Session | None = None, access: Access | None = None) -> Visit:
     """A visit without looking anything up, for error pages too."""
     account = session.account if session else None
     language = language_from(
@@ -167,7 +165,7 @@ class Open:
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """A route for those who may do this. `everywhere`: it is about all tenants, and so not for one in a part of them."""
+    """A route for those who may do this. `everywhere`: it is about all tenants, so not for somebody of some only."""
 
     action: Action
     everywhere: bool = False
