@@ -137,6 +137,10 @@ class Hubs:
             self._enrolled[hub] = known
         return known
 
+    def is_at_hand(self, hub: bytes) -> bool:
+        """Whether it was heard of lately: answered at once, without asking the database."""
+        return hub in self._enrolled
+
     async def all(self) -> Sequence[HubView]:
         """Every hub, worst first: silent, late, new, present."""
         async with self._store.read() as connection:

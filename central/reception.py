@@ -133,7 +133,7 @@ class Reception:
         `may_be_doubled`: a broker delivers at least once, so what was seen before is counted but answered again.
         Raises WireError, BusyError or NotStoredError.
         """
-        if not _is_bulky(frame):
+        if not self._is_bulky(frame):
             return await self._receive(frame, path, may_be_doubled=may_be_doubled)
         # What is not urgent by its own word: a few at a time, so that an alarm never stands behind their signatures.
         if self._bulky_waiting >= BULKY_WAITING:
@@ -144,6 +144,19 @@ class Reception:
                 return await self._receive(frame, path, may_be_doubled=may_be_doubled)
         finally:
             self._bulky_waiting -= 1
+
+    def _is_bulky(self, frame: bytes) -> bool:
+        """Whether it says of itself that it is no alarm. Whoever lies about that waits, or is found out a moment later.
+
+        What claims to come from a hub that nobody knows is not looked into.
+        """
+        try:
+            raw = split(frame)
+        except WireError:
+            return False
+        if raw.type is not FrameType.ENVELOPE or not self._hubs.is_at_hand(raw.sender):
+            return False
+        return _claimed_lane(raw) in {int(Lane.TECHNICAL), int(Lane.TELEMETRY)}
 
     async def _receive(self, frame: bytes, path: str, *, may_be_doubled: bool) -> list[bytes]:
         hub, message = await self.verify(frame, path)
@@ -251,15 +264,6 @@ def _sort(message: Message) -> Sort:
     if isinstance(message, Heartbeat):
         return Sort.SIGN
     return Sort.URGENT if isinstance(message, Envelope) and message.lane.is_urgent else Sort.BULK
-
-
-def _is_bulky(frame: bytes) -> bool:
-    """Whether it says of itself that it is no alarm. Whoever lies about that waits, or is found out a moment later."""
-    try:
-        raw = split(frame)
-    except WireError:
-        return False
-    return raw.type is FrameType.ENVELOPE and _claimed_lane(raw) in {int(Lane.TECHNICAL), int(Lane.TELEMETRY)}
 
 
 def _claimed_lane(raw: RawFrame) -> int | None:

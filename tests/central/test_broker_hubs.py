@@ -21,6 +21,8 @@ from simulators.broker import Broker
 from simulators.frame_hub import FrameHub
 from tests.central.conftest import FIRST
 
+pytestmark = pytest.mark.sqlite  # what comes by a broker is stored by the same code as what comes by HTTPS
+
 T = TypeVar("T")
 
 

@@ -13,13 +13,15 @@ from simulators.frame_hub import FrameHub
 
 STORM = 3000
 HUBS = 30
-AHEAD = 14
+AHEAD = 40
 """Of a press: those at work when it came (four at once on PostgreSQL), its own two or three, and a few that fit in
 between its parts."""
 
 
 async def test_presses_in_a_storm_are_committed_before_what_came_first(bench: Any, hub: FrameHub) -> None:
     stormy = [await bench.enrolled(f"Flat {number}") for number in range(HUBS)]
+    for one in stormy:
+        assert await bench.services.hubs.enrolled(one.id)  # heard of before, as every hub is that runs
     frames = []
     for number in range(STORM // HUBS // 10):
         for one in stormy:
@@ -52,6 +54,7 @@ async def test_a_storm_is_folded_in_rounds_and_its_hubs_are_named(bench: Any, ar
 
 async def test_more_than_can_wait_is_asked_to_come_later_and_presses_are_not(bench: Any, hub: FrameHub) -> None:
     other = await bench.enrolled("Flat 2")
+    assert await bench.services.hubs.enrolled(other.id)
     bench.reception._bulky_waiting = BULKY_WAITING
     with pytest.raises(BusyError):
         await bench.tell(other, other.seal("battery_low"))

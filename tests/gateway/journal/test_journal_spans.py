@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.journal.numbering import MAX_SEQ, Spans, epoch_number, epoch_range, row_id, seq_of
+from gateway.journal.numbering import MAX_EPOCH_NUMBER, MAX_SEQ, Spans, epoch_number, epoch_range, row_id, seq_of
 
 edges = st.tuples(st.integers(1, 40), st.integers(0, 12)).map(lambda pair: (pair[0], pair[0] + pair[1]))
 steps = st.lists(st.tuples(st.booleans(), edges), max_size=25)
@@ -49,7 +49,7 @@ def test_one_set_without_another(
     assert members(Spans(spans.minus(other))) == model - other_model
 
 
-@given(st.integers(1, 1 << 22), st.integers(1, MAX_SEQ))
+@given(st.integers(1, MAX_EPOCH_NUMBER), st.integers(1, MAX_SEQ))
 def test_a_row_id_names_epoch_and_number(number: int, seq: int) -> None:
     row = row_id(number, seq)
     assert (epoch_number(row), seq_of(row)) == (number, seq)
