@@ -120,6 +120,7 @@ class MqttReception:
                 async with self._client(channel, context, password) as client:
                     for topic in channel.topics:
                         await client.subscribe(SHARE + topic, qos=1)
+                        end_if_cancelled()
                     log.info("broker_connected", channel=channel.name)
                     failures = 0
                     await self._consume(client, channel)
@@ -180,6 +181,7 @@ class MqttReception:
         while True:
             topic, frame = await self._outgoing.get()
             await client.publish(topic, frame, qos=1)
+            end_if_cancelled()
 
     async def _receive(self, client: aiomqtt.Client, topic: str, frame: bytes) -> None:
         try:

@@ -248,6 +248,7 @@ class Path:
             await session.send(
                 self._beat(self.name), lane=None, deadline_s=min(CONTROL_DEADLINE_S, self._heartbeat_s())
             )
+            end_if_cancelled()
 
     async def _await_renewal(self) -> NoReturn:
         await self._renewal.wait()
