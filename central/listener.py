@@ -5,20 +5,31 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+from asyncio import sslproto
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import h11
+import structlog
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from central.errors import CentralError
 
 KEEP_ALIVE_S = 75
 """Longer than the 30 s between two signs of life: a hub's next alarm finds a connection that is open."""
+REQUEST_S = 60.0
+"""From its first byte on a request has so long to be complete: who lets it trickle holds memory and sends nothing."""
 UNANSWERED_MS = 60_000
 GRACE_S = 5
 _BACKLOG = 1024
+TLS_BUFFER_BYTES = 64 * 1024
+"""asyncio sets four times this aside for every TLS connection, for as long as it lasts; a TLS record has 16 KiB."""
+sslproto.SSLProtocol.max_size = TLS_BUFFER_BYTES
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +38,41 @@ class Certificate:
 
     chain: Path
     key: Path
+
+
+class Connection(H11Protocol):
+    """Hangs up on who connects and does not come to ask; the server itself minds only the time between two requests."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._limit: asyncio.TimerHandle | None = None
+        self._is_asking = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._limit = self.loop.call_later(KEEP_ALIVE_S, self._hang_up)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        was_asking, self._is_asking = self._is_asking, self.conn.their_state in {h11.IDLE, h11.SEND_BODY}
+        if self._is_asking and was_asking:
+            return
+        self._unlimit()
+        if self._is_asking:
+            self._limit = self.loop.call_later(REQUEST_S, self._hang_up)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._unlimit()
+        super().connection_lost(exc)
+
+    def _unlimit(self) -> None:
+        if self._limit is not None:
+            self._limit.cancel()
+            self._limit = None
+
+    def _hang_up(self) -> None:
+        log.info("connection_without_request_closed")
+        self.transport.abort()
 
 
 class _Server(uvicorn.Server):
@@ -59,7 +105,7 @@ async def serve(app: Any, listener: socket.socket, stop: asyncio.Event, certific
     """Serve until `stop` is set, then let what is under way end, for a few seconds."""
     config = uvicorn.Config(
         app,
-        http="h11",
+        http=Connection,
         ws="none",
         log_config=None,
         access_log=False,

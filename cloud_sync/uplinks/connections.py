@@ -248,12 +248,12 @@ class Connections:
         """One exchange. A connection whose exchange was not completed is not used again. Raises UplinkError."""
         async with self._free:
             connection = await self._take()
-            is_kept = False
             try:
                 yield await connection.post(target, self._headers, body)
-                is_kept = connection.finish() and not self._is_closed
             finally:
-                if is_kept:
+                # A refusal that was read to its end is an exchange like any other: were it to cost the connection, a
+                # central with too much to do would get a TLS handshake on top for everything that it puts off.
+                if connection.finish() and not self._is_closed:
                     self._idle.append(connection)
                 else:
                     connection.abort()

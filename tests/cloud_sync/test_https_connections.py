@@ -108,6 +108,20 @@ async def test_a_connection_is_kept_for_the_next_request(authority, tmp_path):
         assert body == b"question"
 
 
+async def test_a_refusal_that_was_heard_to_its_end_keeps_the_connection(authority, tmp_path):
+    async with talk(authority, tmp_path) as (server, client):
+        server.answer = [b"HTTP/1.1 429 Later\r\nContent-Length: 4\r\n\r\nbusy"]
+
+        async def refused():
+            async with client.post("/ask", b"") as answer:
+                raise UplinkError(f"{answer.status} {(await answer.read(100)).decode()}")
+
+        for _ in range(3):
+            with pytest.raises(UplinkError, match="429 busy"):
+                await refused()
+        assert server.connections == 1
+
+
 async def test_a_connection_that_the_other_end_hung_up_is_not_tried_again(authority, tmp_path):
     async with talk(authority, tmp_path) as (server, client):
         await ask(client)
