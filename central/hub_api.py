@@ -1,22 +1,15 @@
-"""What hubs speak to over HTTPS: frames, the held stream, enrolment.
-
-Errors are `application/problem+json` (RFC 9457) with a machine-readable `reason`. A body is refused by its announced
-length before it is read, and while it is read if it was not announced.
-"""
+"""What hubs speak to over HTTPS: frames, the held stream, enrolment."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 
-import structlog
 from starlette.applications import Starlette
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
-from starlette.routing import Route
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
 
+from central.answering import Said, body_of, machine_app
 from central.clock import Clock
-from central.errors import NotStoredError
 from central.hubs import Hubs
 from central.links import HubLinks, Link
 from central.reception import BusyError, Reception
@@ -24,37 +17,22 @@ from central.replies import Replies
 from central.security import SecurityLog
 from central.store import Store
 from cloud_sync.enrolment import CLAIM_PATH, MAX_CLAIM, TRUST_PATH
-from cloud_sync.errors import ForgedError, ReplayedError, WireError
+from cloud_sync.errors import WireError
 from cloud_sync.frames import KEEP_ALIVE, MAX_FRAME, join
 from cloud_sync.uplink import FRAMES_PATH, MEDIA_TYPE, STREAM_PATH
-
-log = structlog.get_logger()
 
 PATH = "https"
 KEEP_ALIVE_S = 10.0
 MAX_HELLO = 16 * 1024
-BODY_TIME_S = 30.0
 CLAIMS_PER_S, CLAIM_BURST = 0.5, 20.0
 MAX_STREAMS_PER_HUB = 16
 
 
-class TooLargeError(Exception):
-    """More than this endpoint takes."""
-
-
-def problem(status: int, title: str, reason: str, detail: str = "", **headers: str) -> Response:
-    """A refusal that machines and people can read."""
-    body = {"type": "about:blank", "title": title, "status": status, "detail": detail or title, "reason": reason}
-    return JSONResponse(body, status, headers=headers, media_type="application/problem+json")
-
-
-def refusal(error: WireError) -> Response:
-    """What a wire error is over HTTP."""
-    if isinstance(error, ReplayedError):
-        return problem(409, "Seen before", error.reason, error.detail)
-    if isinstance(error, ForgedError):
-        return problem(401, "Not believed", error.reason, error.detail)
-    return problem(400, "Not understood", error.reason, error.detail)
+SAID = Said(
+    again="keep it and send it again",
+    too_large_reason="frame_length",
+    too_large="longer than any message may be",
+)
 
 
 class HubApi:
@@ -136,53 +114,14 @@ class HubApi:
         return Response(grant, media_type="application/octet-stream")
 
 
-async def body_of(request: Request, limit: int) -> bytes:
-    """The whole body. Raises TooLargeError, and TimeoutError for a body that trickles."""
-    announced = request.headers.get("content-length", "")
-    if announced.isascii() and announced.isdigit() and int(announced) > limit:
-        raise TooLargeError
-    body = bytearray()
-    async with asyncio.timeout(BODY_TIME_S):
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > limit:
-                raise TooLargeError
-    return bytes(body)
-
-
-def _answering(endpoint: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
-    """Every refusal as a problem document."""
-
-    async def answer(request: Request) -> Response:
-        try:
-            return await endpoint(request)
-        except WireError as error:
-            return refusal(error)
-        except BusyError as error:
-            return problem(429, "Too many messages", "busy", str(error), **{"Retry-After": f"{error.wait_s:.0f}"})
-        except NotStoredError as error:
-            log.warning("frame_not_committed", reason=str(error))
-            return problem(503, "Cannot commit", "not_stored", "central cannot store now; keep it and send it again")
-        except TooLargeError:
-            return problem(413, "Too large", "frame_length", "longer than any message may be", Connection="close")
-        except TimeoutError:
-            return problem(408, "Too slow", "timeout", "the body did not come in time", Connection="close")
-        except ClientDisconnect:
-            return Response(status_code=400)
-        except Exception:
-            log.exception("request_failed", path=request.url.path)
-            return problem(500, "A fault in central", "fault", "keep it and send it again")
-
-    return answer
-
-
 def hub_app(api: HubApi) -> Starlette:
     """The application behind the TLS listener."""
-    return Starlette(
-        routes=[
-            Route(FRAMES_PATH, _answering(api.frames), methods=["POST"]),
-            Route(STREAM_PATH, _answering(api.stream), methods=["POST"]),
-            Route(TRUST_PATH, _answering(api.trust), methods=["GET"]),
-            Route(CLAIM_PATH, _answering(api.claim), methods=["POST"]),
-        ]
+    return machine_app(
+        (
+            ("POST", FRAMES_PATH, api.frames),
+            ("POST", STREAM_PATH, api.stream),
+            ("GET", TRUST_PATH, api.trust),
+            ("POST", CLAIM_PATH, api.claim),
+        ),
+        SAID,
     )

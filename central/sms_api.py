@@ -11,25 +11,21 @@ import json
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-import structlog
 from starlette.applications import Starlette
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
+from central.answering import Said, body_of, machine_app
 from central.clock import Clock
-from central.errors import NotStoredError
-from central.hub_api import TooLargeError, body_of, problem, refusal
 from central.security import SecurityLog
 from central.sms_http import SIGNATURE, TIMESTAMP, Seal
 from central.sms_ingest import PATH, SmsIngest
 from cloud_sync.errors import MalformedError, WireError
 
-log = structlog.get_logger()
-
 INBOUND_PATH = "/sms/v1/inbound"
 RECEIPT_PATH = "/sms/v1/receipt"
 MAX_BODY = 16 * 1024
+SAID = Said(again="send it again", too_large_reason="sms_length", too_large="longer than any text may be")
 Receipts = Callable[[str, str], Awaitable[bool]]
 """Takes a reference and what went wrong (or nothing); says whether it was its text."""
 
@@ -103,33 +99,6 @@ def _string(fields: dict[str, Any], name: str, limit: int) -> str:
     return value.replace("\x00", "")[:limit]
 
 
-def _answering(endpoint: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
-    async def answer(request: Request) -> Response:
-        try:
-            return await endpoint(request)
-        except WireError as error:
-            return refusal(error)
-        except NotStoredError as error:
-            log.warning("sms_not_committed", reason=str(error))
-            return problem(503, "Cannot commit", "not_stored", "central cannot store now; send it again")
-        except TooLargeError:
-            return problem(413, "Too large", "sms_length", "longer than any text may be", Connection="close")
-        except TimeoutError:
-            return problem(408, "Too slow", "timeout", "the body did not come in time", Connection="close")
-        except ClientDisconnect:
-            return Response(status_code=400)
-        except Exception:
-            log.exception("request_failed", path=request.url.path)
-            return problem(500, "A fault in central", "fault", "send it again")
-
-    return answer
-
-
 def sms_app(api: SmsApi) -> Starlette:
     """The application behind the provider's listener."""
-    return Starlette(
-        routes=[
-            Route(INBOUND_PATH, _answering(api.inbound), methods=["POST"]),
-            Route(RECEIPT_PATH, _answering(api.receipt), methods=["POST"]),
-        ]
-    )
+    return machine_app((("POST", INBOUND_PATH, api.inbound), ("POST", RECEIPT_PATH, api.receipt)), SAID)

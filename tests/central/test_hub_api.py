@@ -272,9 +272,11 @@ async def test_a_keep_alive_connection_outlasts_the_pause_between_two_signs_of_l
 
 async def test_other_methods_and_paths_are_not_there(client: Client) -> None:
     async with client.session.get(client.where.hub_url + FRAMES_PATH) as answer:
-        assert answer.status == 405
+        assert (answer.status, answer.content_type) == (405, "application/problem+json")
+        assert answer.headers["allow"] == "POST"
     async with client.session.get(client.where.hub_url + "/sign-in") as answer:
-        assert answer.status == 404  # the console is not on the hubs' listener
+        assert (answer.status, answer.content_type) == (404, "application/problem+json")
+        assert (await answer.json())["reason"] == "not_found"  # the console is not on the hubs' listener
 
 
 async def test_the_certificate_holds_for_the_names_it_was_made_for_only(client: Client) -> None:
