@@ -31,6 +31,14 @@ autovacuum = off
 log_min_messages = warning
 """
 
+_GUARD = """read -r _
+kill -INT "$1" 2>/dev/null
+for _ in 1 2 3 4 5 6 7 8 9 10; do kill -0 "$1" 2>/dev/null || break; sleep 0.5; done
+kill -KILL "-$1" 2>/dev/null
+[ -z "$2" ] || rm -rf -- "$2"
+"""
+"""Waits for the end of a pipe; then ends a server, and removes its folder if one is named."""
+
 
 class PostgresUnavailableError(RuntimeError):
     """PostgreSQL is not installed or did not start; the message says what to do."""
@@ -106,7 +114,7 @@ def running(folder: Path | None = None) -> Iterator[Postgres]:
             os.chown(home, user.pw_uid, user.pw_gid)
         if not (home / "data").exists():
             _found(programs, home, user)
-        with _served(programs, home, user) as server:
+        with _served(programs, home, user, is_temporary=folder is None) as server:
             yield server
     finally:
         if folder is None:
@@ -146,7 +154,7 @@ def _found(programs: Path, home: Path, user: pwd.struct_passwd | None) -> None:
 
 
 @contextlib.contextmanager
-def _served(programs: Path, home: Path, user: pwd.struct_passwd | None) -> Iterator[Postgres]:
+def _served(programs: Path, home: Path, user: pwd.struct_passwd | None, *, is_temporary: bool) -> Iterator[Postgres]:
     with (home / "server.log").open("ab") as log:
         process = subprocess.Popen(
             [programs / "postgres", "-D", home / "data"],
@@ -154,8 +162,9 @@ def _served(programs: Path, home: Path, user: pwd.struct_passwd | None) -> Itera
         )  # fmt: skip
     server = Postgres(home, process, programs)
     try:
-        _await(server)
-        yield server
+        with _not_outliving(process.pid, home if is_temporary else None):
+            _await(server)
+            yield server
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGINT)  # a fast shutdown: connections are ended, commits are kept
@@ -163,6 +172,20 @@ def _served(programs: Path, home: Path, user: pwd.struct_passwd | None) -> Itera
                 process.wait(START_TIMEOUT_S)
             except subprocess.TimeoutExpired:
                 server.kill()
+
+
+@contextlib.contextmanager
+def _not_outliving(server: int, folder: Path | None) -> Iterator[None]:
+    """In this block the server ends with us, also when nobody is left to end it: whoever is killed closes a pipe.
+
+    A process of its own reads that pipe, so that neither the thread we were called in nor a change of user matters.
+    """
+    command: list[str | Path] = ["/bin/sh", "-c", _GUARD, "guard", str(server), folder or ""]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True) as guard:
+        try:
+            yield
+        finally:
+            guard.kill()  # before its pipe closes
 
 
 def _await(server: Postgres) -> None:
