@@ -211,7 +211,7 @@ alarm = Table(
     Column("is_complete", Boolean, nullable=False, server_default=text("true")),  # false: known by its stub only
     Column("tenant", ID16),
     Column("unit", ID16),
-    Column("criterion", String(80), nullable=False, server_default=""),  # what ranked it: "TA/pendant_pressed/3"
+    Column("criterion", String(80), nullable=False, server_default=""),  # central.routines.criteria: "3/fallen"
     Column("deferred_visit", ID16),  # handling is deferred: the planned visit that it waits for
     Column("escalation_round", Integer, nullable=False, server_default="0"),
     Column("escalation_no", Integer, nullable=False, server_default="0"),  # how often it went on in this round

@@ -114,6 +114,7 @@ contact = Table(
     Column("written_by", String(32), nullable=False),
     Column("ended_ms", MS),
     Column("ended_by", String(32)),
+    Column("version", Integer, nullable=False, server_default="1"),
     Index("ix_contact_resident_position", "resident", "position"),
 )
 
@@ -128,6 +129,7 @@ service = Table(
     Column("from_ms", MS, nullable=False),
     Column("to_ms", MS),
     Column("written_by", String(32), nullable=False),
+    Column("version", Integer, nullable=False, server_default="1"),
     Index("ix_service_resident", "resident"),
 )
 
@@ -145,6 +147,7 @@ visit = Table(
     Column("reference", String(64), nullable=False, server_default=""),  # the work list's own name for it
     Column("changed_ms", MS, nullable=False),
     Column("changed_by", String(32), nullable=False),
+    Column("version", Integer, nullable=False, server_default="1"),
     Index("ix_visit_resident_from_ms", "resident", "from_ms"),
     Index("ix_visit_planned_to_ms", "to_ms", sqlite_where=text("state = 'planned'"),
           postgresql_where=text("state = 'planned'")),

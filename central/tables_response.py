@@ -202,32 +202,38 @@ call_attempt = Table(
     Index("ix_call_attempt_alarm_at_ms", "alarm", "at_ms"),
 )
 
-# What to do, written for the substitute on night duty. Ours are in the catalogue; a tenant's own stand here.
+# What to do, written for the substitute on night duty. Ours are in the catalogue; a tenant's own stand here, for a kind
+# of alarm (and perhaps a criterion) or for a service. A card never changes: an edit is a new version.
 routine_card = Table(
     "routine_card",
     metadata,
-    Column("tenant", ID16, primary_key=True),
-    Column("kind", String(32), primary_key=True),
-    Column("language", String(8), primary_key=True),
+    Column("id", ID16, primary_key=True),
     Column("version", Integer, primary_key=True, autoincrement=False),
-    Column("body", Text, nullable=False),  # lines; no markup
+    Column("tenant", ID16, nullable=False),
+    Column("kind", String(32), nullable=False, server_default=""),
+    Column("service", String(16), nullable=False, server_default=""),
+    Column("criterion", String(32), nullable=False, server_default=""),
+    Column("content", Text, nullable=False),  # JSON: central.routines.cards.CardText
+    Column("state", String(16), nullable=False),  # active | replaced | ended
     Column("written_ms", MS, nullable=False),
     Column("written_by", String(32), nullable=False),
-)
+    Column("why", String(256), nullable=False, server_default=""),
+    Index("ux_routine_card_active_id", "id", unique=True, sqlite_where=text("state = 'active'"),
+          postgresql_where=text("state = 'active'")),
+    Index("ux_routine_card_active_subject", "tenant", "kind", "service", "criterion", unique=True,
+          sqlite_where=text("state = 'active'"), postgresql_where=text("state = 'active'")),
+)  # fmt: skip
 
-# Why a kind has its rank, per service, with versions; an alarm names the criterion that ranked it.
-criterion = Table(
-    "criterion",
+# A tenant's criteria, the whole short list at once. An alarm names a version of it and one of its criteria.
+criteria_list = Table(
+    "criteria_list",
     metadata,
     Column("tenant", ID16, primary_key=True),
-    Column("service", String(16), primary_key=True),
-    Column("kind", String(32), primary_key=True),
     Column("version", Integer, primary_key=True, autoincrement=False),
-    Column("rank", Integer, nullable=False),
-    Column("text_nb", String(256), nullable=False),
-    Column("text_en", String(256), nullable=False),
+    Column("content", Text, nullable=False),  # JSON: central.routines.criteria.CriteriaList; "" is the one we ship
     Column("written_ms", MS, nullable=False),
     Column("written_by", String(32), nullable=False),
+    Column("why", String(256), nullable=False, server_default=""),
 )
 
 # Many technical alarms of one area, operator or firmware at once: one row for people, the alarms visible under it.

@@ -86,20 +86,18 @@ def upgrade() -> None:
     sa.Column('written_by', sa.String(length=32), nullable=False),
     sa.Column('ended_ms', sa.BigInteger(), nullable=True),
     sa.Column('ended_by', sa.String(length=32), nullable=True),
+    sa.Column('version', sa.Integer(), server_default='1', nullable=False),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_contact'))
     )
     op.create_index('ix_contact_resident_position', 'contact', ['resident', 'position'], unique=False)
-    op.create_table('criterion',
+    op.create_table('criteria_list',
     sa.Column('tenant', sa.String(length=16), nullable=False),
-    sa.Column('service', sa.String(length=16), nullable=False),
-    sa.Column('kind', sa.String(length=32), nullable=False),
     sa.Column('version', sa.Integer(), autoincrement=False, nullable=False),
-    sa.Column('rank', sa.Integer(), nullable=False),
-    sa.Column('text_nb', sa.String(length=256), nullable=False),
-    sa.Column('text_en', sa.String(length=256), nullable=False),
+    sa.Column('content', sa.Text(), nullable=False),
     sa.Column('written_ms', sa.BigInteger(), nullable=False),
     sa.Column('written_by', sa.String(length=32), nullable=False),
-    sa.PrimaryKeyConstraint('tenant', 'service', 'kind', 'version', name=op.f('pk_criterion'))
+    sa.Column('why', sa.String(length=256), server_default='', nullable=False),
+    sa.PrimaryKeyConstraint('tenant', 'version', name=op.f('pk_criteria_list'))
     )
     op.create_table('dispatch',
     sa.Column('id', sa.String(length=16), nullable=False),
@@ -298,15 +296,21 @@ def upgrade() -> None:
     )
     op.create_index('ix_rota_shift_team', 'rota_shift', ['team'], unique=False)
     op.create_table('routine_card',
-    sa.Column('tenant', sa.String(length=16), nullable=False),
-    sa.Column('kind', sa.String(length=32), nullable=False),
-    sa.Column('language', sa.String(length=8), nullable=False),
+    sa.Column('id', sa.String(length=16), nullable=False),
     sa.Column('version', sa.Integer(), autoincrement=False, nullable=False),
-    sa.Column('body', sa.Text(), nullable=False),
+    sa.Column('tenant', sa.String(length=16), nullable=False),
+    sa.Column('kind', sa.String(length=32), server_default='', nullable=False),
+    sa.Column('service', sa.String(length=16), server_default='', nullable=False),
+    sa.Column('criterion', sa.String(length=32), server_default='', nullable=False),
+    sa.Column('content', sa.Text(), nullable=False),
+    sa.Column('state', sa.String(length=16), nullable=False),
     sa.Column('written_ms', sa.BigInteger(), nullable=False),
     sa.Column('written_by', sa.String(length=32), nullable=False),
-    sa.PrimaryKeyConstraint('tenant', 'kind', 'language', 'version', name=op.f('pk_routine_card'))
+    sa.Column('why', sa.String(length=256), server_default='', nullable=False),
+    sa.PrimaryKeyConstraint('id', 'version', name=op.f('pk_routine_card'))
     )
+    op.create_index('ux_routine_card_active_id', 'routine_card', ['id'], unique=True, sqlite_where=sa.text("state = 'active'"), postgresql_where=sa.text("state = 'active'"))
+    op.create_index('ux_routine_card_active_subject', 'routine_card', ['tenant', 'kind', 'service', 'criterion'], unique=True, sqlite_where=sa.text("state = 'active'"), postgresql_where=sa.text("state = 'active'"))
     op.create_table('service',
     sa.Column('id', sa.String(length=16), nullable=False),
     sa.Column('resident', sa.String(length=32), nullable=False),
@@ -315,6 +319,7 @@ def upgrade() -> None:
     sa.Column('from_ms', sa.BigInteger(), nullable=False),
     sa.Column('to_ms', sa.BigInteger(), nullable=True),
     sa.Column('written_by', sa.String(length=32), nullable=False),
+    sa.Column('version', sa.Integer(), server_default='1', nullable=False),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_service'))
     )
     op.create_index('ix_service_resident', 'service', ['resident'], unique=False)
@@ -376,6 +381,7 @@ def upgrade() -> None:
     sa.Column('reference', sa.String(length=64), server_default='', nullable=False),
     sa.Column('changed_ms', sa.BigInteger(), nullable=False),
     sa.Column('changed_by', sa.String(length=32), nullable=False),
+    sa.Column('version', sa.Integer(), server_default='1', nullable=False),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_visit'))
     )
     op.create_index('ix_visit_planned_to_ms', 'visit', ['to_ms'], unique=False, sqlite_where=sa.text("state = 'planned'"), postgresql_where=sa.text("state = 'planned'"))
