@@ -91,6 +91,14 @@ notification = Table(
     Column("receipt_ms", MS),
     Column("provider_ref", String(64)),
     Column("fault", String(64), nullable=False, server_default=""),
+    Column("round", Integer),  # of the alarm's plan
+    Column("dispatch", ID16),  # it tells of this one
+    Column("mark", String(32)),  # keyed hash of the number that was asked: who answers is known by it
+    Column("code", String(4)),  # tells several questions to one number apart
+    Column("answer", String(8)),  # yes | no
+    Column("answered_ms", MS),
+    Index("ix_notification_dispatch", "dispatch"),
+    Index("ix_notification_mark", "mark"),
     Index("ix_notification_pending_next_ms", "next_ms", sqlite_where=text("state = 'pending'"),
           postgresql_where=text("state = 'pending'")),
     Index("ix_notification_alarm", "alarm"),
@@ -163,7 +171,10 @@ dispatch = Table(
     Column("done_ms", MS),
     Column("due_ms", MS),  # when the next answer is due: acceptance, then being on site
     Column("reason", String(128), nullable=False, server_default=""),  # why declined or cancelled
+    Column("round", Integer),  # sent by this step of the alarm's plan; NULL: by a person
+    Column("step", Integer),
     Index("ix_dispatch_alarm", "alarm"),
+    Index("ux_dispatch_step", "alarm", "round", "step", "team", unique=True),
     Index("ix_dispatch_team_state", "team", "state"),
     Index("ix_dispatch_unanswered_due_ms", "due_ms", sqlite_where=text("state IN ('sent', 'delivered')"),
           postgresql_where=text("state IN ('sent', 'delivered')")),

@@ -117,9 +117,12 @@ def upgrade() -> None:
     sa.Column('done_ms', sa.BigInteger(), nullable=True),
     sa.Column('due_ms', sa.BigInteger(), nullable=True),
     sa.Column('reason', sa.String(length=128), server_default='', nullable=False),
+    sa.Column('round', sa.Integer(), nullable=True),
+    sa.Column('step', sa.Integer(), nullable=True),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_dispatch'))
     )
     op.create_index('ix_dispatch_alarm', 'dispatch', ['alarm'], unique=False)
+    op.create_index('ux_dispatch_step', 'dispatch', ['alarm', 'round', 'step', 'team'], unique=True)
     op.create_index('ix_dispatch_team_state', 'dispatch', ['team', 'state'], unique=False)
     op.create_index('ix_dispatch_unanswered_due_ms', 'dispatch', ['due_ms'], unique=False, sqlite_where=sa.text("state IN ('sent', 'delivered')"), postgresql_where=sa.text("state IN ('sent', 'delivered')"))
     op.create_table('duty',
@@ -226,10 +229,18 @@ def upgrade() -> None:
     sa.Column('receipt_ms', sa.BigInteger(), nullable=True),
     sa.Column('provider_ref', sa.String(length=64), nullable=True),
     sa.Column('fault', sa.String(length=64), server_default='', nullable=False),
+    sa.Column('round', sa.Integer(), nullable=True),
+    sa.Column('dispatch', sa.String(length=16), nullable=True),
+    sa.Column('mark', sa.String(length=32), nullable=True),
+    sa.Column('code', sa.String(length=4), nullable=True),
+    sa.Column('answer', sa.String(length=8), nullable=True),
+    sa.Column('answered_ms', sa.BigInteger(), nullable=True),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_notification')),
     sa.UniqueConstraint('key', name=op.f('uq_notification_key'))
     )
     op.create_index('ix_notification_alarm', 'notification', ['alarm'], unique=False)
+    op.create_index('ix_notification_dispatch', 'notification', ['dispatch'], unique=False)
+    op.create_index('ix_notification_mark', 'notification', ['mark'], unique=False)
     op.create_index('ix_notification_pending_next_ms', 'notification', ['next_ms'], unique=False, sqlite_where=sa.text("state = 'pending'"), postgresql_where=sa.text("state = 'pending'"))
     op.create_index('ix_notification_provider_ref', 'notification', ['provider_ref'], unique=False)
     op.create_table('plan',
