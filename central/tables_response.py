@@ -170,6 +170,7 @@ dispatch = Table(
     Column("on_site_ms", MS),
     Column("done_ms", MS),
     Column("due_ms", MS),  # when the next answer is due: acceptance, then being on site
+    Column("ended_ms", MS),  # declined, done or called off
     Column("reason", String(128), nullable=False, server_default=""),  # why declined or cancelled
     Column("round", Integer),  # sent by this step of the alarm's plan; NULL: by a person
     Column("step", Integer),

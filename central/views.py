@@ -113,6 +113,7 @@ class Sent:
     on_site_ms: int | None
     done_ms: int | None
     due_ms: int | None
+    ended_ms: int | None
     reason: str
 
     @property

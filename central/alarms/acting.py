@@ -27,12 +27,12 @@ _SUM_UP = Sql(
     WHERE id = :id AND handling = 'claimed'"""
 )
 _CALL_OFF = Sql(
-    f"""UPDATE dispatch SET state = 'cancelled', reason = :why, due_ms = NULL, version = version + 1,
+    f"""UPDATE dispatch SET state = 'cancelled', reason = :why, due_ms = NULL, ended_ms = :now, version = version + 1,
        resumes = CASE WHEN CAST(:is_kept AS INTEGER) = 1 THEN state ELSE NULL END
     WHERE alarm = :alarm AND state IN ({OPEN_STATES})"""  # noqa: S608  # words of our own
 )
 _OWN_TRIP_OVER = Sql(
-    f"""UPDATE dispatch SET state = 'cancelled', reason = :why, due_ms = NULL, version = version + 1
+    f"""UPDATE dispatch SET state = 'cancelled', reason = :why, due_ms = NULL, ended_ms = :now, version = version + 1
     WHERE alarm = :alarm AND team IS NULL AND state IN ({OPEN_STATES}) RETURNING id"""  # noqa: S608  # words of our own
 )
 _WITHDRAW = Sql(
@@ -114,20 +114,20 @@ async def sum_up(connection: AsyncConnection, alarm_id: str, now: int, *, is_lou
     )
 
 
-async def call_off(connection: AsyncConnection, alarm_id: str, why: str, *, is_kept: bool = False) -> None:
+async def call_off(connection: AsyncConnection, alarm_id: str, now: int, why: str, *, is_kept: bool = False) -> None:
     """Whoever was sent need not go any more. `is_kept`: an undo may bring them back."""
-    await _CALL_OFF.rows(connection, alarm=alarm_id, why=why, is_kept=int(is_kept))
+    await _CALL_OFF.rows(connection, alarm=alarm_id, now=now, why=why, is_kept=int(is_kept))
 
 
-async def own_trip_over(connection: AsyncConnection, alarm_id: str, why: str) -> bool:
+async def own_trip_over(connection: AsyncConnection, alarm_id: str, now: int, why: str) -> bool:
     """Whoever had the alarm and went, has it no longer. Returns whether somebody went."""
-    return bool(await _OWN_TRIP_OVER.rows(connection, alarm=alarm_id, why=why))
+    return bool(await _OWN_TRIP_OVER.rows(connection, alarm=alarm_id, now=now, why=why))
 
 
 async def let_go(connection: AsyncConnection, alarm: AlarmView, now: int, why: str) -> None:
     """A claim ends: with it the offer to hand it over and the trips that hang on it."""
     await _WITHDRAW.rows(connection, alarm=alarm.id, now=now)
-    await call_off(connection, alarm.id, why)
+    await call_off(connection, alarm.id, now, why)
 
 
 async def withdraw_offer(connection: AsyncConnection, alarm_id: str, now: int) -> None:

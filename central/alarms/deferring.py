@@ -112,7 +112,7 @@ async def defer_to(
     if after(alarm.stage, Action.DEFER) is None:
         raise refusal(alarm, "not_defer")
     await withdraw_offer(connection, alarm.id, now)
-    await call_off(connection, alarm.id, "deferred", is_kept=True)
+    await call_off(connection, alarm.id, now, "deferred", is_kept=True)
     await _DEFER.rows(
         connection, id=alarm.id, visit=visit, undo=now + UNDO_MS, owner=actor.id, undo_to=alarm.stage.word
     )

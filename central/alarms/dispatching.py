@@ -32,10 +32,11 @@ _RECEIVES = Sql(
 _STEP = Sql(
     """UPDATE dispatch SET state = :state, version = version + 1, account = :account, account_name = :account_name,
        delivered_ms = :delivered, answered_ms = :answered, on_the_way_ms = :going, on_site_ms = :there,
-       done_ms = :done, due_ms = :due, reason = :reason
+       done_ms = :done, due_ms = :due, ended_ms = :ended, reason = :reason
     WHERE id = :id"""
 )
 _GONE = frozenset({DispatchState.ACCEPTED, DispatchState.ON_THE_WAY, DispatchState.ON_SITE})
+_OVER = frozenset({DispatchState.DECLINED, DispatchState.DONE, DispatchState.CANCELLED})
 _LOUD = frozenset({DispatchState.DECLINED, DispatchState.UNANSWERED, DispatchState.DONE})
 
 
@@ -208,6 +209,7 @@ async def step_to(
         there=now if state is DispatchState.ON_SITE else sent.on_site_ms,
         done=now if state is DispatchState.DONE else None,
         due=due,
+        ended=now if state in _OVER else None,
         reason=reason.strip()[:MAX_REASON],
     )
     if state is not DispatchState.DELIVERED:

@@ -98,7 +98,7 @@ class HandingOver(Acting):
             )
             if row is None:
                 raise refusal(alarm)
-            await own_trip_over(connection, alarm.id, "handed_over")
+            await own_trip_over(connection, alarm.id, now, "handed_over")
             await sum_up(connection, alarm.id, now, is_loud=True)
             return Done("offer_accepted", {"offer": offer_id, "from": offer.from_account})
 

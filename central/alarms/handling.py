@@ -84,7 +84,7 @@ _REOPEN = Sql(
     WHERE id = :id"""
 )
 _BACK_ON_THEIR_WAY = Sql(
-    """UPDATE dispatch SET state = resumes, resumes = NULL, reason = '', version = version + 1,
+    """UPDATE dispatch SET state = resumes, resumes = NULL, reason = '', ended_ms = NULL, version = version + 1,
        due_ms = CASE WHEN resumes IN ('sent', 'delivered') THEN CAST(:answer AS BIGINT)
          WHEN resumes = 'on_site' THEN CAST(:on_site AS BIGINT) ELSE CAST(:visit AS BIGINT) END
     WHERE alarm = :alarm AND resumes IS NOT NULL"""
@@ -170,7 +170,7 @@ class Handling(Acting):
             if alarm.owner == actor.id:
                 return None
             await withdraw_offer(connection, alarm_id, now)
-            await own_trip_over(connection, alarm_id, "taken_over")
+            await own_trip_over(connection, alarm_id, now, "taken_over")
             await _TAKE_OVER.rows(connection, id=alarm_id, owner=actor.id, owner_name=actor.name, now=now)
             await sum_up(connection, alarm_id, now)
             return Done("taken_over", {"from": alarm.owner or "", "reason": why})
@@ -224,7 +224,7 @@ class Handling(Acting):
         connection: AsyncConnection, alarm: AlarmView, actor: Actor, content: Mapping[str, Any], note: str, now: int
     ) -> None:
         await withdraw_offer(connection, alarm.id, now)
-        await call_off(connection, alarm.id, "closed", is_kept=True)
+        await call_off(connection, alarm.id, now, "closed", is_kept=True)
         await _CLOSE.rows(
             connection,
             id=alarm.id,

@@ -26,7 +26,7 @@ SELECT = (
 _ONE = Sql(f"{SELECT} WHERE a.id = :id")
 _LOCK = Sql("UPDATE alarm SET version = version WHERE id = :id RETURNING id")
 _SENT = """SELECT d.id, d.alarm, d.team, t.name, d.account, d.account_name, d.state, d.version, d.sent_ms,
-    d.delivered_ms, d.answered_ms, d.on_the_way_ms, d.on_site_ms, d.done_ms, d.due_ms, d.reason
+    d.delivered_ms, d.answered_ms, d.on_the_way_ms, d.on_site_ms, d.done_ms, d.due_ms, d.ended_ms, d.reason
     FROM dispatch d LEFT JOIN team t ON t.id = d.team"""
 _SENT_OF = Sql(f"{_SENT} WHERE d.alarm = :alarm ORDER BY d.sent_ms, d.id LIMIT 100")
 _SENT_ONE = Sql(f"{_SENT} WHERE d.id = :id")

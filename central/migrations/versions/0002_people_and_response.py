@@ -116,6 +116,7 @@ def upgrade() -> None:
     sa.Column('on_site_ms', sa.BigInteger(), nullable=True),
     sa.Column('done_ms', sa.BigInteger(), nullable=True),
     sa.Column('due_ms', sa.BigInteger(), nullable=True),
+    sa.Column('ended_ms', sa.BigInteger(), nullable=True),
     sa.Column('reason', sa.String(length=128), server_default='', nullable=False),
     sa.Column('round', sa.Integer(), nullable=True),
     sa.Column('step', sa.Integer(), nullable=True),
