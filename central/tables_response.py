@@ -177,6 +177,9 @@ dispatch = Table(
     Index("ix_dispatch_alarm", "alarm"),
     Index("ux_dispatch_step", "alarm", "round", "step", "team", unique=True),
     Index("ix_dispatch_team_state", "team", "state"),
+    Index("ix_dispatch_ended_ms", "ended_ms"),
+    Index("ix_dispatch_not_ended", "alarm", sqlite_where=text("ended_ms IS NULL"),
+          postgresql_where=text("ended_ms IS NULL")),
     Index("ix_dispatch_unanswered_due_ms", "due_ms", sqlite_where=text("state IN ('sent', 'delivered')"),
           postgresql_where=text("state IN ('sent', 'delivered')")),
 )  # fmt: skip

@@ -124,6 +124,8 @@ def upgrade() -> None:
     )
     op.create_index('ix_dispatch_alarm', 'dispatch', ['alarm'], unique=False)
     op.create_index('ux_dispatch_step', 'dispatch', ['alarm', 'round', 'step', 'team'], unique=True)
+    op.create_index('ix_dispatch_ended_ms', 'dispatch', ['ended_ms'], unique=False)
+    op.create_index('ix_dispatch_not_ended', 'dispatch', ['alarm'], unique=False, sqlite_where=sa.text('ended_ms IS NULL'), postgresql_where=sa.text('ended_ms IS NULL'))
     op.create_index('ix_dispatch_team_state', 'dispatch', ['team', 'state'], unique=False)
     op.create_index('ix_dispatch_unanswered_due_ms', 'dispatch', ['due_ms'], unique=False, sqlite_where=sa.text("state IN ('sent', 'delivered')"), postgresql_where=sa.text("state IN ('sent', 'delivered')"))
     op.create_table('duty',
