@@ -1,6 +1,7 @@
 // The list: fetched as HTML after every change, and put in place without moving what somebody aims at.
 
 import * as clock from './clock.js';
+import * as title from './title.js';
 import { get } from './server.js';
 import { t, count } from './words.js';
 
@@ -159,8 +160,7 @@ function totals(fresh) {
   }
   const waiting = view === 'technical' ? technical : alarms;
   document.getElementById('take-next')?.setAttribute('aria-disabled', String(Number(waiting) === 0));
-  document.title = document.title.replace(/^\(\d+\) /, '');
-  if (Number(alarms)) document.title = `(${alarms}) ${document.title}`;
+  title.waiting(Number(alarms));
 }
 
 /** Shows which row is open beside the list. */
@@ -197,3 +197,4 @@ tabs?.addEventListener('click', (event) => {
   show(tab.dataset.view);
 });
 mark();
+title.waiting(Number(list().dataset.counts.split(' ')[0]));
