@@ -12,11 +12,12 @@ from central.alarms.deferring import Deferring
 from central.alarms.dispatching import Dispatching
 from central.alarms.handing_over import HandingOver
 from central.alarms.handling import Handling
+from central.alarms.judging import Judging
 from central.alarms.looking import Looking, digest_of
 from central.alarms.sweeping import Sweeping
 
 __all__ = ["Alarms", "digest_of"]
 
 
-class Alarms(Looking, Choosing, Handling, Deferring, HandingOver, Dispatching, Calling, Sweeping):
+class Alarms(Looking, Choosing, Handling, Deferring, HandingOver, Dispatching, Calling, Judging, Sweeping):
     """The alarms of one central."""

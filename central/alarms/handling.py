@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from central import event_log
 from central.access import EVERYTHING, IN_SCOPE, Scope
+from central.alarms import judging
 from central.alarms.acting import (
     RETURNED,
     Acting,
@@ -25,8 +26,11 @@ from central.alarms.acting import (
     withdraw_offer,
 )
 from central.alarms.deferring import defer_to
+from central.alarms.dispatching import goes_for_team
 from central.alarms.rows import load, refusal
+from central.alarms.taking import take
 from central.errors import ActionError, Conflict, IncompleteError
+from central.escalation import patrols
 from central.lifecycle import (
     ANSWER_MS,
     CENTRAL_KINDS,
@@ -53,14 +57,6 @@ from central.views import Actor, AlarmView
 MAX_NOTE = 4000
 MAX_REASON = 200
 
-_TAKE = """owner = :owner, owner_name = :owner_name, claim_no = claim_no + 1, handling = 'claimed', dispatch = 'none',
-    claimed_ms = :now, first_claimed_ms = coalesce(first_claimed_ms, :now), lease_until_ms = :until,
-    deferred_visit = NULL, version = version + 1, undo_by = :owner, undo_to = 'waiting',
-    undo_until_ms = CASE handling WHEN 'deferred' THEN NULL ELSE CAST(:undo AS BIGINT) END"""
-_CLAIM = Sql(
-    f"""UPDATE alarm SET {_TAKE}
-    WHERE id = :id AND closed_ms IS NULL AND (owner IS NULL OR lease_until_ms < :now) RETURNING hub"""  # noqa: S608
-)
 _RENEW = Sql(
     """UPDATE alarm SET lease_until_ms = CASE WHEN dispatch IN ('accepted', 'on_the_way', 'on_site')
        THEN lease_until_ms ELSE :until END
@@ -87,7 +83,7 @@ _BACK_ON_THEIR_WAY = Sql(
     """UPDATE dispatch SET state = resumes, resumes = NULL, reason = '', ended_ms = NULL, version = version + 1,
        due_ms = CASE WHEN resumes IN ('sent', 'delivered') THEN CAST(:answer AS BIGINT)
          WHEN resumes = 'on_site' THEN CAST(:on_site AS BIGINT) ELSE CAST(:visit AS BIGINT) END
-    WHERE alarm = :alarm AND resumes IS NOT NULL"""
+    WHERE alarm = :alarm AND resumes IS NOT NULL RETURNING id"""
 )
 _IS_THERE = Sql("SELECT 1 FROM dispatch WHERE alarm = :alarm AND account = :account AND state = 'on_site'")
 _NEXT = Sql(
@@ -105,7 +101,8 @@ class Handling(Acting):
         """Take it. Taking what one has already is no error. Raises Conflict with who has it."""
 
         async def work(connection: AsyncConnection, alarm: AlarmView, now: int) -> Done | None:
-            if await _take(connection, alarm, actor, now):
+            if await take(connection, alarm, actor, now):
+                await goes_for_team(connection, alarm, actor, now)
                 return Done("claimed")
             if alarm.owner == actor.id and alarm.is_open:
                 return None
@@ -122,7 +119,8 @@ class Handling(Acting):
             now = self._clock.now_ms()
             while alarm_id := await _NEXT.value(connection, queue=queue.value, now=now, **scope.parameters):
                 alarm = await load(connection, alarm_id)
-                if await _take(connection, alarm, actor, now):
+                if await take(connection, alarm, actor, now):
+                    await goes_for_team(connection, alarm, actor, now)
                     await record(connection, alarm, actor, Done("claimed", {"by": "take_next"}), now)
                     return await load(connection, alarm_id)
             return None
@@ -187,12 +185,14 @@ class Handling(Acting):
         *,
         kind_of_help: str = "",
         visit: str = "",
+        criterion: str = "",
         override: str = "",
         version: int | None = None,
     ) -> AlarmView:
         """Record what was done. Needs the claim, being with the person, or `override`: a lead's reason.
 
         "Next planned visit" names the visit: until it is done the alarm is deferred to it instead of closed.
+        Without a `criterion` the one that was chosen before stands.
         Raises IncompleteError, Conflict.
         """
         why = override.strip()[:MAX_REASON]
@@ -201,6 +201,9 @@ class Handling(Acting):
             chosen = _checked(alarm.queue, disposition, outcome, kind_of_help, note)
             await _may_end(connection, alarm, actor, is_override=bool(why))
             content: dict[str, Any] = {"disposition": disposition, "outcome": outcome}
+            if criterion:
+                content["criterion"] = await judging.chosen(connection, alarm, criterion)
+                await judging.put(connection, alarm, content["criterion"])
             if chosen is not None:
                 content["help"] = chosen.value
             if note:
@@ -255,9 +258,10 @@ class Handling(Acting):
             if alarm.stage.handling not in {Stand.DEFERRED, Stand.CLOSED}:
                 raise refusal(alarm, "too_late_to_undo")
             await _REOPEN.rows(connection, id=alarm_id, owner=actor.id, owner_name=actor.name, now=now)
-            await _BACK_ON_THEIR_WAY.rows(
+            for (dispatch,) in await _BACK_ON_THEIR_WAY.rows(
                 connection, alarm=alarm_id, answer=now + ANSWER_MS, visit=now + VISIT_MS, on_site=now + ON_SITE_MS
-            )
+            ):
+                await patrols.hush(connection, dispatch, is_back=True)
             await sum_up(connection, alarm_id, now)
             if alarm.help == KindOfHelp.TECHNICAL:
                 await _withdraw_case(connection, alarm, now)
@@ -277,24 +281,6 @@ class Handling(Acting):
             return Done(what[:48], {str(key)[:32]: str(value)[:200] for key, value in list(content.items())[:8]})
 
         return await self._act(alarm_id, actor, work, tell=False)
-
-
-async def _take(connection: AsyncConnection, alarm: AlarmView, actor: Actor, now: int) -> bool:
-    row = await _CLAIM.one(
-        connection,
-        id=alarm.id,
-        owner=actor.id,
-        owner_name=actor.name,
-        now=now,
-        until=now + LEASE_MS,
-        undo=now + UNDO_MS,
-    )
-    if row is None:
-        return False
-    if alarm.stage.handling is Stand.CLAIMED:  # a claim that had run out: what hung on it ends as well
-        await let_go(connection, alarm, now, "returned")
-    await is_answered(connection, alarm, now, "claimed")
-    return True
 
 
 async def _may_end(connection: AsyncConnection, alarm: AlarmView, actor: Actor, *, is_override: bool) -> None:

@@ -12,6 +12,7 @@ from central.console.act_models import (
     ChoicesOut,
     DeferBody,
     DispatchBody,
+    JudgeBody,
     OfferBody,
     OfferOut,
     SentOut,
@@ -145,6 +146,14 @@ async def on_site(visit: Answering, alarm_id: AlarmId, body: VersionBody | None 
     await _seen(visit, alarm_id)
     version = body.version if body else None
     return _out(visit, await visit.desk.services.alarms.on_site(alarm_id, visit.actor, version=version))
+
+
+@router.post("/alarms/{alarm_id}/criterion")
+async def judge(visit: Answering, alarm_id: AlarmId, body: JudgeBody) -> AlarmOut:
+    """Say by which of the tenant's criteria it is judged. For who has it, or goes there."""
+    await _seen(visit, alarm_id)
+    judged = await visit.desk.services.alarms.judge(alarm_id, visit.actor, body.criterion, version=body.version)
+    return _out(visit, judged)
 
 
 @router.post("/alarms/{alarm_id}/calls")

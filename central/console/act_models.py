@@ -73,6 +73,13 @@ class CallBody(In):
     result: str = Field("", max_length=16, examples=["no_answer"])
 
 
+class JudgeBody(In):
+    """The code of one of the criteria that `criteria` of the alarm lists; nothing takes it back."""
+
+    criterion: str = Field("", max_length=32, examples=["fallen"])
+    version: Version
+
+
 StepWord = Literal["delivered", "accepted", "declined", "on-the-way", "on-site", "done", "cancelled"]
 
 

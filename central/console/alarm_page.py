@@ -10,6 +10,7 @@ from central.at_room import ROOM
 from central.console.gate import ForbiddenError, Visit
 from central.console.resident_view import ResidentView, person_for
 from central.console.roles import Action
+from central.console.routine_view import Routine, routine_of
 from central.console.rows import PRESSED, PRIORITIES, kind_title, place_of
 from central.console.summary import summary_of
 from central.errors import NotFoundError
@@ -17,7 +18,6 @@ from central.home_response import KINDS as HOME_RESPONSE
 from central.hubs import HubView
 from central.lifecycle import DISPATCH_STEPS, DispatchState, Handling, KindOfHelp, Queue, dispositions, outcomes
 from central.views import AlarmDetail, AlarmView, Journey, Offer, Sent, TimelineEntry
-from cloud_sync.vocabulary import AlarmClass
 
 LAMPS = frozenset({"waiting", "taken", "on_the_way", "closed", "unknown"})
 JOURNEY_STEPS = ("judged", "durable", "sent", "receipt", "shown", "taken", "reassured")
@@ -95,7 +95,7 @@ class AlarmPage:
     lamp: Lamp | None
     hub: HubView | None
     shows_resident: bool
-    card: tuple[str, ...]
+    routine: Routine
     moments: tuple[Moment, ...]
     steps: tuple[Step, ...]
     dispositions: tuple[str, ...]
@@ -139,12 +139,18 @@ async def alarm_page(visit: Visit, alarm_id: str) -> AlarmPage:
     planned = {}
     if detail.alarm.stage.handling is Handling.DEFERRED:
         planned = {one.id: one.from_ms for one in await services.alarms.visits(alarm_id)}
-    shown = _assemble(visit, detail, journey, hub, planned.get(detail.alarm.deferred_visit or ""))
+    routine = await routine_of(visit, detail)
+    shown = _assemble(visit, detail, journey, hub, planned.get(detail.alarm.deferred_visit or ""), routine)
     return replace(shown, person=await person_for(visit, detail.alarm)) if shown.is_personal else shown
 
 
 def _assemble(
-    visit: Visit, detail: AlarmDetail, journey: Journey, hub: HubView | None, visit_ms: int | None
+    visit: Visit,
+    detail: AlarmDetail,
+    journey: Journey,
+    hub: HubView | None,
+    visit_ms: int | None,
+    routine: Routine,
 ) -> AlarmPage:
     alarm = detail.alarm
     account = visit.who.account
@@ -166,13 +172,13 @@ def _assemble(
         lamp=lamp_of(visit, alarm, hub) if is_personal else None,
         hub=hub,
         shows_resident=is_mine or not alarm.is_open,
-        card=_card(visit, alarm),
-        moments=tuple(_moment(visit, entry, alarm) for entry in reversed(detail.timeline)),
+        routine=routine,
+        moments=tuple(_moment(visit, entry, alarm, routine.worded) for entry in reversed(detail.timeline)),
         steps=_steps(visit, journey),
         dispositions=tuple(word.value for word in dispositions(alarm.queue)),
         outcomes=outcomes(alarm.queue),
         value=_value(visit, alarm),
-        summary=summary_of(visit, detail) if is_personal and (is_mine or not alarm.is_open) else "",
+        summary=summary_of(visit, detail, routine) if is_personal and (is_mine or not alarm.is_open) else "",
         sent=tuple(_sent(visit, alarm, one, is_mine=is_mine) for one in reversed(detail.sent)),
         offer=None if detail.offer is None else _offer(visit, detail.offer, is_mine=is_mine),
         helps=tuple(KindOfHelp) if is_personal else (),
@@ -276,15 +282,7 @@ def lamp_of(visit: Visit, alarm: AlarmView, hub: HubView | None) -> Lamp:
     return Lamp(state=known, title=t("lamp.home", state=word), caption=f"{t(f'lamp.code_{known}')}. {confirmed}")
 
 
-def _card(visit: Visit, alarm: AlarmView) -> tuple[str, ...]:
-    for key in (f"card.{alarm.kind.word}", "card.technical" if alarm.queue is Queue.TECHNICAL else ""):
-        if key and visit.words.has(key):
-            return visit.words.lines(key)
-    technical = alarm.kind.alarm_class is AlarmClass.TECHNICAL
-    return visit.words.lines("card.technical" if technical else "card.unreadable_alarm")
-
-
-def _moment(visit: Visit, entry: TimelineEntry, alarm: AlarmView) -> Moment:
+def _moment(visit: Visit, entry: TimelineEntry, alarm: AlarmView, worded: Mapping[str, str]) -> Moment:
     t = visit.words
     is_me = entry.actor == visit.who.account.id
     key = f"what_you.{entry.what}" if is_me and t.has(f"what_you.{entry.what}") else f"what.{entry.what}"
@@ -307,7 +305,7 @@ def _moment(visit: Visit, entry: TimelineEntry, alarm: AlarmView) -> Moment:
             kind=kind_title(visit, alarm),
             n=_nth(repeats),
         ),
-        caption=_moment_caption(visit, entry),
+        caption=_moment_caption(visit, entry, worded),
     )
 
 
@@ -315,7 +313,7 @@ def _nth(repeats: object) -> int:
     return repeats + 1 if isinstance(repeats, int) else 1
 
 
-def _moment_caption(visit: Visit, entry: TimelineEntry) -> str:
+def _moment_caption(visit: Visit, entry: TimelineEntry, worded: Mapping[str, str]) -> str:
     t = visit.words
     said: list[str] = []
     for name, section in (
@@ -328,6 +326,9 @@ def _moment_caption(visit: Visit, entry: TimelineEntry) -> str:
         word = entry.content.get(name)
         if isinstance(word, str) and t.has(f"{section}.{word}"):
             said.append(t(f"{section}.{word}"))
+    ref = entry.content.get("criterion")
+    if isinstance(ref, str) and ref in worded:
+        said.append(worded[ref])
     said += _home_response(visit, entry)
     for name in ("note", "reason", "override", "device"):
         word = entry.content.get(name)

@@ -188,6 +188,7 @@ async def close(visit: Handling, alarm_id: AlarmId, body: CloseBody) -> AlarmOut
         body.note.strip(),
         kind_of_help=body.kind_of_help,
         visit=body.visit,
+        criterion=body.criterion,
         override=body.override.strip(),
         version=body.version,
     )
@@ -205,7 +206,7 @@ async def undo(visit: Handling, alarm_id: AlarmId) -> AlarmOut:
 async def shown(visit: Seeing, alarm_id: AlarmId, body: ShownBody) -> None:
     """It is on a screen, in a window that is in view."""
     await _handled(visit, alarm_id)
-    await visit.desk.services.alarms.mark_shown(alarm_id, body.console)
+    await visit.desk.services.alarms.mark_shown(alarm_id, body.console, visit.who.account.id)
 
 
 @router.post("/duty", tags=["duty"], status_code=204)

@@ -33,6 +33,7 @@ _ALARM: dict[str, Any] = {
     "closed_ms": None,
     "disposition": None,
     "outcome": None,
+    "criterion": "3/fallen",
     "lamp": {"state": "taken", "at_ms": 1795226404300},
     "shown_ms": 1795226400063,
     "undo_until_ms": 1795226414100,
@@ -95,6 +96,8 @@ class CloseBody(In):
     override: str = Field("", max_length=200)
     kind_of_help: str = Field("", max_length=16, examples=["health"])
     visit: str = Field("", max_length=16)
+    criterion: str = Field("", max_length=32, examples=["fallen"])
+    """The code of a criterion; left out, the one chosen before stands."""
     version: int | None = Field(None, ge=1, le=2_147_483_647)
 
 
@@ -199,6 +202,8 @@ class AlarmOut(Out):
     outcome: str | None
     help: str | None = None
     deferred_visit: str | None = None
+    criterion: str = Field("", examples=["3/fallen"])
+    """Version of the tenant's list and code of the criterion that a responder has chosen."""
     lamp: LampOut
     shown_ms: int | None
     undo_until_ms: int | None
@@ -234,6 +239,7 @@ class AlarmOut(Out):
             outcome=alarm.outcome,
             help=alarm.help,
             deferred_visit=alarm.deferred_visit,
+            criterion=alarm.criterion,
             lamp=LampOut(state=alarm.lamp_state, at_ms=alarm.lamp_ms),
             shown_ms=alarm.shown_ms,
             undo_until_ms=alarm.undo_until_ms,

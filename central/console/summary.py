@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from central.console.gate import Visit
+from central.console.routine_view import Routine
 from central.console.rows import kind_title, place_of
 from central.views import AlarmDetail
 
@@ -10,7 +11,7 @@ UNTOLD = frozenset({"shown", "renewed", "repeat", "notified", "notification_sent
 """What is of no use in a journal."""
 
 
-def summary_of(visit: Visit, detail: AlarmDetail) -> str:
+def summary_of(visit: Visit, detail: AlarmDetail, routine: Routine) -> str:
     """Times and acts, in the reader's language. The only free text is the note of the outcome."""
     t, figures, alarm = visit.words, visit.figures, detail.alarm
     kind = kind_title(visit, alarm)
@@ -28,6 +29,8 @@ def summary_of(visit: Visit, detail: AlarmDetail) -> str:
         key = "what.came_again" if entry.what == "repeated" else f"what.{entry.what}"
         said = t.either(key, entry.what, name=who, kind=kind, n=times)
         lines.append(f"{figures.clock(entry.at_ms)} {said[:1].upper()}{said[1:]}")
+    if routine.criterion is not None:
+        lines.append(f"{t('criterion.title')}: {routine.criterion.text} ({t(f'level.{routine.criterion.level}')})")
     if alarm.disposition:
         lines.append(f"{t('close.disposition')}: {t.either(f'disposition.{alarm.disposition}', alarm.disposition)}")
         lines.append(f"{t('alarm.outcome')}: {t.either(f'outcome.{alarm.outcome}', alarm.outcome or '')}")

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from central.access import EVERYTHING, Scope
 from central.console.roles import Role
+from central.errors import NotFoundError
 from central.sql import Row, Sql
 
 MAX_NAME = 128
@@ -141,6 +142,22 @@ async def tenants(connection: AsyncConnection, scope: Scope = EVERYTHING) -> tup
         own = {unit.tenant for unit in await units(connection, scope)}
         found = [tenant for tenant in found if tenant.id in own or tenant.id in scope.tenants]
     return tuple(found)
+
+
+async def check_tenant(
+    connection: AsyncConnection, scope: Scope, tenant: str, *, is_reading: bool = False
+) -> Tenant:
+    """That somebody may see it, or change what holds for all of it. Raises NotFoundError, ElsewhereError.
+
+    Who works in a unit of it reads what holds for all of it, and does not write it.
+    """
+    found = next((one for one in await tenants(connection) if one.id == tenant), None)
+    if found is None:
+        raise NotFoundError("tenant", tenant[:32])
+    is_inside = is_reading and tenant in {one.id for one in await tenants(connection, scope)}
+    if not is_inside:
+        scope.check(tenant, None, "tenant", tenant)
+    return found
 
 
 async def units(connection: AsyncConnection, scope: Scope = EVERYTHING) -> tuple[Unit, ...]:

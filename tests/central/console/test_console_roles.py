@@ -133,6 +133,7 @@ EXPECTED: dict[str, frozenset[Role] | None] = {
     "POST /api/v1/alarms/{alarm_id}/defer": frozenset({R, L}),
     "POST /api/v1/alarms/{alarm_id}/dispatches": frozenset({R, L}),
     "POST /api/v1/alarms/{alarm_id}/on-site": frozenset({R, L}),
+    "POST /api/v1/alarms/{alarm_id}/criterion": frozenset({R, L}),
     "POST /api/v1/alarms/{alarm_id}/calls": frozenset({R, L, T}),
     "POST /api/v1/offers/{offer_id}/accept": frozenset({R, L, T}),
     "POST /api/v1/offers/{offer_id}/decline": frozenset({R, L, T}),

@@ -130,7 +130,7 @@ function draftKey() {
 
 function read() {
   const fields = new FormData(form());
-  return Object.fromEntries(['disposition', 'outcome', 'kind_of_help', 'visit', 'note', 'override'].map((name) => [name, fields.get(name) ?? '']));
+  return Object.fromEntries(['disposition', 'outcome', 'kind_of_help', 'visit', 'criterion', 'note', 'override'].map((name) => [name, fields.get(name) ?? '']));
 }
 
 function mayClose() {
