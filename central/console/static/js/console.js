@@ -2,6 +2,7 @@
 
 import './page.js';
 import './acts.js';
+import './beside.js';
 import './keys.js';
 import * as duty from './duty.js';
 import * as live from './live.js';
@@ -14,9 +15,10 @@ import { t } from './words.js';
 
 const RENEW_MS = 25_000;
 const isCompact = document.body.dataset.compact === 'yes';
-const heardOf = new Map(); // alarm → sound number that was opened here
+const heardOf = new Map(); // bell → sound number that was opened here
 const shownOf = new Set();
 const announced = new Set(queue.rows().map((row) => row.dataset.alarm));
+const told = new Set(queue.bells().filter((bell) => bell.why === 'asks' || bell.why === 'off').map((bell) => bell.key));
 let calmTimer = 0;
 
 /** Tell central that a person has it before them; not from a window that nobody sees. */
@@ -24,11 +26,12 @@ function markShown() {
   if (document.visibilityState !== 'visible') return;
   for (const row of queue.openRows()) {
     const id = row.dataset.alarm;
-    if (shownOf.has(id) || row.dataset.queue !== 'personal') continue;
-    shownOf.add(id);
+    const key = `${id} ${row.dataset.dispatch ?? ''}`; // who is sent to an alarm that was here before sees it anew
+    if (shownOf.has(key) || row.dataset.queue !== 'personal') continue;
+    shownOf.add(key);
     requestAnimationFrame(() => requestAnimationFrame(async () => {
       const answer = await post(`/api/v1/alarms/${id}/shown`, { console: consoleId });
-      if (!answer.ok) shownOf.delete(id);
+      if (!answer.ok) shownOf.delete(key);
     }));
   }
 }
@@ -36,16 +39,15 @@ function markShown() {
 /** Sound lasts until an alarm is opened here or taken by anybody; a repeat sounds again, also at who has it. */
 function chooseSound() {
   const shown = pane.current()?.dataset.alarm;
-  if (shown && !document.hidden) {
-    const row = queue.row(shown);
-    if (row && pane.wasOpened(shown)) heardOf.set(shown, Number(row.dataset.sound));
+  const bells = queue.bells();
+  if (shown && !document.hidden && pane.wasOpened(shown)) {
+    for (const bell of bells.filter((one) => one.alarm === shown)) heardOf.set(bell.key, bell.sound);
   }
   if (!duty.isOn()) return sound.keepPlaying(null);
   if (live.isLost()) return sound.keepPlaying('lost');
-  const ranks = queue.knownRows()
-    .filter((row) => row.dataset.waiting || row.dataset.mine)
-    .filter((row) => Number(row.dataset.sound) > (heardOf.get(row.dataset.alarm) ?? (row.dataset.mine ? Number(row.dataset.sound) : 0)))
-    .map((row) => Number(row.dataset.rank));
+  const ranks = bells
+    .filter((bell) => bell.sound > (heardOf.get(bell.key) ?? (bell.why === 'mine' ? bell.sound : 0)))
+    .map((bell) => bell.rank);
   sound.keepPlaying(ranks.length ? sound.patternOf(Math.min(...ranks)) : null);
 }
 
@@ -57,13 +59,18 @@ function announce() {
     row.firstElementChild.classList.add('new');
     if (Number(rank) <= 1) document.getElementById('announce').textContent = t('live.new_alarm', { kind: title, place });
   }
+  for (const bell of queue.bells()) {
+    if (told.has(bell.key) || (bell.why !== 'asks' && bell.why !== 'off')) continue;
+    told.add(bell.key);
+    say(t(bell.why === 'off' ? 'toast.called_off' : 'toast.asked', { kind: bell.title }), { warn: bell.why === 'off', seconds: 20 });
+  }
 }
 
 /** Beside something else there is room for one alarm: one's own, or the first that waits. */
 function chooseCompact() {
   if (!isCompact) return;
   const open = queue.knownRows();
-  const first = open.find((row) => row.dataset.mine) ?? open.find((row) => row.dataset.waiting);
+  const first = open.find((row) => row.dataset.stand === 'mine' || row.dataset.mine) ?? open.find((row) => row.dataset.stand) ?? open.find((row) => row.dataset.waiting);
   const shown = pane.current()?.dataset.alarm;
   if (first && shown !== first.dataset.alarm && pane.live()?.dataset.mine !== 'yes') {
     window.htmx.ajax('GET', `/alarms/${first.dataset.alarm}`, { target: '#main' });

@@ -1,4 +1,4 @@
-// Every page: the menu closes when one clicks beside it, and what is shown once can be copied.
+// Every page: the menu closes when one clicks beside it, colours change at once, and text can be copied and printed.
 
 /** Over plain HTTP browsers have no clipboard for scripts: then the text is selected and copied as by hand. */
 async function copied(node) {
@@ -31,11 +31,30 @@ async function tell(button) {
   setTimeout(() => said.remove(), 4000);
 }
 
+/** Colours change where one is: a page that is loaded anew would have lost its sound. */
+function recolour(event) {
+  const form = event.target.closest('#theme');
+  if (!form || !event.submitter) return;
+  event.preventDefault();
+  const wish = event.submitter.value;
+  if (wish === 'auto') delete document.documentElement.dataset.theme;
+  else document.documentElement.dataset.theme = wish;
+  for (const button of form.querySelectorAll('button')) button.setAttribute('aria-pressed', String(button === event.submitter));
+  const fields = new URLSearchParams(new FormData(form));
+  fields.set('theme', wish);
+  fetch(form.action, { method: 'POST', body: fields, redirect: 'manual' });
+}
+
+document.addEventListener('submit', recolour);
+addEventListener('beforeprint', () => {
+  for (const folded of document.querySelectorAll('#alarm-summary details')) folded.open = true;
+});
 document.addEventListener('click', (event) => {
   const menu = document.getElementById('menu');
   if (menu?.open && !menu.contains(event.target)) menu.open = false;
   const button = event.target.closest('[data-copy]');
   if (button) tell(button);
+  if (event.target.closest('[data-print]')) print();
 });
 document.addEventListener('keydown', (event) => {
   const menu = document.getElementById('menu');
