@@ -76,8 +76,12 @@ class Cable:
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         far: asyncio.StreamWriter | None = None
         try:
-            await self._whole.wait()
+            held = await self._hold(reader)
+            if held is None:
+                return
             far_reader, far = await asyncio.open_connection(*self.target)
+            self.carried_bytes += len(held)
+            far.write(held)
             ways = [
                 asyncio.ensure_future(self._pump(reader, far)),
                 asyncio.ensure_future(self._pump(far_reader, writer)),
@@ -94,6 +98,33 @@ class Cable:
             for end in (writer, far):
                 if end is not None:
                     end.transport.abort()
+
+    async def _hold(self, reader: asyncio.StreamReader) -> bytes | None:
+        """What came while the cable was cut; None when the caller gave up before it was mended.
+
+        In truth the call itself had not got through, so the other side never learns of one that was given up.
+        """
+        held = b""
+        if not self.is_cut:
+            return held
+        mended = asyncio.ensure_future(self._whole.wait())
+        try:
+            while not mended.done():
+                reading = asyncio.ensure_future(reader.read(CHUNK))
+                try:
+                    await asyncio.wait((mended, reading), return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    if not reading.done():
+                        reading.cancel()
+                        await asyncio.gather(reading, return_exceptions=True)
+                if reading.cancelled():
+                    continue
+                if not (chunk := reading.result()):
+                    return None
+                held += chunk
+        finally:
+            mended.cancel()
+        return held
 
     async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):

@@ -10,6 +10,7 @@ came that was not asked for. Nothing is repeated here: whether a request took ef
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import ssl
 import time
 from asyncio import sslproto
@@ -62,9 +63,11 @@ class Connection(asyncio.Protocol):
     async def open(cls, host: str, port: int, tls: ssl.SSLContext, on_lost: Callable[[Connection], None]) -> Self:
         """Connect."""
         loop = asyncio.get_running_loop()
+        # Given up at the wrong moment, a race between addresses leaves a socket behind; one address needs no race.
+        race_s = None if _is_address(host) else NEXT_ADDRESS_S
         try:
             _, made = await loop.create_connection(
-                lambda: cls(on_lost), host, port, ssl=tls, server_hostname=host, happy_eyeballs_delay=NEXT_ADDRESS_S
+                lambda: cls(on_lost), host, port, ssl=tls, server_hostname=host, happy_eyeballs_delay=race_s
             )
         except (OSError, UnicodeError) as error:  # a name may be none
             raise UplinkError(why(error)) from error
@@ -183,8 +186,12 @@ class Connection(asyncio.Protocol):
             return False
         http.start_next_cycle()
         self._is_busy = False
-        self._idle_since_s = time.monotonic()
+        self.rest()
         return True
+
+    def rest(self) -> None:
+        """From now on it is idle."""
+        self._idle_since_s = time.monotonic()
 
     @property
     def is_open(self) -> bool:
@@ -241,6 +248,9 @@ class Connections:
         self._free = asyncio.Semaphore(limit)
         self._open: set[Connection] = set()
         self._idle: list[Connection] = []
+        self._left: list[asyncio.Task[Connection]] = []
+        """Connecting, and who asked for it has given up: the next one takes over. A dead line would otherwise get a new
+        call from everybody in turn."""
         self._is_closed = False
 
     @asynccontextmanager
@@ -266,6 +276,16 @@ class Connections:
             if connection.is_open and connection.is_fresh:
                 return connection
             connection.abort()
+        connecting = self._left.pop() if self._left else asyncio.create_task(self._connect(), name="uplink-connect")
+        try:
+            connection = await asyncio.shield(connecting)
+        except asyncio.CancelledError:
+            self._leave(connecting)
+            raise
+        self._refuse_when_closed()
+        return connection
+
+    async def _connect(self) -> Connection:
         try:
             async with asyncio.timeout(self._connect_timeout_s):
                 connection = await Connection.open(self._host, self._port, self._tls, self._lost)
@@ -276,8 +296,26 @@ class Connections:
             self._lost(connection)
         if self._is_closed:
             connection.abort()
-        self._refuse_when_closed()
         return connection
+
+    def _leave(self, connecting: asyncio.Task[Connection]) -> None:
+        """Nobody waits for it now; until somebody does, or it comes to an end by itself."""
+
+        def ended(_: object) -> None:
+            if connecting not in self._left:
+                return  # somebody has taken over
+            self._left.remove(connecting)
+            if connecting.cancelled() or connecting.exception() is not None:
+                return
+            connection = connecting.result()
+            if connection.is_open and not self._is_closed:
+                connection.rest()
+                self._idle.append(connection)
+
+        self._left.append(connecting)
+        connecting.add_done_callback(ended)
+        if self._is_closed:
+            connecting.cancel()
 
     def _refuse_when_closed(self) -> None:
         if self._is_closed:
@@ -291,6 +329,10 @@ class Connections:
     async def close(self) -> None:
         """Drop all connections, busy ones too: who waits for an answer gets an error. Connecting ends by its limit."""
         self._is_closed = True
+        left = list(self._left)
+        for connecting in left:
+            connecting.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
         connections = list(self._open)
         for connection in connections:
             connection.abort()
@@ -300,6 +342,14 @@ class Connections:
                     await connection.lost.wait()
         except TimeoutError:
             return  # they are aborted; the loop tells them when it gets round to it
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _host_header(host: str, port: int | None) -> str:

@@ -131,6 +131,56 @@ async def test_a_connection_that_the_other_end_hung_up_is_not_tried_again(author
         assert server.connections == 2
 
 
+async def test_a_line_that_does_not_answer_is_not_called_anew_by_everybody_who_gives_up(authority, tmp_path):
+    calls = []
+    is_dead = asyncio.Event()
+
+    async def silent(_, writer):
+        calls.append(writer)
+        await is_dead.wait()
+        writer.transport.abort()
+
+    listener = await asyncio.start_server(silent, "127.0.0.1", 0)
+    url = f"https://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
+    client = Connections(url, client_context([authority.der]), (), limit=2, connect_timeout_s=30)
+    for _ in range(5):  # each gives up in its turn, as an alarm does that another path has brought home
+        givers = [asyncio.create_task(ask(client)) for _ in range(3)]
+        await until(lambda: len(calls) == 2)
+        await asyncio.sleep(0.02)
+        for giver in givers:
+            giver.cancel()
+        await asyncio.gather(*givers, return_exceptions=True)
+    assert len(calls) == 2
+    is_dead.set()
+    with pytest.raises(UplinkError):
+        await ask(client)
+    await client.close()
+    assert not client._left
+    listener.close()
+
+
+async def test_a_connection_that_comes_when_nobody_waits_for_it_any_more_serves_the_next(authority, tmp_path):
+    async with talk(authority, tmp_path) as (server, client):
+        giver = asyncio.create_task(ask(client))
+        await asyncio.sleep(0)  # it has called
+        giver.cancel()
+        await asyncio.gather(giver, return_exceptions=True)
+        await until(lambda: client._idle)
+        assert await ask(client) == (200, b"fine")
+        assert server.connections == 1
+
+
+async def test_leaving_ends_calls_that_nobody_waits_for(authority, tmp_path):
+    async with talk(authority, tmp_path) as (_, client):
+        giver = asyncio.create_task(ask(client))
+        await asyncio.sleep(0)
+        giver.cancel()
+        await asyncio.gather(giver, return_exceptions=True)
+        await client.close()
+        assert not client._left
+        assert not [task for task in asyncio.all_tasks() if task.get_name() == "uplink-connect"]
+
+
 async def test_a_connection_is_not_used_after_a_long_pause(authority, tmp_path):
     async with talk(authority, tmp_path) as (server, client):
         await ask(client)

@@ -39,6 +39,31 @@ async def test_a_cut_holds_everything_and_mending_lets_it_flow_on(echo):
         late_writer.close()
 
 
+async def test_who_gave_up_while_the_cable_was_cut_never_comes_to_the_other_end():
+    came = []
+
+    async def note(reader, writer):
+        came.append(await reader.read(100))
+        writer.close()
+
+    server = await asyncio.start_server(note, "127.0.0.1", 0)
+    async with server, Cable(server.sockets[0].getsockname()) as cable:
+        cable.cut()
+        writers = [(await asyncio.open_connection("127.0.0.1", cable.port))[1] for _ in range(2)]
+        for writer in writers:
+            writer.write(b"hello")
+            await writer.drain()
+        writers[0].transport.abort()
+        await asyncio.sleep(0.05)
+        cable.mend()
+        async with asyncio.timeout(2):
+            while not came:
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)
+        assert came == [b"hello"]
+        writers[1].close()
+
+
 async def test_a_dead_far_end_closes_the_near_one():
     async with Cable(("127.0.0.1", 1)) as cable:
         reader, writer = await asyncio.open_connection("127.0.0.1", cable.port)
