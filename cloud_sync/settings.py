@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+from ground.models import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
 
 class _Settings(BaseModel):

@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
-
 from cloud_sync.identity import Lane
 from cloud_sync.stub import LocalAction
 from cloud_sync.vocabulary import BY_WORD, KINDS, AlarmClass
@@ -15,6 +13,7 @@ from config.hours import Hours
 from config.nearest import suggestion
 from config.profiles import PROFILES, Limits, Meaning, Profile, means
 from drivers.contract import Fact
+from ground.models import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
 DEVICE_KINDS = tuple(
     kind.word

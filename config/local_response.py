@@ -6,10 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, field_validator, model_validator
-
 from config.nearest import nearest
 from drivers.contract import Alias, DriverSettings
+from ground.models import BaseModel, ConfigDict, Field, SerializeAsAny, field_validator, model_validator
 
 PLACES = ("device", "class", "why", "time")
 """What may stand in braces in a template. No names: what leaves the hub here is read by whoever is near."""

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, field_validator
-
 from config.local_response import Template, checked_template
 from drivers.espa.pager_settings import PagerSettings
+from ground.models import Field, field_validator
 
 
 class PagingSettings(PagerSettings):

@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, field_validator
-
 from cloud_sync.settings import ModemSettings, UplinkSettings
 from config.devices import DeviceSettings
 from config.local_response import LocalResponseSection
 from config.problems import Problem
 from drivers.contract import DriverSettings
+from ground.models import BaseModel, ConfigDict, Field, SerializeAsAny, field_validator
 
 Seconds = Annotated[float, Field(ge=0)]
 
@@ -135,6 +134,8 @@ class HubSettings(BaseModel):
     heard_regularly: frozenset[str] = Field(default=frozenset(), exclude=True)
     """Drivers whose devices report by themselves, so that silence means something."""
     warnings: tuple[Problem, ...] = Field(default=(), exclude=True)
+    hash_as_read: str = Field(default="", exclude=True)
+    """The hash as whoever read the file found it. Empty: it is worked out when it is asked for."""
 
     @property
     def state_dir(self) -> Path:
@@ -149,6 +150,8 @@ class HubSettings(BaseModel):
     @property
     def config_hash(self) -> str:
         """Sixteen hex digits that change when any setting changes, and not with layout, comments or order of keys."""
+        if self.hash_as_read:
+            return self.hash_as_read
         content = self.model_dump(mode="json") | {
             "uplink_order": list(self.uplinks),
             "driver_types": dict(self.driver_types),

@@ -18,7 +18,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Protocol, runtime_checkable
 
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from ground.models import BaseModel, ConfigDict, StringConstraints
 
 Scalar = bool | int | float | str | None
 

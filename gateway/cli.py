@@ -119,15 +119,17 @@ def _settings(options: argparse.Namespace) -> Any:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from gateway import identity_store, log
+    from gateway import log, reading
 
     # A hub believes central's own authority and nothing else; the system's list would cost 2 MB and 80 ms at the start.
     os.environ["SSL_CERT_FILE"] = os.devnull
     os.environ["SSL_CERT_DIR"] = os.devnull
-    from gateway.launch import run_hub
 
     log.configure(level=options.log_level, as_json=options.log_json)
-    start = _start(options)
+    start = reading.start_of(options.config)
+    from gateway import identity_store  # after the settings, which are read while little is there
+    from gateway.launch import run_hub
+
     settings = start.settings
     for problem in settings.warnings:
         print(problem, file=sys.stderr)
@@ -160,17 +162,6 @@ def _run(options: argparse.Namespace) -> int:
         _say_error(str(error), as_json=False)
         return FAILED
     return OK
-
-
-def _start(options: argparse.Namespace) -> Any:
-    from config import SettingsError
-    from gateway.start import prepare
-
-    try:
-        return prepare(options.config)
-    except SettingsError as error:
-        print(error, file=sys.stderr)
-        raise SystemExit(MISUSED) from None
 
 
 def _ask_to_stop(stop: asyncio.Event) -> None:

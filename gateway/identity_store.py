@@ -11,15 +11,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import stat
 import tempfile
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Annotated
+from typing import Self
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cloud_sync import signing
 from cloud_sync.errors import WireError
@@ -29,22 +29,33 @@ from gateway.errors import HubError
 
 FOLDER = "identity"
 _KEY, _TRUST, _FACTS = "hub.key", "trust.bundle", "hub.json"
-Hex16 = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+_ID = re.compile(r"^[0-9a-f]{16}$")
 
 
 class IdentityError(HubError):
     """There is no identity, or it is damaged. The text says what to do."""
 
 
-class _Facts(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Facts:
     version: int = 1
-    hub: Hex16
+    hub: str
     central: str
-    lineage: Hex16
+    lineage: str
     suite: int
     enrolled_ms: int
+
+    @classmethod
+    def read(cls, content: bytes) -> Self:
+        """Raises ValueError."""
+        found = json.loads(content)
+        if not isinstance(found, dict) or {"version"} | set(found) != {each.name for each in fields(cls)}:
+            raise ValueError(f"{_FACTS} does not hold what it should")
+        for name, value in found.items():
+            is_right = type(value) is (int if name in {"version", "suite", "enrolled_ms"} else str)
+            if not is_right or (name in {"hub", "lineage"} and not _ID.match(value)):
+                raise ValueError(f"{_FACTS}: {name} is not as it should be")
+        return cls(**found)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -76,12 +87,12 @@ def load(state_dir: Path) -> Identity:
     try:
         raw_key = (folder / _KEY).read_bytes()
         mode = stat.S_IMODE((folder / _KEY).stat().st_mode)
-        facts = _Facts.model_validate_json((folder / _FACTS).read_bytes())
+        facts = _Facts.read((folder / _FACTS).read_bytes())
         trust = TrustBundle.read((folder / _TRUST).read_bytes())
         key = Ed25519PrivateKey.from_private_bytes(raw_key)
     except OSError as error:
         raise IdentityError(f"the identity cannot be read: {error.strerror}: {error.filename}") from error
-    except (ValidationError, WireError, ValueError) as error:
+    except (WireError, ValueError) as error:
         raise IdentityError(
             f"the identity in {folder} is damaged ({_first_line(error)}). Restore it from a backup, or enrol again "
             "with --replace"
@@ -117,7 +128,7 @@ def store(state_dir: Path, identity: Identity, *, is_replaced: bool = False) -> 
         try:
             _write(fresh / _KEY, signing.raw_private(identity.key))
             _write(fresh / _TRUST, identity.trust.raw)
-            _write(fresh / _FACTS, json.dumps(facts.model_dump(), indent=1).encode() + b"\n")
+            _write(fresh / _FACTS, json.dumps(asdict(facts), indent=1).encode() + b"\n")
             hand_over(fresh, state_dir)
             _sync(fresh)
             if place.exists():

@@ -13,14 +13,16 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Self
 
 import structlog
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from config import HubSettings
+if TYPE_CHECKING:
+    from config import HubSettings
 
 CRASHES = 5
 MAX_DOUBLINGS = 5
@@ -68,21 +70,36 @@ class Mode:
 FULL = Mode()
 
 
-class Record(BaseModel):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
     """What is kept between starts."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-    unfinished: int = Field(default=0, ge=0)
+    unfinished: int = 0
     """Starts in a row that neither lasted nor were asked to end, this one included while it runs."""
     is_safe: bool = False
     """The last start was one in safe mode."""
     is_trial: bool = False
     """The next start, or the one that runs, tries the full set after safe mode."""
-    trials: int = Field(default=0, ge=0)
+    trials: int = 0
     """How often that has failed."""
     settings: str = ""
     """Digest of the settings file at the last start."""
+
+    @classmethod
+    def read(cls, content: bytes) -> Self:
+        """As it was kept; what a newer version kept besides is passed over. Raises ValueError."""
+        found = json.loads(content)
+        if not isinstance(found, dict):
+            raise ValueError("no record of starts")  # noqa: TRY004  # it is the file's content that is wrong
+        values = {each.name: found[each.name] for each in fields(cls) if each.name in found}
+        for name, value in values.items():
+            wanted = type(getattr(_NONE_YET, name))
+            if type(value) is not wanted or (wanted is int and value < 0):
+                raise ValueError(f"no record of starts: {name}")
+        return cls(**values)
+
+
+_NONE_YET = Record()
 
 
 def begin(before: Record, settings: str, *, crashes: int = CRASHES) -> Record:
@@ -91,26 +108,26 @@ def begin(before: Record, settings: str, *, crashes: int = CRASHES) -> Record:
         return Record(unfinished=1, settings=settings, is_trial=before.is_safe or before.is_trial)
     count = before.unfinished + 1
     if before.is_safe and not before.is_trial:
-        return before.model_copy(update={"unfinished": count, "settings": settings})
+        return replace(before, unfinished=count, settings=settings)
     if before.is_trial and before.trials and before.unfinished and not before.is_safe:
         # The full set was tried once more and did not last: no second crash is needed to know.
         return Record(unfinished=1, is_safe=True, trials=before.trials + 1, settings=settings)
     if before.unfinished >= crashes:
         return Record(unfinished=1, is_safe=True, trials=before.trials + 1, settings=settings)
     unfinished = 1 if before.is_safe else count
-    return before.model_copy(update={"unfinished": unfinished, "is_safe": False, "settings": settings})
+    return replace(before, unfinished=unfinished, is_safe=False, settings=settings)
 
 
 def lasted(record: Record) -> Record:
     """This run has been healthy for a while."""
     if record.is_safe:
-        return record.model_copy(update={"unfinished": 0})
+        return replace(record, unfinished=0)
     return Record(settings=record.settings)
 
 
 def served(record: Record) -> Record:
     """Safe mode has lasted long enough: the next start tries the full set."""
-    return record.model_copy(update={"unfinished": 0, "is_trial": record.is_safe or record.is_trial})
+    return replace(record, unfinished=0, is_trial=record.is_safe or record.is_trial)
 
 
 def ended(record: Record) -> Record:
@@ -150,6 +167,7 @@ def reduced(settings: HubSettings, crashes_in_safe_mode: int = 0) -> tuple[HubSe
                 "driver_types": {name: kind for name, kind in settings.driver_types.items() if name in drivers},
                 "heard_regularly": settings.heard_regularly & drivers.keys(),
                 "indicators": indicators if indicators is not None and indicators.driver in drivers else None,
+                "hash_as_read": "",
             }
         ),
         tuple(left_out),
@@ -166,10 +184,10 @@ class Starts:
 
     def _read(self) -> Record:
         try:
-            return Record.model_validate_json(self._path.read_bytes())
+            return Record.read(self._path.read_bytes())
         except FileNotFoundError:
             return Record()
-        except (OSError, ValidationError) as error:
+        except (OSError, ValueError) as error:
             _log.warning("starts_unreadable", error=type(error).__name__)
             return Record()
 
@@ -179,7 +197,7 @@ class Starts:
         fresh = self._path.with_name(f".{self._path.name}-new")
         try:
             with fresh.open("wb") as file:
-                file.write(record.model_dump_json().encode() + b"\n")
+                file.write(json.dumps(asdict(record)).encode() + b"\n")
                 file.flush()
                 os.fsync(file.fileno())
             fresh.replace(self._path)

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING
 import structlog
 
 from cloud_sync import sd_notify
-from config import HubSettings, SettingsError, check, load
 from gateway import safe_mode
 from gateway.safe_mode import FULL, Mode, Starts
 
 if TYPE_CHECKING:
+    from config import HubSettings
     from gateway.daemon import Hub
 
 LAST_GOOD = "last-good.toml"
@@ -95,6 +95,8 @@ class Start:
 
 def prepare(config: Path) -> Start:
     """Choose the settings and count the start. Raises SettingsError when there are none that can be used."""
+    from config import SettingsError, check
+
     content = _read(config)
     checked = check(config)
     own, problem = checked.settings, ""
@@ -128,6 +130,7 @@ def prepare(config: Path) -> Start:
         _log.error("safe_mode", crashes=mode.crashes, left_out=list(left_out), trial_after_s=mode.trial_after_s)
     elif record.is_trial:
         mode = Mode(is_last_good=mode.is_last_good, why=mode.why, problem=problem, was_safe=True)
+    settings = settings.model_copy(update={"hash_as_read": settings.config_hash})
     return Start(settings=settings, mode=mode, starts=starts, content=content)
 
 
@@ -145,6 +148,8 @@ def _read(config: Path) -> bytes:
 
 def _last_good(config: Path, content: bytes) -> HubSettings | None:
     """The last settings that ran healthily, with paths as from the file's own folder. None: there are none to use."""
+    from config import SettingsError, load
+
     for folder in _state_dirs(config, content):
         place = folder / LAST_GOOD
         if place.is_file():

@@ -17,9 +17,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
-
 from drivers.contract import Alias, Driver, DriverContext, DriverPlugin, DriverSettings, Fact, Observation
+from ground.models import Field
 from simulators import control
 
 BURST = 200

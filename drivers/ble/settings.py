@@ -8,10 +8,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
-
 from drivers.contract import Alias, DriverSettings
 from drivers.errors import PermanentDriverError
+from ground.models import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 KEY_LENGTH = 16
 KEY_FILE_LIMIT = 256

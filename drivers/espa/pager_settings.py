@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, IPvAnyAddress, field_validator, model_validator
-
 from drivers.contract import DriverSettings
 from drivers.espa.charset import Charset
 from drivers.espa.settings import EspaSettings
+from ground.models import Field, IPvAnyAddress, field_validator, model_validator
 
 Station = Annotated[str, Field(pattern=r"^[0-9]$")]
 Code = Annotated[str, Field(pattern=r"^[0-9]{1,2}$")]

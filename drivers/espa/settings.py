@@ -6,12 +6,11 @@ import re
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, IPvAnyAddress, field_validator, model_validator
-
 from drivers.contract import Alias, DriverSettings
 from drivers.espa.charset import EIGHT_BIT, Charset
 from drivers.espa.pattern import compile_pattern
 from drivers.espa.ports import parse as parse_identity
+from ground.models import BaseModel, BeforeValidator, ConfigDict, Field, IPvAnyAddress, field_validator, model_validator
 
 Value = Literal["call", "emergency", "assistance", "presence", "reset", "ignore"]
 

@@ -22,10 +22,9 @@ import difflib
 from collections import Counter
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
-
 from drivers.contract import Alias, DriverSettings
 from drivers.gpio.kinds import MEANINGS, Contact, Kind, Meaning
+from ground.models import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 Pull = Literal["up", "down", "none"]
 Level = Literal["low", "high"]

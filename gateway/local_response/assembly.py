@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from cloud_sync.identity import EventId, Lane
 from drivers.contract import Lamp
@@ -18,6 +18,7 @@ from gateway.local_response.words import Words
 from gateway.triage.moments import Now
 
 if TYPE_CHECKING:
+    from config.paging import PagingSettings
     from gateway.daemon import Hub
 
 
@@ -92,10 +93,9 @@ def measures_of(hub: Hub) -> list[Measure]:
     if _has_relay(hub):
         measures.append(Relay(hub.annunciator, is_sounding=settings.relay.is_sounding))
     if settings.pager is not None:
-        from config.paging import PagingSettings
         from gateway.local_response.paging import Paging
 
-        pager = PagingSettings.model_validate(settings.pager, from_attributes=True)
+        pager = cast("PagingSettings", settings.pager)  # as the loader makes it
         cut_off = settings.cut_off.pager
         measures.append(Paging(pager, words, clock=hub.clock, local_time=local_time, tells_cut_off=cut_off))
     if settings.on_call is not None:
