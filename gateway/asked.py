@@ -43,6 +43,8 @@ async def answer(hub: Hub, question: Mapping[str, Any]) -> Mapping[str, Any]:
 async def describe(hub: Hub) -> dict[str, Any]:
     """The status."""
     now_s = hub.clock.boot_s()
+    # Before what waits is counted: an event taken meanwhile would otherwise look as if it had gone to central already.
+    taken = dict(hub.pipeline.taken)
     counts = await hub.journal.counts()
     held: dict[Lane, int] = {**hub.urgent.counts(), **hub.bulk.in_memory()}
     lost = {lane: hub.journal.dropped(lane) + hub.pipeline.keeping.lost[lane] for lane in Lane}
@@ -63,7 +65,7 @@ async def describe(hub: Hub) -> dict[str, Any]:
         "last_alarm": status.describe_alarm(hub.pipeline.last_alarm),
         "paths": status.describe_paths(hub.paths, now_s),
         "drivers": status.describe_drivers(hub.drivers.hosted, now_s),
-        "lanes": status.describe_lanes(counts, hub.pipeline.taken, lost, held),
+        "lanes": status.describe_lanes(counts, taken, lost, held),
         "journal": status.describe_journal(
             await hub.journal.files(),
             hub.troubles.values(),
