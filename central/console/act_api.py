@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path
 
+from central.access import ElsewhereError
 from central.console.act_models import (
     CallBody,
     ChoiceOut,
@@ -42,6 +45,15 @@ async def _seen(visit: Visit, alarm_id: str) -> AlarmDetail:
     detail = await visit.desk.services.alarms.alarm(alarm_id)
     check_may_see(visit, detail.alarm)
     return detail
+
+
+@contextmanager
+def _named(what: str, ref: str) -> Iterator[None]:
+    """Whoever may not see the alarm learns nothing of it: only that what they named is not there."""
+    try:
+        yield
+    except ElsewhereError:
+        raise ElsewhereError(what, ref) from None
 
 
 def _out(visit: Visit, alarm: AlarmView) -> AlarmOut:
@@ -90,8 +102,9 @@ async def offer(visit: Handling, alarm_id: AlarmId, body: OfferBody) -> OfferOut
 
 
 async def _offered(visit: Visit, offer_id: str) -> None:
-    alarms = visit.desk.services.alarms
-    await _seen(visit, (await alarms.offered(offer_id)).alarm)
+    offer = await visit.desk.services.alarms.offered(offer_id)
+    with _named("offer", offer_id):
+        await _seen(visit, offer.alarm)
 
 
 @router.post("/offers/{offer_id}/accept")
@@ -134,7 +147,9 @@ async def dispatch(visit: Answering, alarm_id: AlarmId, body: DispatchBody) -> S
 async def dispatch_step(visit: Answering, dispatch_id: Ref, step: StepWord, body: StepBody | None = None) -> SentOut:
     """The patrol says where it is, or who has the alarm says it for them."""
     alarms = visit.desk.services.alarms
-    await _seen(visit, (await alarms.sent(dispatch_id)).alarm)
+    sent = await alarms.sent(dispatch_id)
+    with _named("dispatch", dispatch_id):
+        await _seen(visit, sent.alarm)
     said = body or StepBody(version=None)
     word = step.replace("-", "_")
     return SentOut.of(await alarms.dispatch_step(dispatch_id, visit.actor, word, said.reason, version=said.version))

@@ -120,6 +120,7 @@ class AlarmPage:
 
 def check_may_see(visit: Visit, alarm: AlarmView) -> None:
     """A personal alarm is for those who answer them, there. Raises ForbiddenError, ElsewhereError."""
+    visit.scope.check(alarm.tenant, alarm.unit, "alarm", alarm.id)
     if alarm.queue is not Queue.TECHNICAL and not visit.may(Action.PERSONAL):
         raise ForbiddenError("role", visit.who.account.role)
     action = Action.SEE_QUEUE if alarm.queue is Queue.TECHNICAL else Action.PERSONAL

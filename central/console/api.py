@@ -27,7 +27,7 @@ from central.console.api_models import (
     TakenOut,
 )
 from central.console.door import address_of, let_in, log_act
-from central.console.elsewhere import hub_seen, in_scope, visit_for
+from central.console.elsewhere import cover_seen, hub_seen, in_scope, visit_for
 from central.console.gate import ForbiddenError, Needs, Open, Visit
 from central.console.roles import Action
 from central.errors import IncompleteError
@@ -219,7 +219,7 @@ async def duty(visit: Handling, body: DutyBody) -> None:
 @router.get("/duty", tags=["duty"])
 async def who_is_on_duty(visit: Seeing) -> DutyOut:
     """Who is on duty for which team, and whether anybody would hear an alarm."""
-    return DutyOut.of(await visit.desk.services.duty.cover())
+    return DutyOut.of(await cover_seen(visit))
 
 
 @router.get("/hubs", tags=["hubs"])

@@ -45,7 +45,7 @@ class In(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    @field_validator("*")
+    @field_validator("*", mode="before")
     @classmethod
     def _without_nul(cls, value: Any) -> Any:
         return value.replace("\x00", "") if isinstance(value, str) else value

@@ -8,11 +8,16 @@ from dataclasses import replace
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from central.access import IN_SCOPE, ElsewhereError, Scope, access_of
+from central.console.accounts import Account
 from central.console.gate import Visit
 from central.console.roles import Action
 from central.console.sessions import Session
 from central.errors import NotFoundError
+from central.escalation.duty import Cover
 from central.hubs import HubView
+from central.people.tenants import Assignment, assignments
+from central.routing.duty import sees
+from central.routing.teams import every_team
 from central.sql import Sql
 
 _HUBS = Sql(f"SELECT id FROM hub h WHERE {IN_SCOPE('h')}")  # noqa: S608  # our own names
@@ -44,6 +49,31 @@ async def hub_seen(visit: Visit, hub_id: str, action: Action) -> HubView:
     if found.id not in await _seen(visit, scope):
         raise ElsewhereError("hub", repr(hub_id))
     return found
+
+
+async def cover_seen(visit: Visit) -> Sequence[Cover]:
+    """Who is on duty for which team, of the teams that whoever asks sees."""
+    services, scope = visit.desk.services, visit.scope
+    found = await services.duty.cover()
+    if scope.is_everything:
+        return found
+    teams = await services.store.fetch(every_team)
+    return [one for one in found if not one.team or (one.team in teams and sees(scope, teams[one.team]))]
+
+
+async def accounts_seen(visit: Visit, scope: Scope) -> dict[str, Account]:
+    """Those who have a role in this part, and those who have one everywhere."""
+    accounts = {account.id: account for account in await visit.desk.accounts.all()}
+    if scope.is_everything:
+        return accounts
+    given: dict[str, list[Assignment]] = {}
+    for one in await visit.desk.services.store.fetch(assignments):
+        given.setdefault(one.account, []).append(one)
+    return {
+        account: found
+        for account, found in accounts.items()
+        if account not in given or any(scope.covers(one.tenant, one.unit) for one in given[account])
+    }
 
 
 async def check_alarm(visit: Visit, alarm: str, scope: Scope) -> None:

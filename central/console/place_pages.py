@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
-from central.console.elsewhere import hub_seen, in_scope
+from central.console.elsewhere import accounts_seen, hub_seen, in_scope
 from central.console.gate import ForbiddenError, Needs, Visit
 from central.console.rendering import page
 from central.console.resident_pages import fault_text
@@ -35,7 +35,7 @@ async def _page(visit: Visit, status: int = 200, fault: str = "") -> Response:
 
     services = visit.desk.services
     found, within, answering, given = await services.store.fetch(look)
-    accounts = {account.id: account for account in await visit.desk.accounts.all()}
+    accounts = await accounts_seen(visit, scope)
     hubs = await in_scope(visit, await services.hubs.all(), scope)
     placed = await services.people.places.of_hubs()
     return page(

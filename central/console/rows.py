@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from central.console.accounts import initials_of
+from central.console.elsewhere import cover_seen
 from central.console.gate import Visit
 from central.console.open_count import OpenCount, count_open, own_open
 from central.console.roles import Action
@@ -237,6 +238,6 @@ async def _uncovered(visit: Visit) -> tuple[str, ...]:
     t = visit.words
     return tuple(
         t("cover.nobody_with_sound", team=one.name) if one.team else t("cover.nobody_with_sound_house")
-        for one in await visit.desk.services.duty.cover()
+        for one in await cover_seen(visit)
         if not one.is_covered
     )

@@ -154,6 +154,8 @@ class Keeping:
 
         async def work(connection: AsyncConnection, _: int) -> tuple[None, str]:
             await resident_of(connection, resident, scope)
+            if await contacts.whose(connection, contact) != resident:
+                raise NotFoundError("contact", contact)
             return None, "contact_moved" if await contacts.earlier(connection, resident, contact) else ""
 
         await self._change(actor, resident, work, {"contact": contact})

@@ -131,7 +131,7 @@ class Rotas:
                     team=team, rota=await rota_of(connection, team.id, zones[team.id], now), names=names, people=()
                 )
                 for team in teams.values()
-                if _sees(scope, team)
+                if sees(scope, team)
             ]
 
         return await self._store.fetch(work)
@@ -279,11 +279,11 @@ async def _team(connection: AsyncConnection, scope: Scope, team_id: str) -> Team
     team = (await every_team(connection)).get(team_id)
     if team is None:
         raise NotFoundError("team", team_id)
-    if not _sees(scope, team):
+    if not sees(scope, team):
         scope.check(next(iter(sorted(team.tenants)), "none"), None, "team", team_id)
     return team
 
 
-def _sees(scope: Scope, team: Team) -> bool:
+def sees(scope: Scope, team: Team) -> bool:
     """A team is seen by those who see one of the tenants it serves; one that serves nobody yet, by all."""
     return scope.is_everything or not team.tenants or any(scope.covers(tenant) for tenant in team.tenants)

@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
 from http.cookies import SimpleCookie
 from typing import Any
 from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
 
 import pytest
 from argon2 import PasswordHasher
 from fastapi import FastAPI
 
+from central.access import Scope
 from central.app import create_console_app
 from central.console.accounts import Account, Accounts
 from central.console.gate import Desk
@@ -23,6 +26,16 @@ from central.console.passwords import Passwords
 from central.console.roles import Role
 from central.console.sessions import Sessions
 from central.console.signin import SignIn
+from central.lifecycle import alarm_kind
+from central.people.contacts import Agreement, Entry, Person
+from central.people.facts import FactKind
+from central.raising import Source, raise_technical
+from central.routing.duty import Rotas
+from central.routing.plan import DEFAULT_PLAN
+from central.routing.plans import Plans
+from central.routing.rota import Override, Shift
+from central.store import Priority
+from central.views import Actor
 
 ORIGIN = "http://127.0.0.1:0"
 PASSWORD = "en lang setning om fisk"
@@ -36,6 +49,7 @@ class Answer:
     status: int
     headers: list[tuple[str, str]]
     body: bytes
+    path: str = ""
 
     @property
     def text(self) -> str:
@@ -68,7 +82,7 @@ class Browser:
         method: str,
         path: str,
         *,
-        form: dict[str, str] | None = None,
+        form: Mapping[str, Any] | None = None,
         content: Any = None,
         headers: dict[str, str] | None = None,
         body: bytes = b"",
@@ -93,7 +107,7 @@ class Browser:
 
         async with asyncio.timeout(TIMEOUT_S):
             await self.app(scope, receive, send)
-        return self._answer(started, b"".join(parts))
+        return self._answer(started, b"".join(parts), path)
 
     async def get(self, path: str, **more: Any) -> Answer:
         return await self.request("GET", path, **more)
@@ -142,7 +156,7 @@ class Browser:
         self,
         method: str,
         path: str,
-        form: dict[str, str] | None,
+        form: Mapping[str, Any] | None,
         content: Any,
         headers: dict[str, str] | None,
         body: bytes,
@@ -151,7 +165,7 @@ class Browser:
         if self.jar:
             sent["cookie"] = "; ".join(f"{name}={value}" for name, value in self.jar.items())
         if form is not None:
-            body = urlencode(form).encode()
+            body = urlencode(form, doseq=True).encode()
             sent["content-type"] = "application/x-www-form-urlencoded"
         if content is not None:
             body = json.dumps(content).encode()
@@ -176,9 +190,9 @@ class Browser:
         }
         return scope, body
 
-    def _answer(self, started: dict[str, Any], body: bytes) -> Answer:
+    def _answer(self, started: dict[str, Any], body: bytes, path: str) -> Answer:
         headers = [(name.decode(), value.decode()) for name, value in started["headers"]]
-        answer = Answer(started["status"], headers, body)
+        answer = Answer(started["status"], headers, body, path)
         for line in answer.cookies:
             for name, morsel in SimpleCookie(line).items():
                 if morsel["max-age"] == "0" or not morsel.value:
@@ -239,6 +253,170 @@ class Console:
         answer = await browser.sign_in(name)
         assert answer.status == 303
         return browser
+
+
+ADMIN = Actor(id="admin", name="Ada Nes", role="administrator")
+LEAD = Actor(id="lead", name="Lead One", role="lead")
+KEYCODE = FactKind.KEY_CODE.value
+FREE_IN_PATHS = {"token": "x" * 43, "kind": KEYCODE, "step": "accepted"}
+"""Path parameters that name nothing of anybody's, and what may stand for them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holdings:
+    """A tenant with one of everything that a path or a body can name; `ids` by the name of the path parameter."""
+
+    name: str
+    ids: dict[str, str]
+
+    def __getitem__(self, name: str) -> str:
+        return self.ids[name]
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must not stand in an answer to somebody of another tenant."""
+        return (self.name, *(self.ids[name] for name in ("alarm_id", "hub_id", "resident_id", "team_id", "unit_id")))
+
+
+async def holdings(console: Console, name: str, pseudonym: str) -> Holdings:
+    """Found a tenant with one of everything. A new kind of thing gets its line here."""
+    bench, people, now = console.bench, console.services.people, console.bench.clock.now_ms()
+    tenant = await people.places.add_tenant(ADMIN, name)
+    unit = await people.places.add_unit(ADMIN, tenant, f"{name} nord", "zone")
+    team = await people.places.add_team(ADMIN, f"{name} utrykning", "patrol", tenant=tenant, serves=[tenant])
+    ward = await people.places.add_team(ADMIN, f"{name} avdeling", "ward", tenant=tenant, serves=[tenant])
+    hub = await bench.enrolled(f"{name} 1")
+    await people.places.place_hub(ADMIN, hub.id.hex(), tenant, unit)
+    account = await console.account(f"{name} vakt", Role.RESPONDER)
+    assignment = await _assigned(console, account.id, tenant)
+    keeper = Actor(id=account.id, name=account.name, role=account.role.value)
+    colleague = await console.account(f"{name} kollega", Role.RESPONDER)
+    await _assigned(console, colleague.id, tenant)
+    names = {FactKind.FIRST_NAME: f"Fornavn{name}", FactKind.LAST_NAME: f"Etternavn{name}"}
+    keeping = people.keeping
+    await keeping.register(
+        LEAD, tenant=tenant, unit=unit, pseudonym=pseudonym, hub=hub.id.hex(), named=names, source="resident"
+    )
+    await keeping.record(LEAD, pseudonym, FactKind.KEY_CODE, f"kode{name}", source="resident")
+    contact = Entry(person=Person(name=f"Kontakt{name}", phone="+4799900001"), agreement=Agreement())
+    contact_id = await keeping.add_contact(LEAD, pseudonym, contact, source="resident")
+    await keeping.grant(LEAD, pseudonym, "TA", from_ms=now - 1000, to_ms=None)
+    await keeping.plan_visit(LEAD, pseudonym, from_ms=now + 3_600_000, to_ms=now + 7_200_000, team=team)
+    everywhere = Scope()
+    plans, rotas = Plans(bench.store, bench.clock), Rotas(bench.store, bench.clock)
+    plan = await plans.write(
+        ADMIN, everywhere, DEFAULT_PLAN.model_copy(update={"name": f"Plan {name}"}), tenant=tenant, service="TA"
+    )
+    today = date.fromisoformat(moments(now)["day"])
+    shift = await rotas.add_shift(
+        ADMIN, everywhere, team,
+        Shift(id="", account=None, weekdays=frozenset({0}), from_minute=0, to_minute=60, from_day=today, to_day=None),
+    )  # fmt: skip
+    override = await rotas.add_override(
+        ADMIN, everywhere, team,
+        Override(id="", account=None, instead_of=None, from_ms=now, to_ms=now + 3_600_000, why=f"ferie{name}"),
+    )  # fmt: skip
+    alarm = await bench.press(hub, resident=pseudonym)
+    await bench.alarms.claim(alarm.id, keeper)
+    offer = await bench.alarms.offer(alarm.id, keeper, to_account=colleague.id)
+    sent = await bench.alarms.dispatch(alarm.id, keeper, team)
+    bench.clock.advance(6)  # the press of before is no repeat of this one
+    waiting = await bench.press(hub, resident=None)
+    technical = await _fault(console, hub.id.hex())
+    link = await console.accounts.new_link(colleague.id, 60)
+    period = await console.services.maintenance.announce(
+        ADMIN, everywhere, reach="hub", ref=hub.id.hex(), sort="maintenance", to_ms=now + 3_600_000, why=f"bytte{name}"
+    )
+    incident = f"{abs(hash(name)):016x}"[:16]
+    await bench.change(
+        "INSERT INTO incident (id, cell, kind, tenant, unit, state, count, critical, opened_ms, last_ms)"
+        f" VALUES ('{incident}', 'unit:{unit}', 'mains_lost', '{tenant}', '{unit}', 'open', 1, 0, {now}, {now})"
+    )
+
+    async def only(table: str) -> str:
+        return str(await bench.value(f"SELECT id FROM {table} WHERE resident = '{pseudonym}'"))
+
+    ids = {
+        "tenant_id": tenant,
+        "unit_id": unit,
+        "team_id": team,
+        "ward_id": ward,
+        "hub_id": hub.id.hex(),
+        "account_id": account.id,
+        "assignment_id": assignment,
+        "resident_id": pseudonym,
+        "contact_id": contact_id,
+        "service_id": await only("service"),
+        "visit_id": await only("visit"),
+        "plan_id": str(plan.id),
+        "shift_id": shift,
+        "override_id": override,
+        "alarm_id": alarm.id,
+        "waiting_id": waiting.id,
+        "technical_id": technical,
+        "offer_id": offer.id,
+        "dispatch_id": sent.id,
+        "period_id": period.id,
+        "incident_id": incident,
+        "link": link,
+        **moments(now),
+    }
+    return Holdings(name=name, ids=ids)
+
+
+def moments(now_ms: int) -> dict[str, str]:
+    """Times near this one, as forms and programs write them."""
+    now = datetime.fromtimestamp(now_ms / 1000, ZoneInfo("Europe/Oslo"))
+    return {
+        "day": now.date().isoformat(),
+        "soon": (now + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M"),
+        "later": (now + timedelta(hours=2)).strftime("%Y-%m-%dT%H:%M"),
+        "soon_ms": str(now_ms + 3_600_000),
+        "later_ms": str(now_ms + 7_200_000),
+    }
+
+
+async def _fault(console: Console, hub: str) -> str:
+    source = Source(hub=hub, device="", happened_ms=console.bench.clock.now_ms())
+
+    async def work(connection: Any) -> str:
+        return await raise_technical(connection, alarm_kind("mains_lost"), source, console.bench.clock.now_ms())
+
+    return str(await console.bench.store.transact(Priority.UPKEEP, work))
+
+
+async def _assigned(console: Console, account: str, tenant: str) -> str:
+    await console.services.people.places.assign(ADMIN, account, Role.RESPONDER, tenant=tenant)
+    return str(await console.bench.value(f"SELECT id FROM assignment WHERE account = '{account}'"))
+
+
+@dataclass
+class Towns:
+    """Two tenants with one of everything each."""
+
+    console: Console
+    own: Holdings
+    other: Holdings
+
+    async def signed_in(self, role: Role) -> Browser:
+        """Somebody with this role in the first tenant only."""
+        name = f"Somebody {role}"
+        browser = await self.console.signed_in(name, role)
+        account = await self.console.accounts.id_of(name)
+        assert account is not None
+        await self.console.services.people.places.assign(ADMIN, account, role, tenant=self.own["tenant_id"])
+        return browser
+
+    async def refused(self, reason: str = "elsewhere") -> int:
+        """How many attempts of a kind have been noted: by default at what is not theirs."""
+        await self.console.services.security.flush()
+        found = await self.console.services.security.recent()
+        return sum(event.count for event in found if event.reason == reason)
+
+
+@pytest.fixture
+async def towns(console: Console) -> Towns:
+    return Towns(console, await holdings(console, "Aure", "r-own"), await holdings(console, "Smøla", "r-other"))
 
 
 @pytest.fixture
