@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from central.alarms.choosing import Choices
 from central.at_room import ROOM
+from central.console.asked import Stand, stand_of
+from central.console.four import Button, four_of
 from central.console.gate import ForbiddenError, Visit
+from central.console.going import SentRow, Told, reason_text, sent_row, told, trip_of
 from central.console.resident_view import ResidentView, person_for
 from central.console.roles import Action
 from central.console.routine_view import Routine, routine_of
@@ -16,8 +20,9 @@ from central.console.summary import summary_of
 from central.errors import NotFoundError
 from central.home_response import KINDS as HOME_RESPONSE
 from central.hubs import HubView
-from central.lifecycle import DISPATCH_STEPS, DispatchState, Handling, KindOfHelp, Queue, dispositions, outcomes
-from central.views import AlarmDetail, AlarmView, Journey, Offer, Sent, TimelineEntry
+from central.lifecycle import Handling, KindOfHelp, Queue, dispositions, outcomes
+from central.technical.duty import DutyContact, duty_book
+from central.views import AlarmDetail, AlarmView, Journey, TimelineEntry
 
 LAMPS = frozenset({"waiting", "taken", "on_the_way", "closed", "unknown"})
 JOURNEY_STEPS = ("judged", "durable", "sent", "receipt", "shown", "taken", "reassured")
@@ -58,26 +63,6 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SentRow:
-    """Somebody who was sent, in words, and the steps that whoever reads this may say."""
-
-    sent: Sent
-    name: str
-    state: str
-    at: str
-    steps: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OfferRow:
-    """A hand-over on offer, and what whoever reads this may answer."""
-
-    offer: Offer
-    text: str
-    answers: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class AlarmPage:
     """All that the page of an alarm says."""
 
@@ -103,9 +88,17 @@ class AlarmPage:
     value: str | None
     summary: str
     sent: tuple[SentRow, ...]
-    offer: OfferRow | None
+    told: tuple[Told, ...]
+    four: tuple[Button, ...]
     helps: tuple[str, ...]
+    goes: bool = False
+    """The reader has said yes to going there, and sees what somebody at the door has to know."""
+    duty: DutyContact | None = None
+    """Whom to call about a technical alarm."""
     person: ResidentView | None = None
+    has_patrols: bool = False
+    calls: Mapping[str, str] = field(default_factory=dict)
+    """The last attempt to reach each: by contact's id, or `resident`."""
 
     @property
     def can_take_over(self) -> bool:
@@ -142,7 +135,12 @@ async def alarm_page(visit: Visit, alarm_id: str) -> AlarmPage:
         planned = {one.id: one.from_ms for one in await services.alarms.visits(alarm_id)}
     routine = await routine_of(visit, detail)
     shown = _assemble(visit, detail, journey, hub, planned.get(detail.alarm.deferred_visit or ""), routine)
-    return replace(shown, person=await person_for(visit, detail.alarm)) if shown.is_personal else shown
+    if not shown.is_personal:
+        book = await services.store.fetch(duty_book)
+        return replace(shown, duty=book.of(detail.alarm.tenant, detail.alarm.unit))
+    choices = await services.alarms.choices(alarm_id, visit.actor) if shown.is_mine else Choices()
+    person = await person_for(visit, detail.alarm, goes=shown.goes)
+    return replace(shown, person=person, has_patrols=bool(choices.patrols))
 
 
 def _assemble(
@@ -158,6 +156,8 @@ def _assemble(
     is_mine = alarm.is_open and alarm.owner == account.id
     can_handle = visit.may(Action.HANDLE_ALARMS)
     is_personal = alarm.queue is Queue.PERSONAL
+    trip = trip_of(visit, detail)
+    goes = trip is not None and stand_of(trip) is Stand.MINE
     return AlarmPage(
         alarm=alarm,
         title=kind_title(visit, alarm),
@@ -172,7 +172,7 @@ def _assemble(
         next_act=_next_act(alarm, is_mine=is_mine) if can_handle else "",
         lamp=lamp_of(visit, alarm, hub) if is_personal else None,
         hub=hub,
-        shows_resident=is_mine or not alarm.is_open,
+        shows_resident=is_mine or goes or not alarm.is_open,
         routine=routine,
         moments=tuple(_moment(visit, entry, alarm, routine.worded) for entry in reversed(detail.timeline)),
         steps=_steps(visit, journey),
@@ -180,45 +180,24 @@ def _assemble(
         outcomes=outcomes(alarm.queue),
         value=_value(visit, alarm),
         summary=summary_of(visit, detail, routine) if is_personal and (is_mine or not alarm.is_open) else "",
-        sent=tuple(_sent(visit, alarm, one, is_mine=is_mine) for one in reversed(detail.sent)),
-        offer=None if detail.offer is None else _offer(visit, detail.offer, is_mine=is_mine),
+        sent=tuple(sent_row(visit, alarm, one, is_mine=is_mine) for one in reversed(detail.sent)),
+        told=told(visit, detail, is_mine=is_mine) if can_handle else (),
+        four=four_of(visit, alarm, trip, detail.offer) if can_handle and alarm.is_open else (),
+        goes=goes,
         helps=tuple(KindOfHelp) if is_personal else (),
+        calls=_calls(visit, detail.timeline),
     )
 
 
-def _sent(visit: Visit, alarm: AlarmView, sent: Sent, *, is_mine: bool) -> SentRow:
-    """The table says which steps there are, central who may say them; here only those are offered that make sense."""
-    can = DISPATCH_STEPS[sent.state] if alarm.stage.handling is Handling.CLAIMED else frozenset()
-    steps = [state for state in DispatchState if state in can and state is not DispatchState.UNANSWERED]
-    is_own_trip = sent.team is None
-    steps = [
-        state
-        for state in steps
-        if state is not DispatchState.DELIVERED
-        and (is_mine or state is not DispatchState.CANCELLED)
-        and not (is_own_trip and state is DispatchState.DECLINED)
-        and (not is_own_trip or sent.account == visit.who.account.id)
-    ]
-    who = sent.team_name or sent.account_name or visit.words("dispatch.owner")
-    name = f"{who} · {sent.account_name}" if sent.team_name and sent.account_name else who
-    reached = sent.done_ms or sent.on_site_ms or sent.on_the_way_ms or sent.answered_ms or sent.sent_ms
-    return SentRow(
-        sent=sent,
-        name=name,
-        state=visit.words(f"dispatch.state_{sent.state}"),
-        at=visit.figures.when(reached, visit.now_ms()),
-        steps=tuple(state.value for state in steps),
-    )
-
-
-def _offer(visit: Visit, offer: Offer, *, is_mine: bool) -> OfferRow:
-    me = visit.who.account.id
-    is_for_me = offer.to_account == me or (offer.to_team is not None and offer.from_account != me)
-    return OfferRow(
-        offer=offer,
-        text=visit.words("offer.waits", name=offer.from_name, to=offer.to_name),
-        answers=("withdraw",) if is_mine else ("accept", "decline") if is_for_me else (),
-    )
+def _calls(visit: Visit, timeline: Sequence[TimelineEntry]) -> Mapping[str, str]:
+    found = {}
+    for entry in timeline:
+        result = entry.content.get("result")
+        if entry.what == "called" and isinstance(result, str) and visit.words.has(f"call.{result}"):
+            whom = str(entry.content.get("contact") or entry.content.get("called"))
+            time, word = visit.figures.clock(entry.at_ms), visit.words(f"call.{result}").lower()
+            found[whom] = visit.words("call.tried", time=time, result=word)
+    return found
 
 
 def _subtitle(visit: Visit, alarm: AlarmView) -> str:
@@ -334,7 +313,7 @@ def _moment_caption(visit: Visit, entry: TimelineEntry, worded: Mapping[str, str
     for name in ("note", "reason", "override", "device"):
         word = entry.content.get(name)
         if isinstance(word, str) and word:
-            said.append(word)
+            said.append(reason_text(visit, word) if name == "reason" else word)
     return ". ".join(said)
 
 

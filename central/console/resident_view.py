@@ -17,6 +17,19 @@ from central.people.vault import ErasedError
 from central.sql import Sql
 from central.views import AlarmView
 
+ORDER = (
+    FactKind.KNOW,
+    FactKind.ADDRESS,
+    FactKind.DIRECTIONS,
+    FactKind.ACCESS,
+    FactKind.KEY_CODE,
+    FactKind.E_LOCK,
+    FactKind.PHONE,
+    FactKind.LANGUAGE,
+    FactKind.HEALTH,
+    FactKind.DOCTOR,
+)
+"""What one needs first stands first, the way in beside the code that opens it."""
 REASONS = ("resident_called", "kin_called", "staff_asks", "worried")
 ALARMS_SHOWN = 20
 
@@ -76,6 +89,11 @@ class ResidentView:
     services: tuple[DatedLine, ...]
     visits: tuple[DatedLine, ...]
 
+    @property
+    def has_secrets(self) -> bool:
+        """Some of it is folded, and reading it is an entry of its own."""
+        return any(fact.is_secret for fact in self.facts)
+
 
 def day_text(visit: Visit, at_ms: int) -> str:
     """A date as people write it, with its year."""
@@ -96,7 +114,7 @@ def fact_line(visit: Visit, fact: Fact) -> FactLine:
         caption=t(key, source=source, date=day_text(visit, fact.as_of_ms)),
         is_stale=is_stale,
         is_secret=fact.is_secret,
-        is_wide=fact.is_secret or fact.kind in {FactKind.KNOW, FactKind.ACCESS, FactKind.DIRECTIONS},
+        is_wide=fact.kind is FactKind.KNOW,
     )
 
 
@@ -111,7 +129,11 @@ def resident_view(visit: Visit, card: Card, shown: Fact | None = None) -> Reside
         name=card.name or t("residents.nameless"),
         subtitle=" · ".join([*([year] if year else []), *(part for part in where if part)]),
         basis=basis_text(visit, card.basis),
-        facts=tuple(fact_line(visit, fact) for fact in known if fact.kind not in {*NAMES, FactKind.BORN}),
+        facts=tuple(
+            fact_line(visit, fact)
+            for fact in sorted(known, key=lambda fact: ORDER.index(fact.kind) if fact.kind in ORDER else 0)
+            if fact.kind not in {*NAMES, FactKind.BORN}
+        ),
         contacts=tuple(_contact_line(visit, contact) for contact in card.contacts),
         services=tuple(
             DatedLine(
@@ -211,9 +233,13 @@ async def alarms_of(visit: Visit, resident: str) -> tuple[DatedLine, ...]:
     return tuple(lines)
 
 
-async def person_for(visit: Visit, alarm: AlarmView) -> ResidentView | None:
-    """The resident of an alarm, opened for who has it; None for everybody else, and where nothing is registered."""
-    if not alarm.resident or not visit.may(Action.SEE_RESIDENTS) or alarm.owner != visit.who.account.id:
+async def person_for(visit: Visit, alarm: AlarmView, *, goes: bool = False) -> ResidentView | None:
+    """The resident of an alarm, opened for who has it or goes there; None for everybody else.
+
+    None as well where nothing is registered.
+    """
+    concerns = goes or alarm.owner == visit.who.account.id
+    if not alarm.resident or not visit.may(Action.SEE_RESIDENTS) or not concerns:
         return None
     people, scope = visit.desk.services.people, visit.scope_for(Action.SEE_RESIDENTS)
     try:

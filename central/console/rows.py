@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from central.console.accounts import initials_of
+from central.console.asked import Asked, Stand, asked_of
+from central.console.bells import Bell, bells_of
 from central.console.elsewhere import cover_seen
 from central.console.gate import Visit
 from central.console.open_count import OpenCount, count_open, own_open
@@ -60,11 +63,24 @@ class Row:
     is_mine: bool
     caption: str
     has_goal: bool
+    asked: Asked | None = None
+    """Why it stands above the queue: somebody asks this reader to go, or to take it over."""
 
     @property
     def is_waiting(self) -> bool:
         """Nobody has it."""
         return self.alarm.stage.handling is Handling.WAITING
+
+    @property
+    def key(self) -> str:
+        """Of its place in the list. What one need not do any more stands beside the alarm's own row."""
+        over = self.asked is not None and self.asked.stand in {Stand.OFF, Stand.DONE}
+        return f"{self.asked.stand}-{self.asked.id}" if over and self.asked else self.alarm.id
+
+    @property
+    def stand(self) -> str:
+        """Where what is asked stands; empty for a row of the queue itself."""
+        return "" if self.asked is None else self.asked.stand.value
 
     @property
     def priority(self) -> str:
@@ -90,6 +106,33 @@ class QueueList:
     more: int
     uncovered: tuple[str, ...] = ()
     """What is to be said of teams for which nobody is on duty with sound."""
+    asked: Mapping[Stand, tuple[Row, ...]] = field(default_factory=dict)
+    bells: tuple[Bell, ...] = ()
+
+    @property
+    def bells_text(self) -> str:
+        """The bells as JSON, for the page's script."""
+        return json.dumps([bell.to_plain() for bell in self.bells])
+
+    @property
+    def trips(self) -> tuple[Row, ...]:
+        """Where this reader is to go."""
+        return self.asked.get(Stand.MINE, ())
+
+    @property
+    def asks(self) -> tuple[Row, ...]:
+        """What waits for this reader's answer."""
+        return self.asked.get(Stand.ASKS, ())
+
+    @property
+    def off(self) -> tuple[Row, ...]:
+        """Where this reader need not go after all."""
+        return self.asked.get(Stand.OFF, ())
+
+    @property
+    def done(self) -> tuple[Row, ...]:
+        """Where this reader has been."""
+        return self.asked.get(Stand.DONE, ())
 
     @property
     def can_show_more(self) -> bool:
@@ -99,7 +142,7 @@ class QueueList:
     @property
     def is_empty(self) -> bool:
         """Nothing open in this tab."""
-        return not (self.own or self.waiting or self.others or self.deferred)
+        return not (self.own or self.waiting or self.others or self.deferred or self.trips or self.asks)
 
 
 def kind_title(visit: Visit, alarm: AlarmView) -> str:
@@ -158,6 +201,33 @@ def row_of(visit: Visit, alarm: AlarmView, callers: Mapping[str, str] = NOBODY) 
     )
 
 
+def asked_row(visit: Visit, asked: Asked, callers: Mapping[str, str]) -> Row:
+    """What is asked of the reader, as a row above the queue."""
+    t, alarm, sent, offer = visit.words, asked.alarm, asked.sent, asked.offer
+    chips: list[Chip] = []
+    if offer is not None:
+        chips.append(Chip(text=t("queue.offered_by", name=offer.from_name), icon="hand"))
+    if sent is not None and asked.stand is Stand.ASKS:
+        chips.append(Chip(text=t("queue.sent_to", team=sent.team_name), icon="car"))
+    elif sent is not None and asked.stand is Stand.MINE:
+        chips.append(Chip(text=t(f"queue.going_{sent.state}"), tone="you", icon="car"))
+        chips.append(Chip(text=sent.team_name))
+    elif sent is not None and asked.stand is Stand.OFF:
+        chips.append(Chip(text=t("queue.is_off", time=visit.figures.short_clock(sent.ended_ms or 0)), icon="x"))
+    if alarm.repeats and alarm.is_open and asked.stand in {Stand.MINE, Stand.ASKS}:
+        chips.insert(1, Chip(text=repeats_text(visit, alarm), tone=f"p-{PRIORITIES[alarm.rank]}"))
+    return Row(
+        alarm=alarm,
+        title=kind_title(visit, alarm),
+        place=callers.get(alarm.id) or place_of(visit, alarm),
+        chips=tuple(chips[:2]),
+        is_mine=False,
+        caption="",
+        has_goal=False,
+        asked=asked,
+    )
+
+
 def repeats_text(visit: Visit, alarm: AlarmView) -> str:
     """How often it was pressed, or came."""
     key = "queue.presses" if alarm.kind.word in PRESSED else "queue.times"
@@ -196,12 +266,20 @@ async def queue_list(visit: Visit, view: View, limit: int = SHOWN) -> QueueList:
         if sees_personal or alarm.queue is Queue.TECHNICAL
     ]
     own = [alarm for alarm in mine if view is not View.TECHNICAL or alarm.queue is Queue.TECHNICAL]
-    held = {alarm.id for alarm in mine}
+    asked = [
+        one
+        for one in await asked_of(store, visit.who.account.id, scope, visit.now_ms())
+        if sees_personal or one.alarm.queue is Queue.TECHNICAL
+    ]
+    held = {alarm.id for alarm in mine} | {one.alarm.id for one in asked if one.stand in {Stand.MINE, Stand.ASKS}}
     shown = (
         []
         if view is View.MINE
         else [one for one in await alarms.queue(queue, limit=limit, scope=scope) if one.id not in held]
     )
+    ringing = shown if view is View.ALARMS else []
+    if sees_personal and view is not View.ALARMS:  # another tab must not silence the alarms that wait
+        ringing = [one for one in await alarms.queue(limit=SHOWN, scope=scope) if one.id not in held]
     closed = []
     if view is not View.MINE:
         closed = [
@@ -209,10 +287,16 @@ async def queue_list(visit: Visit, view: View, limit: int = SHOWN) -> QueueList:
             for alarm in await alarms.recent(limit=200)
             if alarm.queue is queue and scope.covers(alarm.tenant, alarm.unit)
         ][:CLOSED_SHOWN]
-    callers = await _callers(visit, (*shown, *own, *closed))
+    callers = await _callers(visit, (*shown, *ringing, *own, *closed, *(one.alarm for one in asked)))
     rows = [row_of(visit, alarm, callers) for alarm in shown]
     personal, technical = counts.get(Queue.PERSONAL, OpenCount()), counts.get(Queue.TECHNICAL, OpenCount())
-    in_queue = counts.get(queue, OpenCount()).everything - sum(alarm.queue is queue for alarm in mine)
+    in_queue = counts.get(queue, OpenCount()).everything - len(
+        {one.id for one in (*mine, *(one.alarm for one in asked)) if one.id in held and one.queue is queue}
+    )
+    stands: dict[Stand, list[Row]] = {}
+    for one in asked:
+        if _stands_in(view, one):
+            stands.setdefault(one.stand, []).append(asked_row(visit, one, callers))
     return QueueList(
         view=view,
         feed_no=feed_no,
@@ -224,14 +308,30 @@ async def queue_list(visit: Visit, view: View, limit: int = SHOWN) -> QueueList:
         closed=tuple(row_of(visit, alarm, callers) for alarm in closed),
         counts={
             View.ALARMS: personal.waiting if sees_personal else 0,
-            View.MINE: len(mine),
+            View.MINE: len(held),
             View.TECHNICAL: technical.waiting,
         },
         has_hot=sees_personal and personal.best_rank is not None and personal.best_rank <= HOT_RANK,
         limit=limit,
         more=0 if view is View.MINE else max(0, in_queue - len(shown)),
         uncovered=await _uncovered(visit) if sees_personal else (),
+        asked={stand: tuple(rows) for stand, rows in stands.items()},
+        bells=bells_of(
+            visit.who.account.id,
+            [
+                (one, kind_title(visit, one), callers.get(one.id) or place_of(visit, one))
+                for one in (*ringing, *mine, *(one.alarm for one in asked))
+            ],
+            asked,
+        ),
     )
+
+
+def _stands_in(view: View, asked: Asked) -> bool:
+    """Above the technical queue only what is technical; what was done, among one's own."""
+    if asked.stand is Stand.DONE:
+        return view is View.MINE
+    return view is not View.TECHNICAL or asked.alarm.queue is Queue.TECHNICAL
 
 
 async def _uncovered(visit: Visit) -> tuple[str, ...]:

@@ -52,7 +52,7 @@ async def test_an_alarm_is_offered_seen_and_accepted(console: Any, first: Any, o
     offer = (await first.post(f"{path}/offer", content={"to_account": await account_of(console, "Operator Two")})).json
     assert (offer["state"], offer["to_name"]) == ("offered", "Operator Two")
     page = (await other.get(f"/alarms/{alarm}")).text
-    assert "Tilbudt Operator Two av Operator One" in page
+    assert "Operator One tilbyr deg alarmen. Svar innen" in page
     assert f"/api/v1/offers/{offer['id']}/accept" in page
     assert "/withdraw" not in page
     assert f"/api/v1/offers/{offer['id']}/withdraw" in (await first.get(f"/alarms/{alarm}")).text

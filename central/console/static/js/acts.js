@@ -29,6 +29,7 @@ export function open(id) {
   const button = pane.current()?.querySelector(`[data-open="${id}"]`);
   const dialog = document.getElementById(id);
   if (!button || isOff(button) || !dialog) return;
+  if (button.dataset.to) dialog.querySelector('form').dataset.post = button.dataset.to;
   fillChoices(dialog);
   dialog.showModal();
 }
@@ -41,13 +42,40 @@ function bodyOf(form) {
     delete body.to;
     if (chosen.dataset.field) body[chosen.dataset.field] = chosen.value;
   }
+  if ('words' in body) { // a reason in one's own words goes before the one from the list
+    body.reason = body.words.trim() || body.reason;
+    delete body.words;
+  }
   return body;
 }
 
+/** A number is called outside; here it is asked at once what came of it. */
+export function call({ called, contact = '', whom = '' } = {}) {
+  const dialog = document.getElementById('call-dialog');
+  if (!dialog) return;
+  const form = dialog.querySelector('form');
+  form.reset();
+  form.elements.namedItem('contact').value = contact;
+  if (called) form.elements.namedItem('called').value = called;
+  const line = dialog.querySelector('#call-whom');
+  line.textContent = whom;
+  line.hidden = !whom;
+  dialog.querySelector('fieldset').hidden = Boolean(whom);
+  open('call-dialog');
+}
+
+main.addEventListener('change', (event) => {
+  const form = event.target.name === 'called' ? event.target.form : null;
+  if (form?.elements.namedItem('contact')) form.elements.namedItem('contact').value = '';
+});
+
 main.addEventListener('click', (event) => {
+  const number = event.target.closest('[data-call]');
+  if (number) return call({ called: number.dataset.call, contact: number.dataset.contact, whom: number.dataset.whom });
   const button = event.target.closest('button');
   if (!button || isOff(button)) return;
-  if (button.dataset.open) open(button.dataset.open);
+  if (button.dataset.open === 'call-dialog') call();
+  else if (button.dataset.open) open(button.dataset.open);
   else if (button.dataset.post) send(button);
   else if ('close' in button.dataset) button.closest('dialog').close();
 });
@@ -56,7 +84,7 @@ main.addEventListener('submit', async (event) => {
   const form = event.target;
   if (!form.dataset.post) return;
   event.preventDefault();
-  const missing = [...form.elements].find((field) => field.required && !field.value.trim());
+  const missing = [...form.elements].find((field) => field.required && (!field.value.trim() || !field.checkValidity()));
   if (missing) return missing.focus();
   if (await send(form, bodyOf(form))) {
     form.reset();

@@ -62,7 +62,7 @@ function announce() {
   for (const bell of queue.bells()) {
     if (told.has(bell.key) || (bell.why !== 'asks' && bell.why !== 'off')) continue;
     told.add(bell.key);
-    say(t(bell.why === 'off' ? 'toast.called_off' : 'toast.asked', { kind: bell.title }), { warn: bell.why === 'off', seconds: 20 });
+    say(t(bell.why === 'off' ? 'toast.called_off' : 'toast.asked', { kind: bell.title }), { warn: bell.why === 'off', seconds: 20, beside: true });
   }
 }
 

@@ -72,7 +72,7 @@ async function undo(id) {
 
 const REASONS = {
   stale: 'toast.stale', already_offered: 'toast.already_offered', offer_over: 'toast.offer_over',
-  already_sent: 'toast.already_sent', not_defer: 'toast.promised',
+  already_sent: 'toast.already_sent', dispatch_over: 'toast.dispatch_over', not_defer: 'toast.promised',
 };
 
 export function refuse({ status, content }) {
@@ -247,7 +247,7 @@ main.addEventListener('click', (event) => {
 });
 
 document.getElementById('queue').addEventListener('click', (event) => {
-  const id = event.target.closest('li[data-alarm]')?.dataset.alarm;
+  const id = event.target.closest('li[data-opens]')?.dataset.opens;
   if (id) remember(id);
 });
 

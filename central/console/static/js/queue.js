@@ -22,6 +22,8 @@ export const rows = () => [...box.querySelectorAll('li[data-alarm]')];
 export const openRows = () => rows().filter((row) => row.dataset.stage !== 'closed');
 /** Also those of a list that waits to be put in place: an alarm sounds although nobody may see it move. */
 export const knownRows = () => [...(held ?? list()).querySelectorAll('li[data-alarm]:not([data-stage="closed"])')];
+/** What may sound, whichever tab is shown: central says so with every list. */
+export const bells = () => JSON.parse((held ?? list()).dataset.bells || '[]');
 export const row = (id) => box.querySelector(`li[data-alarm="${CSS.escape(id)}"]`);
 export const onChange = (listener) => listeners.push(listener);
 export const digest = () => list().dataset.digest;

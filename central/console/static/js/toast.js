@@ -21,9 +21,9 @@ function drop() {
   current = null;
 }
 
-/** Says something. `undo` is what Z or the button does, until `untilMs` of the page's clock. */
-export function say(text, { undo = null, seconds = 6, warn = false } = {}) {
-  drop();
+/** Says something. `undo` is what Z or the button does. `beside`: what can still be undone stays. */
+export function say(text, { undo = null, seconds = 6, warn = false, beside = false } = {}) {
+  if (!beside) drop();
   const node = document.createElement('div');
   node.className = warn ? 'toast warn' : 'toast';
   const words = document.createElement('span');
@@ -46,18 +46,24 @@ export function say(text, { undo = null, seconds = 6, warn = false } = {}) {
     button.className = 'btn sm icon';
     button.setAttribute('aria-label', t('toast.dismiss'));
     button.append(icon('x'));
-    button.addEventListener('click', drop);
+    button.addEventListener('click', () => end());
   }
   node.append(button);
   node.style.setProperty('--left', '1');
   box.append(node);
   const timer = setInterval(() => {
     left -= 1;
-    if (left <= 0) return drop();
+    if (left <= 0) return end();
     node.style.setProperty('--left', String(left / seconds));
     if (undo) button.querySelector('span').textContent = t('toast.undo', { n: left });
   }, 1000);
-  current = { node, timer, undo };
+  const said = { node, timer, undo };
+  if (!beside) current = said;
+  function end() {
+    clearInterval(timer);
+    node.remove();
+    if (current === said) current = null;
+  }
 }
 
 export function runUndo() {
