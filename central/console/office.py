@@ -15,6 +15,7 @@ from central.admin import CONSOLE as COMMAND_LINE
 from central.console.door import log_act
 from central.console.elsewhere import LOGGED, check_alarm
 from central.console.gate import Needs, Visit
+from central.console.log_words import Names, content_text, names_for
 from central.console.pages import is_part
 from central.console.paging import PageNo, Sought, page_of
 from central.console.rendering import page
@@ -28,7 +29,7 @@ Making = Annotated[Visit, Depends(Needs(Action.MAKE_CODES))]
 Changing = Annotated[Visit, Depends(Needs(Action.CHANGE_USERS, everywhere=True))]
 
 PAGE = 100
-LOG_WIDTH = 120
+LOG_WIDTH = 160
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,21 +45,11 @@ class LogLine:
     content: str
 
 
-_UNTOLD = frozenset({"kind", "happened_ms", "note_digest"})
-
-
-def _told(visit: Visit, key: str, value: object) -> str:
-    known = f"{key}.{value}"
-    return visit.words(known) if visit.words.has(known) else f"{visit.words.either(f'detail.{key}', key)} {value}"
-
-
-def _line(visit: Visit, row: Mapping[Any, Any]) -> LogLine:
+def _line(visit: Visit, row: Mapping[Any, Any], content: Mapping[str, Any], names: Names) -> LogLine:
     t = visit.words
-    content = json.loads(row["content"])
     kind = t.either(f"kind.{content.get('kind', '')}", row["what"])
     who = t("log.command_line") if row["actor"] == COMMAND_LINE.id else row["actor_name"]
     said = t.either(f"what.{row['what']}", row["what"], name=who, kind=kind)
-    text = ", ".join(_told(visit, key, value) for key, value in content.items() if key not in _UNTOLD and value)
     return LogLine(
         no=row["no"],
         at=visit.figures.when(row["at_ms"], visit.now_ms()),
@@ -66,7 +57,7 @@ def _line(visit: Visit, row: Mapping[Any, Any]) -> LogLine:
         who=who,
         alarm=row["alarm"],
         hub=row["hub"],
-        content=text[:LOG_WIDTH],
+        content=content_text(visit, content, names)[:LOG_WIDTH],
     )
 
 
@@ -82,7 +73,9 @@ async def _log_page(visit: Visit, before: int | None, alarm: str | None, verdict
         query = query.where(text(LOGGED).bindparams(**seen.parameters))
     async with visit.desk.services.store.read() as connection:
         rows = (await connection.execute(query)).mappings().all()
-    entries = [_line(visit, row) for row in rows[:PAGE]]
+    contents = [json.loads(row["content"]) for row in rows[:PAGE]]
+    names = await names_for(visit, contents)
+    entries = [_line(visit, row, content, names) for row, content in zip(rows, contents, strict=False)]
     older = entries[-1].no if len(rows) > PAGE else None
     return page(visit, "log.html", entries=entries, older=older, alarm_id=alarm, verdict=verdict)
 
