@@ -9,8 +9,8 @@ const hasSingleKeys = document.body.dataset.keys === 'yes';
 const SINGLE = {
   n: () => pane.takeNext(),
   t: () => pane.press('claim'),
-  d: () => pane.press('on-the-way'),
-  c: () => acts.open('call-dialog'),
+  d: () => (document.querySelector('.a-acts [data-open="dispatch-dialog"]') ? acts.open('dispatch-dialog') : pane.press('on-the-way')),
+  c: () => acts.call(),
   h: () => acts.open('offer-dialog'),
   o: () => pane.press('outcome'),
   j: () => document.querySelector('#alarm-summary:not([hidden]) #summary-copy')?.click(),
