@@ -16,7 +16,7 @@ import structlog
 
 from simulators.faults.playing import play
 from simulators.faults.registry import Scenario, all_scenarios
-from simulators.faults.report import Line, table, write
+from simulators.faults.report import Line, revision, table, write
 
 REPORT = Path("docs/fault-report.md")
 
@@ -36,6 +36,7 @@ def main() -> int:
     here = Path(".run")
     here.mkdir(exist_ok=True)
     lines: list[Line] = []
+    tried = revision()
     begun = time.monotonic()
     for number, one in enumerate(chosen, start=1):
         print(f"[{number}/{len(chosen)}] {one.name}: {one.title}", flush=True)
@@ -49,9 +50,11 @@ def main() -> int:
         print(f"    {line.words}, {took_s:.0f} s", flush=True)
         for complaint in verdict.complaints[:8]:
             print(f"    ! {complaint}", flush=True)
+        if not words.only and not words.dry:  # after each: who has waited for an hour loses nothing by stopping here
+            took_s = time.monotonic() - begun
+            write(REPORT, lines, of=len(chosen), seed=seed, took_s=took_s, words=_again(words), tried=tried)
     print("\n" + table(lines))
     if not words.only and not words.dry:
-        write(REPORT, lines, seed=seed, took_s=time.monotonic() - begun, words=_again(words))
         print(f"\nwritten: {REPORT}")
     return 0 if all(line.is_good for line in lines) else 1
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import sqlite3
+import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -62,8 +63,8 @@ def table(lines: Sequence[Line]) -> str:
     )
 
 
-def write(path: Path, lines: Sequence[Line], *, seed: int, took_s: float, words: str) -> None:
-    """The page."""
+def write(path: Path, lines: Sequence[Line], *, of: int, seed: int, took_s: float, words: str, tried: str) -> None:
+    """The page; `of` so many scenarios, when it is written before all are over; `tried` is the revision."""
     good = [line for line in lines if not line.scenario.must_fail]
     events, lost, doubled = (
         sum(getattr(line.verdict, what) for line in good) for what in ("events_in", "lost", "doubled")
@@ -76,7 +77,8 @@ def write(path: Path, lines: Sequence[Line], *, seed: int, took_s: float, words:
         "[testing-faults.md](testing-faults.md).",
         "",
         f"- {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, seed {seed} (`{again}` repeats it), {took_s / 60:.0f} minutes",
-        f"- {_machine()}",
+        f"- {_machine()}, revision {tried}",
+        *([] if len(lines) == of else [f"- not whole: {len(lines)} of {of} faults were played"]),
         f"- {events:,} confirmed events in {len(good)} faults: {lost} lost, {doubled} doubled",
         "",
         "| fault | rounds | events in | lost | doubled | longest silence | |",
@@ -99,6 +101,17 @@ def write(path: Path, lines: Sequence[Line], *, seed: int, took_s: float, words:
     if troubles:
         text += ["", "## What is not as it must be", "", *troubles]
     path.write_text("\n".join(text) + "\n", encoding="utf-8")
+
+
+def revision() -> str:
+    """What was tried; with a plus sign when files were changed that are not in it."""
+    told = subprocess.run(
+        ["git", "describe", "--always", "--dirty=+", "--abbrev=9"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return told.stdout.strip() or "unknown"
 
 
 def _machine() -> str:

@@ -20,7 +20,7 @@ BROKER_PATH = '\n[uplinks.{name}]\ntype = "mqtt"\nhost = "127.0.0.1"\nport = {po
 BROKER_OF_CENTRAL = '\n[[mqtt]]\nhost = "127.0.0.1"\nport = {port}\ntls = false\n'
 
 
-@scenario("two-addresses", "one of central's two addresses dies under load", short=1, long=40, is_soak_only=True)
+@scenario("two-addresses", "one of central's two addresses dies under load", short=1, long=40)
 async def two_addresses(run: Run) -> Verdict:
     """Cut without a word, or broken and refused; the other one carries on. Both are told of as they are."""
     chance = run.chance
