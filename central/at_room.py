@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from central.escalation import patrols
 from central.escalation.begin import answered
 from central.lifecycle import NURSE_CALLS, ROOM_MS, ROOM_OUTCOME, Action, Disposition, KindOfHelp, after, stage_of
 from central.sql import Sql
@@ -49,7 +50,7 @@ _OFFER_OVER = Sql(
     "UPDATE handover SET state = 'withdrawn', answered_ms = :now WHERE alarm = :alarm AND state = 'offered'"
 )
 _CALL_OFF = Sql(
-    """UPDATE dispatch SET state = 'cancelled', reason = 'closed', due_ms = NULL, version = version + 1
+    """UPDATE dispatch SET state = 'cancelled', reason = :why, due_ms = NULL, ended_ms = :now, version = version + 1
     WHERE alarm = :alarm AND state IN ('sent', 'delivered', 'accepted', 'on_the_way', 'on_site')"""
 )
 
@@ -72,6 +73,7 @@ async def answer(
     taken = await _CLAIM.one(connection, id=alarm, owner=ROOM.id, owner_name=ROOM.name, now=now, until=now + ROOM_MS)
     if taken is None:
         return None
+    await _call_off(connection, alarm, now, "at_room")  # whom the plan had sent
     await answered(connection, alarm, now, by="claimed")
     return "claimed", {"by": "presence"}
 
@@ -81,9 +83,16 @@ async def _closed(connection: AsyncConnection, alarm: str, now: int) -> tuple[st
     if not await _CLOSE.one(connection, id=alarm, now=now, owner_name=ROOM.name, **content):
         return None
     await _OFFER_OVER.rows(connection, alarm=alarm, now=now)
-    await _CALL_OFF.rows(connection, alarm=alarm)
+    await _call_off(connection, alarm, now, "closed")
     await answered(connection, alarm, now, by="closed")
     return "closed", {**content, "by": "reset"}
+
+
+async def _call_off(connection: AsyncConnection, alarm: str, now: int, why: str) -> None:
+    out = await patrols.out_for(connection, alarm)
+    await _CALL_OFF.rows(connection, alarm=alarm, now=now, why=why)
+    for dispatch in out:
+        await patrols.called_off(connection, dispatch, now)
 
 
 def _presence_claims(settings: str) -> bool:

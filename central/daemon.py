@@ -148,6 +148,7 @@ async def open_central(settings: CentralSettings, clock: Clock | None = None) ->
         await presence.load()
         await commands.load()
         duty = Duty(store, clock, wakeup)
+        await duty.begin(store.last_alive_ms)
         auditor = AuditorWatch(store, clock, wakeup)
         escalation = Escalation(store, clock, wakeup)
         upkeep = Upkeep(

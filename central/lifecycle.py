@@ -5,8 +5,9 @@ Three axes, each with few states:
     condition   active → cleared             by the device; never closes a personal alarm
     handling    waiting → claimed → closed   a claim is a lease; closing needs a disposition and an outcome
                 claimed → deferred           to one planned visit; waits again when that visit does not happen
-    dispatch    0..n patrols, each sent → delivered → accepted → on the way → on site → done; only while claimed.
-                The alarm carries the furthest of the open ones.
+    dispatch    0..n patrols, each sent → delivered → accepted → on the way → on site → done; only while claimed,
+                or sent by the plan of an alarm that waits: whoever accepts has it. The alarm carries the furthest of
+                the open ones.
 
 A hand-over is an offer beside the claim: the claim stays with who offers until somebody accepts. No I/O and no clock:
 what time decides (leases, deadlines, undo windows) is decided by who holds the clock.
@@ -171,6 +172,7 @@ CENTRAL_KINDS: Mapping[str, AlarmKind] = {
         AlarmKind("stub_safety", AlarmClass.SAFETY, 0),
         AlarmKind("stub_supervision", AlarmClass.SUPERVISION, 2),
         AlarmKind("notification_failed", AlarmClass.TECHNICAL, 4),  # somebody could not be told of an alarm
+        AlarmKind("not_shown", AlarmClass.TECHNICAL, 4),  # a console on duty with sound was asked, and none showed it
         AlarmKind("auditor_silent", AlarmClass.TECHNICAL, 4),  # nobody checks that plans go on
         AlarmKind("sms_trouble", AlarmClass.TECHNICAL, 4),  # the provider does not take our answers
         AlarmKind("central_restored", AlarmClass.TECHNICAL, 4),  # from a backup: alarms since then come again
@@ -331,6 +333,7 @@ TRANSITIONS: Mapping[tuple[Stage, Action], Stage] = {
     (WAITING, Action.ROOM_CLAIM): CLAIMED,
     **{(stage, Action.ROOM_CLOSE): CLOSED for stage in (WAITING, *HELD, DEFERRED)},
     (CLAIMED, Action.UNDO_CLAIM): WAITING,
+    (SENT, Action.UNDO_CLAIM): WAITING,
     (DEFERRED, Action.UNDO_DEFER): CLAIMED,
     (CLOSED, Action.UNDO_CLOSE): CLAIMED,
     (DEFERRED, Action.COME_BACK): WAITING,

@@ -83,6 +83,8 @@ class Store:
     def __init__(self, dialect: Dialect, writer: AsyncEngine, reader: AsyncEngine, clock: Clock) -> None:
         self.dialect = dialect
         self.lineage = b""
+        self.last_alive_ms = 0
+        """When somebody on this database last said that they live, before it was opened here."""
         self._writer = writer
         self._reader = reader
         self._clock = clock
@@ -207,6 +209,7 @@ async def _transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
 
 
 _PROBE = Sql("UPDATE central_state SET value = :now WHERE name = 'probe'")
+_SAID = Sql("SELECT value FROM central_state WHERE name = 'probe'")
 _LINEAGE = Sql("SELECT value FROM central_state WHERE name = 'lineage'")
 
 
@@ -228,6 +231,9 @@ async def open_store(url: str, clock: Clock) -> AsyncIterator[Store]:
         await store.transact(Priority.ALARM, dialect.assert_durable)
         async with store.write(Priority.ALARM) as connection:
             await dialect.assert_durable(connection)
+        async with store.read() as connection:
+            said = str(await _SAID.value(connection))
+            store.last_alive_ms = int(said) if said.isdigit() else 0
         await store.probe()
         async with store.read() as connection:
             store.lineage = bytes.fromhex(await _LINEAGE.value(connection))

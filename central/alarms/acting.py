@@ -12,6 +12,7 @@ from central import event_log, feed
 from central.alarms.rows import OPEN_STATES, in_short, load, lock, refusal
 from central.clock import Clock
 from central.errors import Conflict
+from central.escalation import patrols
 from central.escalation.begin import AnsweredBy, answered, begin
 from central.lifecycle import LEASE_MS, Action, Queue, after, furthest
 from central.raising import tell_home
@@ -115,8 +116,11 @@ async def sum_up(connection: AsyncConnection, alarm_id: str, now: int, *, is_lou
 
 
 async def call_off(connection: AsyncConnection, alarm_id: str, now: int, why: str, *, is_kept: bool = False) -> None:
-    """Whoever was sent need not go any more. `is_kept`: an undo may bring them back."""
+    """Whoever was sent need not go any more, and is told. `is_kept`: an undo may bring them back."""
+    out = await patrols.out_for(connection, alarm_id)
     await _CALL_OFF.rows(connection, alarm=alarm_id, now=now, why=why, is_kept=int(is_kept))
+    for dispatch in out:
+        await patrols.called_off(connection, dispatch, now, is_kept=is_kept)
 
 
 async def own_trip_over(connection: AsyncConnection, alarm_id: str, now: int, why: str) -> bool:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from central import event_log
 from central.alarms.acting import Acting, Done, check, is_answered, sum_up
-from central.alarms.rows import OPEN_STATES, is_member, refusal, sent_of, sent_one
+from central.alarms.rows import OPEN_STATES, is_member, load, refusal, sent_of, sent_one
+from central.alarms.taking import take
 from central.errors import Conflict, Holder, IncompleteError
+from central.escalation import patrols
+from central.escalation.patrols import GOERS
+from central.escalation.tick import DECLINED, hasten
 from central.lifecycle import ANSWER_MS, DISPATCH_STEPS, ON_SITE_MS, VISIT_MS, Action, DispatchState, Handling, Queue
 from central.sql import Sql
 from central.views import SYSTEM, Actor, AlarmView, Sent
 from cloud_sync.identity import new_id
 
 MAX_REASON = 128
-GOERS = ("patrol", "ward")
-"""Kinds of teams that go to people."""
 
 _TEAM = Sql(
     """SELECT t.kind FROM team t WHERE t.id = :team AND t.state = 'active'
@@ -34,6 +37,13 @@ _STEP = Sql(
        delivered_ms = :delivered, answered_ms = :answered, on_the_way_ms = :going, on_site_ms = :there,
        done_ms = :done, due_ms = :due, ended_ms = :ended, reason = :reason
     WHERE id = :id"""
+)
+_OF_STEP = Sql("SELECT round, step FROM dispatch WHERE id = :id AND step IS NOT NULL")
+_OF_MY_TEAM = Sql(
+    """SELECT d.id FROM dispatch d JOIN team_member m ON m.team = d.team AND m.account = :account
+    WHERE d.alarm = :alarm AND d.state IN ('sent', 'delivered') AND NOT EXISTS (SELECT 1 FROM team t
+      JOIN team_member o ON o.team = t.id AND o.account = :account WHERE t.kind = 'centre' AND t.state = 'active')
+    ORDER BY d.id LIMIT 1"""
 )
 _GONE = frozenset({DispatchState.ACCEPTED, DispatchState.ON_THE_WAY, DispatchState.ON_SITE})
 _OVER = frozenset({DispatchState.DECLINED, DispatchState.DONE, DispatchState.CANCELLED})
@@ -60,6 +70,7 @@ class Dispatching(Acting):
             await _insert(connection, dispatch_id, alarm_id, actor, team, DispatchState.SENT, now, now + patience_ms)
             await _RECEIVES.rows(connection, alarm=alarm_id, team=team, now=now)
             await sum_up(connection, alarm_id, now)
+            await patrols.tell_sent(connection, dispatch_id, team, alarm.tenant, now, alarm=alarm_id)
             return Done("dispatch_sent", {"dispatch": dispatch_id, "team": team})
 
         await self._act(alarm_id, actor, work, version=version)
@@ -89,6 +100,8 @@ class Dispatching(Acting):
             if sent.state is state and (sent.account in {None, actor.id} or alarm.owner == actor.id):
                 return None
             await _check_step(connection, alarm, sent, actor, state)
+            if alarm.stage.handling is Handling.WAITING and state in _GONE:
+                return await _takes_and_goes(connection, alarm, sent, actor, state, now)
             return await step_to(connection, alarm, sent, actor, state, reason, now)
 
         told = state is not DispatchState.DELIVERED
@@ -155,7 +168,8 @@ async def _insert(
 async def _check_step(
     connection: AsyncConnection, alarm: AlarmView, sent: Sent, actor: Actor, state: DispatchState
 ) -> None:
-    if alarm.stage.handling is not Handling.CLAIMED:
+    # A team that the plan has sent answers while nobody has the alarm.
+    if alarm.stage.handling not in {Handling.CLAIMED, Handling.WAITING}:
         raise refusal(alarm)
     if state not in DISPATCH_STEPS[sent.state] or state is DispatchState.UNANSWERED:
         raise _taken(sent)
@@ -167,6 +181,27 @@ async def _check_step(
     is_team = sent.team is not None and await is_member(connection, sent.team, actor.id)
     if not (is_owner or is_team or sent.account == actor.id):
         raise Conflict("not_sent_to_you", state=sent.state)
+
+
+async def _takes_and_goes(
+    connection: AsyncConnection, alarm: AlarmView, sent: Sent, actor: Actor, state: DispatchState, now: int
+) -> Done:
+    """The plan has sent a team, and one of them goes: the alarm is theirs from now on."""
+    if not await take(connection, alarm, actor, now, by="accepted"):
+        raise refusal(await load(connection, alarm.id))
+    await event_log.append(connection, now, "claimed", actor, alarm=alarm.id, hub=alarm.hub, content={"by": "dispatch"})
+    taken = await load(connection, alarm.id)
+    return await step_to(connection, taken, sent, actor, state, "", now, in_person=True)
+
+
+async def goes_for_team(connection: AsyncConnection, alarm: AlarmView, actor: Actor, now: int) -> None:
+    """Somebody of a team that was sent has taken the alarm: for whoever was sent that is the answer."""
+    dispatch = await _OF_MY_TEAM.value(connection, alarm=alarm.id, account=actor.id)
+    if dispatch is None:
+        return
+    taken, sent = await load(connection, alarm.id), await sent_one(connection, dispatch)
+    done = await step_to(connection, taken, sent, actor, DispatchState.ACCEPTED, "", now, in_person=True)
+    await event_log.append(connection, now, done.what, actor, alarm=alarm.id, hub=alarm.hub, content=done.content)
 
 
 def _taken(sent: Sent) -> Conflict:
@@ -185,12 +220,14 @@ async def step_to(
     state: DispatchState,
     reason: str,
     now: int,
+    *,
+    in_person: bool = False,
 ) -> Done:
     """One step, as the table allows it. What is over has no deadline; what is declined is the owner's, loudly."""
     goes = state in _GONE
     is_first_answer = goes and sent.answered_ms is None
     # Said on the telephone by the owner: then nobody of the patrol has a name here until they press themselves.
-    speaks = (goes and actor.id != alarm.owner) or sent.team is None
+    speaks = in_person or (goes and actor.id != alarm.owner) or sent.team is None
     account, name = sent.account, sent.account_name
     if speaks and account is None and actor != SYSTEM:
         account, name = actor.id, actor.name
@@ -212,6 +249,7 @@ async def step_to(
         ended=now if state in _OVER else None,
         reason=reason.strip()[:MAX_REASON],
     )
+    await _tell_team(connection, alarm, sent, state, now)
     if state is not DispatchState.DELIVERED:
         await sum_up(connection, alarm.id, now, is_loud=state in _LOUD)
     if is_first_answer:
@@ -222,6 +260,19 @@ async def step_to(
     if reason.strip():
         content["reason"] = reason.strip()[:MAX_REASON]
     return Done(f"dispatch_{state}", content | {"team": sent.team})
+
+
+async def _tell_team(connection: AsyncConnection, alarm: AlarmView, sent: Sent, state: DispatchState, now: int) -> None:
+    """What the team was still to hear; and the plan that has sent it goes on when it cannot come."""
+    if sent.team is None or state is DispatchState.DELIVERED:
+        return
+    if state is DispatchState.CANCELLED:
+        await patrols.called_off(connection, sent.id, now)
+        return
+    await patrols.hush(connection, sent.id)
+    step = await _OF_STEP.one(connection, id=sent.id) if state is DispatchState.DECLINED else None
+    if step is not None and alarm.stage.handling is Handling.WAITING:
+        await hasten(connection, alarm.id, step[0], step[1], now, DECLINED)
 
 
 _UNANSWERED = Sql(

@@ -261,7 +261,7 @@ class Handling(Acting):
             for (dispatch,) in await _BACK_ON_THEIR_WAY.rows(
                 connection, alarm=alarm_id, answer=now + ANSWER_MS, visit=now + VISIT_MS, on_site=now + ON_SITE_MS
             ):
-                await patrols.hush(connection, dispatch, is_back=True)
+                await patrols.goes_on(connection, dispatch)
             await sum_up(connection, alarm_id, now)
             if alarm.help == KindOfHelp.TECHNICAL:
                 await _withdraw_case(connection, alarm, now)

@@ -13,6 +13,7 @@ from central.access import EVERYTHING, IN_SCOPE, Scope
 from central.alarms.acting import Acting
 from central.alarms.rows import SELECT, calls_of, load, open_offer, sent_of, view
 from central.errors import NotFoundError
+from central.escalation import screens
 from central.lifecycle import Queue
 from central.sql import Sql
 from central.store import Priority
@@ -28,6 +29,8 @@ _QUEUE = Sql(
 _RECENT = Sql(f"{SELECT} WHERE a.closed_ms IS NOT NULL ORDER BY a.closed_ms DESC, a.id LIMIT :limit")
 _OF_HUB = Sql(f"{SELECT} WHERE a.hub = :hub ORDER BY a.raised_ms DESC, a.id LIMIT :limit")
 _DIGEST = Sql("SELECT id, version FROM alarm WHERE queue = 'personal' AND closed_ms IS NULL ORDER BY id")
+_NOT_SHOWN = Sql("SELECT 1 FROM alarm WHERE id = :id AND shown_ms IS NULL")
+_HUB = Sql("SELECT hub FROM alarm WHERE id = :id")
 _SHOWN = Sql("UPDATE alarm SET shown_ms = :now WHERE id = :id AND shown_ms IS NULL RETURNING hub")
 _JOURNEY = Sql(
     """SELECT a.happened_ms, a.committed_ms, a.shown_ms, a.first_claimed_ms, a.reassured_ms,
@@ -95,8 +98,16 @@ class Looking(Acting):
         rows = await self._store.fetch(_DIGEST.rows)
         return len(rows), digest_of((row[0], row[1]) for row in rows)
 
-    async def mark_shown(self, alarm_id: str, console_id: str) -> None:
-        """A console with a person before it has this alarm on screen. The first one counts."""
+    async def mark_shown(self, alarm_id: str, console_id: str, account: str = "") -> None:
+        """A console with a person before it has this alarm on screen. The first one counts for the alarm.
+
+        What the consoles of this person were sent about it has arrived. Saying it again changes nothing.
+        """
+
+        async def is_new(connection: AsyncConnection) -> bool:
+            return (await _NOT_SHOWN.one(connection, id=alarm_id)) is not None or await screens.has_something_new(
+                connection, alarm_id, account
+            )
 
         async def work(connection: AsyncConnection) -> None:
             now = self._clock.now_ms()
@@ -104,8 +115,10 @@ class Looking(Acting):
             if row is not None:
                 content = {"console": console_id[:MAX_CONSOLE]}
                 await event_log.append(connection, now, "shown", SYSTEM, alarm=alarm_id, hub=row[0], content=content)
+            await screens.shown(connection, alarm_id, await _HUB.value(connection, id=alarm_id), account, now)
 
-        await self._store.transact(Priority.PEOPLE, work)
+        if await self._store.fetch(is_new):
+            await self._store.transact(Priority.PEOPLE, work)
 
 
 def digest_of(alarms: Any) -> str:

@@ -38,7 +38,8 @@ _END = Sql(
 )
 _SILENCE = Sql(
     """UPDATE notification SET state = 'cancelled', fence = fence + 1
-    WHERE alarm = :alarm AND state = 'pending' AND (what <> 'taken' OR :is_back = 1)"""
+    WHERE alarm = :alarm AND state = 'pending' AND dispatch IS NULL AND what NOT LIKE 'kin_%'
+      AND (what <> 'taken' OR :is_back = 1)"""
 )
 _NOW_ROUND = Sql("SELECT escalation_round, hub FROM alarm WHERE id = :alarm")
 

@@ -13,25 +13,50 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from central import event_log, feed
 from central.clock import Clock
+from central.escalation import seen as seeing
+from central.escalation.seen import back_again, seen_since
 from central.sql import Row, Sql
 from central.store import Priority, Store
 from central.views import SYSTEM
 from central.wakeup import Wakeup
 
-SEEN_MS = 15_000
+SEEN_MS = seeing.SEEN_MS
 HOUSE = ""
 
 _WITH_SOUND = Sql("SELECT DISTINCT team FROM duty WHERE has_sound AND seen_ms > :since")
-# A team whose members nobody has named yet has everybody; so has the house while there is no team.
-_SEEN = Sql(
+KEPT_MS = 3_600_000
+"""So long the teams of a silent console are remembered: when it speaks again, it has them again."""
+
+# A team whose members nobody has named yet has everybody; so has the house while there is no team. Without a choice
+# of teams all of them are taken.
+_TAKEN = Sql(
     """INSERT INTO duty (account, console, team, account_name, has_sound, since_ms, seen_ms)
     SELECT u.id, :console, coalesce(t.id, ''), u.name, :has_sound, :now, :now
     FROM user_account u LEFT JOIN team t ON t.state = 'active'
        AND (EXISTS (SELECT 1 FROM team_member m WHERE m.team = t.id AND m.account = u.id)
             OR NOT EXISTS (SELECT 1 FROM team_member m WHERE m.team = t.id))
-    WHERE u.id = :account
-    ON CONFLICT (account, console, team) DO UPDATE SET seen_ms = excluded.seen_ms, has_sound = excluded.has_sound,
-       account_name = excluded.account_name"""
+    WHERE u.id = :account AND (CAST(:teams AS VARCHAR(900)) = '' OR :teams LIKE '%,' || t.id || ',%')
+    ON CONFLICT (account, console, team) DO UPDATE SET has_sound = excluded.has_sound,
+       since_ms = CASE WHEN duty.seen_ms > :alive THEN duty.since_ms ELSE excluded.since_ms END,
+       seen_ms = excluded.seen_ms, account_name = excluded.account_name"""
+)
+_LEFT = Sql(
+    """DELETE FROM duty WHERE account = :account AND console = :console
+    AND CAST(:teams AS VARCHAR(900)) <> '' AND :teams NOT LIKE '%,' || team || ',%'"""
+)
+_STILL = Sql(
+    """UPDATE duty SET seen_ms = :now, since_ms = CASE WHEN seen_ms > :alive THEN since_ms ELSE :now END
+    WHERE account = :account AND console = :console"""
+)
+_TO_TAKE = Sql(
+    """SELECT t.id, t.name, t.kind, (SELECT count(*) FROM team_member m WHERE m.team = t.id AND m.account = :account)
+    FROM team t WHERE t.state = 'active' AND (
+       EXISTS (SELECT 1 FROM team_member m WHERE m.team = t.id AND m.account = :account)
+       OR NOT EXISTS (SELECT 1 FROM team_member m WHERE m.team = t.id)) ORDER BY t.name"""
+)
+_OTHERS = Sql(
+    """SELECT DISTINCT team, account_name FROM duty WHERE account <> :account AND has_sound AND seen_ms > :since
+    ORDER BY account_name"""
 )
 _GONE = Sql("DELETE FROM duty WHERE account = :account AND console = :console")
 _FORGET = Sql("DELETE FROM duty WHERE seen_ms <= :before")
@@ -79,16 +104,21 @@ class Cover:
         return any(one.has_sound for one in self.people)
 
 
-async def teams_with_sound(connection: AsyncConnection, now: int) -> frozenset[str]:
-    """Ids of the teams for which a console with working sound is on duty; the empty id is the house."""
-    return frozenset(row[0] for row in await _WITH_SOUND.rows(connection, since=now - SEEN_MS))
+async def teams_with_sound(connection: AsyncConnection, now: int, *, is_here: bool = False) -> frozenset[str]:
+    """Ids of the teams for which a console with working sound is on duty; the empty id is the house.
+
+    Just after a restart of central those count that were there before it, unless they are to be here now.
+    """
+    since = now - SEEN_MS if is_here else await seen_since(connection, now)
+    return frozenset(row[0] for row in await _WITH_SOUND.rows(connection, since=since))
 
 
 async def cover(connection: AsyncConnection, now: int) -> list[Cover]:
     """Every team that answers at consoles, and who is on duty for it."""
-    rows = await _ON_DUTY.rows(connection, since=now - SEEN_MS)
+    since = await seen_since(connection, now)
+    rows = await _ON_DUTY.rows(connection, since=since)
     if not rows:
-        rows = await _IN_HOUSE.rows(connection, since=now - SEEN_MS) or [("", "", None, None, None, False, 0)]
+        rows = await _IN_HOUSE.rows(connection, since=since) or [("", "", None, None, None, False, 0)]
     people: dict[tuple[str, str], list[OnDuty]] = {}
     for team, name, *one in rows:
         found = people.setdefault((team, name), [])
@@ -102,6 +132,19 @@ def _person(row: Row) -> OnDuty:
     return OnDuty(account=account, name=name, console=console, has_sound=bool(has_sound), since_ms=since_ms)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TeamToTake:
+    """A team that somebody may go on duty for."""
+
+    id: str
+    name: str
+    kind: str
+    is_named: bool
+    """Somebody has put them into it; otherwise it has nobody by name, and therefore everybody."""
+    others: tuple[str, ...]
+    """Who is on duty for it with sound besides them."""
+
+
 class Duty:
     """The duty rows of one central."""
 
@@ -111,13 +154,24 @@ class Duty:
         self._wakeup = wakeup
         self._seen: set[tuple[str, str]] = set()
 
-    async def set(self, account: str, console: str, *, has_sound: bool) -> None:
-        """Somebody goes on duty at a console, or (without sound) off it. Raises NotStoredError."""
+    async def begin(self, gone_ms: int) -> None:
+        """Central starts, after nobody could be seen since `gone_ms`. Raises NotStoredError."""
+        now = self._clock.now_ms()
+        await self._store.transact(Priority.PEOPLE, lambda connection: back_again(connection, gone_ms, now))
+
+    async def set(self, account: str, console: str, *, has_sound: bool, teams: Sequence[str] | None = None) -> None:
+        """Somebody goes on duty at a console, or (without sound) off it. Raises NotStoredError.
+
+        `teams`: for these of theirs and no others; None: for all of them.
+        """
+        chosen = f",{','.join(sorted(teams))}," if teams else ""
 
         async def work(connection: AsyncConnection) -> None:
             now = self._clock.now_ms()
+            who = {"account": account, "console": console}
             if has_sound:
-                await _SEEN.rows(connection, account=account, console=console, has_sound=True, now=now)
+                await _LEFT.rows(connection, teams=chosen, **who)
+                await _TAKEN.rows(connection, has_sound=True, now=now, alive=now - SEEN_MS, teams=chosen, **who)
             else:
                 await _GONE.rows(connection, account=account, console=console)
 
@@ -136,8 +190,8 @@ class Duty:
         async def work(connection: AsyncConnection) -> None:
             now = self._clock.now_ms()
             for account, console in seen:
-                await _SEEN.rows(connection, account=account, console=console, has_sound=True, now=now)
-            await _FORGET.rows(connection, before=now - SEEN_MS)
+                await _STILL.rows(connection, account=account, console=console, now=now, alive=now - SEEN_MS)
+            await _FORGET.rows(connection, before=await seen_since(connection, now) - KEPT_MS)
 
         if seen:
             await self._store.transact(Priority.UPKEEP, work)
@@ -147,6 +201,21 @@ class Duty:
     async def cover(self) -> Sequence[Cover]:
         """Every team that answers at consoles, and who is on duty for it."""
         return await self._store.fetch(lambda connection: cover(connection, self._clock.now_ms()))
+
+    async def to_take(self, account: str) -> Sequence[TeamToTake]:
+        """The teams that somebody may go on duty for; none while there are no teams."""
+
+        async def look(connection: AsyncConnection) -> list[TeamToTake]:
+            since = await seen_since(connection, self._clock.now_ms())
+            others: dict[str, list[str]] = {}
+            for team, name in await _OTHERS.rows(connection, account=account, since=since):
+                others.setdefault(team, []).append(name)
+            return [
+                TeamToTake(id=team, name=name, kind=kind, is_named=bool(named), others=tuple(others.get(team, ())))
+                for team, name, kind, named in await _TO_TAKE.rows(connection, account=account)
+            ]
+
+        return await self._store.fetch(look)
 
     async def watch(self) -> None:
         """When a team loses the last console with sound, or has one again, everybody is told once."""

@@ -21,7 +21,7 @@ HOUSE = ""
 """In the place of a team's id while no team is set up: everybody at every console."""
 
 _COLUMNS = (
-    "t.id, t.phone, t.email,"
+    "t.id, t.kind, t.phone, t.email,"
     " coalesce((SELECT n.language FROM tenant n WHERE n.id = coalesce(t.tenant, :tenant)), :default_language)"
 )
 _TEAM = Sql(f"SELECT {_COLUMNS} FROM team t WHERE t.id = :team AND t.state = 'active'")  # noqa: S608  # our own names
@@ -42,6 +42,7 @@ class Receiver:
     """Somebody who is asked. A contact's number is sealed: it is opened when something is sent to it."""
 
     team: str | None = None
+    kind: str = ""
     contact: str | None = None
     phone: str = ""
     email: str = ""
@@ -71,10 +72,10 @@ async def receivers_of(
     place = {"tenant": tenant or "", "default_language": DEFAULT_LANGUAGE}
     match step.receiver:
         case ReceiverKind.TEAM:
-            return [_team(row) for row in await _TEAM.rows(connection, team=step.team or "", **place)]
+            return await team_of(connection, step.team or "", tenant)
         case ReceiverKind.CENTRES:
             rows = await _CENTRES.rows(connection, **place)
-            serving = [row for row in rows if row[4]] or rows  # a municipality that nobody serves: everybody does
+            serving = [row for row in rows if row[5]] or rows  # a municipality that nobody serves: everybody does
             return [_team(row) for row in serving] or [Receiver()]
         case ReceiverKind.CONTACTS:
             rows = await _CONTACTS.rows(connection, resident=resident or "", **place)
@@ -96,4 +97,10 @@ def _covers(agreement: str, service: str, kind: str, now: int, zone: str) -> boo
 
 
 def _team(row: Row) -> Receiver:
-    return Receiver(team=row[0], phone=row[1], email=row[2], language=row[3])
+    return Receiver(team=row[0], kind=row[1], phone=row[2], email=row[3], language=row[4])
+
+
+async def team_of(connection: AsyncConnection, team: str, tenant: str | None) -> list[Receiver]:
+    """A team as it is reached now; nobody when it is no more."""
+    rows = await _TEAM.rows(connection, team=team, tenant=tenant or "", default_language=DEFAULT_LANGUAGE)
+    return [_team(row) for row in rows]

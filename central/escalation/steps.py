@@ -14,36 +14,41 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from central import event_log
+from central.escalation import patrols
 from central.escalation.duty import teams_with_sound
+from central.escalation.patrols import GOERS
 from central.escalation.receivers import HOUSE, Receiver, receivers_of
-from central.routing.plan import DEFAULT_PLAN, Channel, Plan, ReceiverKind, Step
+from central.escalation.seen import comeback
+from central.escalation.telling import tell
+from central.routing.plan import DEFAULT_PLAN, Channel, Ends, Plan, ReceiverKind, Step
 from central.routing.store import DEFAULT_ZONE
 from central.sql import Sql
 from central.views import SYSTEM
-from cloud_sync.identity import new_id
 
 log = structlog.get_logger()
 
 NOBODY_WITH_SOUND = "nobody_with_sound"
 NO_RECEIVER = "no_receiver"
+COMING_BACK = "coming_back"
+"""Consoles that were on duty before central was restarted are waited for, for a few seconds."""
+_CARRIED = (Channel.SMS, Channel.EMAIL)
 
 _SNAPSHOT = Sql("SELECT snapshot, variant FROM alarm_plan WHERE alarm = :alarm")
 _STEP = Sql(
     """INSERT INTO escalation (alarm, no, round, state, due_ms, started_ms, ended_ms, why)
     VALUES (:alarm, :no, :round, :state, :due, :now, :ended, :why) ON CONFLICT DO NOTHING"""
 )
+_REST = Sql(
+    """UPDATE escalation SET due_ms = :due, why = '', fence = fence + 1
+    WHERE alarm = :alarm AND round = :round AND no = :no AND state = 'running'"""
+)
 _RECEIVES = Sql(
     "INSERT INTO alarm_receiver (alarm, team, since_ms) VALUES (:alarm, :team, :now) ON CONFLICT DO NOTHING"
 )
-_TELL = Sql(
-    """INSERT INTO notification (id, key, alarm, step, channel, team, contact, what, language, state, next_ms, made_ms,
-       sent_ms)
-    VALUES (:id, :key, :alarm, :step, :channel, :team, :contact, :what, :language, :state, :next, :now, :sent)
-    ON CONFLICT (key) DO NOTHING"""
-)
 _TOLD = Sql(
     """SELECT channel, team, contact, language, min(step) FROM notification
-    WHERE alarm = :alarm AND key LIKE :prefix AND channel <> 'console' AND what <> 'taken'
+    WHERE alarm = :alarm AND round = :round AND dispatch IS NULL AND channel <> 'console'
+      AND what IN ('alarm_waits', 'alarm_waits_contact', 'nobody_on_duty') AND (answer IS NULL OR answer <> 'no')
       AND state IN ('sent', 'delivered', 'failed') GROUP BY channel, team, contact, language"""
 )
 
@@ -122,94 +127,140 @@ async def _start(connection: AsyncConnection, case: Case, no: int, now: int) -> 
     receivers = await receivers_of(
         connection, step, tenant=case.tenant, resident=case.resident, kind=case.kind, now=now, zone=case.zone
     )
-    has_sound = False
-    if Channel.CONSOLE in step.channels:
-        on_duty = await teams_with_sound(connection, now)
-        has_sound = any(one.covers(on_duty) for one in receivers)
-    is_told = await _tell_all(connection, case, no, step, receivers, now, has_sound=has_sound)
+    is_told = any(one.can_be_told(channel) for one in receivers for channel in step.channels if channel in _CARRIED)
+    has_sound, until_ms = await _hearing(connection, step, receivers, now)
     fault = ""
     if not (has_sound or is_told):
         fault = NOBODY_WITH_SOUND if Channel.CONSOLE in step.channels and receivers else NO_RECEIVER
     has_failed = bool(fault) and not case.is_last(no)
+    due_ms = now + step.patience_s * 1000
+    is_waited_for = until_ms is not None and not is_told
+    if is_waited_for and until_ms is not None:
+        due_ms = min(due_ms, until_ms)
+    telling = _Telling(case=case, no=no, step=step, due_ms=due_ms, is_heard=has_sound, has_failed=has_failed)
+    await telling.tell_all(connection, receivers, now)
     await _STEP.rows(
         connection,
         alarm=case.alarm,
         no=no,
         round=case.round,
         state="failed" if has_failed else "running",
-        due=now if has_failed else now + step.patience_s * 1000,
+        due=now if has_failed else due_ms,
         now=now,
         ended=now if has_failed else None,
-        why=fault,
+        why=fault or (COMING_BACK if is_waited_for else ""),
     )
     return fault
 
 
-async def _tell_all(
-    connection: AsyncConnection,
-    case: Case,
-    no: int,
-    step: Step,
-    receivers: Sequence[Receiver],
-    now: int,
-    *,
-    has_sound: bool,
-) -> bool:
-    """Puts the alarm into the receivers' queues and says so to them. Returns whether one is told beyond a console."""
-    is_told = False
-    wait_ms = step.patience_s * 1000 // max(1, len(receivers)) if step.receiver is ReceiverKind.CONTACTS else 0
-    for place, one in enumerate(receivers):
-        if one.team is not None:
-            await _RECEIVES.rows(connection, alarm=case.alarm, team=one.team, now=now)
-        for channel in step.channels:
-            if one.can_be_told(channel):
-                what = "alarm_waits" if one.contact is None else "alarm_waits_contact"
-                await _tell(
-                    connection, case.alarm, case.round, no, one, channel, what, now, next_ms=now + place * wait_ms
-                )
-                is_told = is_told or channel is not Channel.CONSOLE
-        # Nobody hears the console: whoever carries the duty telephone is to know, whatever the plan says.
-        if Channel.CONSOLE in step.channels and not has_sound and Channel.SMS not in step.channels and one.phone:
-            await _tell(connection, case.alarm, case.round, no, one, Channel.SMS, "nobody_on_duty", now, next_ms=now)
-    return is_told
+async def _hearing(
+    connection: AsyncConnection, step: Step, receivers: Sequence[Receiver], now: int
+) -> tuple[bool, int | None]:
+    """Whether a console is there that sounds; and until when it is waited for, when it is only expected back."""
+    if Channel.CONSOLE not in step.channels:
+        return False, None
+    here = await teams_with_sound(connection, now, is_here=True)
+    if any(one.covers(here) for one in receivers):
+        return True, None
+    waiting = await comeback(connection, now)
+    if waiting is None:
+        return False, None
+    expected = await teams_with_sound(connection, now)
+    return (True, waiting.until_ms) if any(one.covers(expected) for one in receivers) else (False, None)
 
 
-async def _tell(
-    connection: AsyncConnection,
-    alarm: str,
-    number: int,
-    no: int | None,
-    one: Receiver,
-    channel: Channel,
-    what: str,
-    now: int,
-    *,
-    next_ms: int,
-) -> None:
-    is_console = channel is Channel.CONSOLE  # what is committed is on its way to every console by the feed
-    where = "taken" if what == "taken" else str(no)
-    await _TELL.rows(
-        connection,
-        id=new_id().hex(),
-        key=f"{alarm}:{number}:{where}:{channel.value}:{one.contact or one.team or HOUSE}",
-        alarm=alarm,
-        step=no,
-        channel=channel.value,
-        team=one.team,
-        contact=one.contact,
-        what=what,
-        language=one.language,
-        state="sent" if is_console else "pending",
-        next=next_ms,
-        now=now,
-        sent=now if is_console else None,
+async def has_come_back(connection: AsyncConnection, case: Case, no: int, started_ms: int, now: int) -> bool:
+    """A step has waited for consoles to come back: one has, and the step has the rest of its time. Else it is over."""
+    step = case.step(no)
+    receivers = await receivers_of(
+        connection, step, tenant=case.tenant, resident=case.resident, kind=case.kind, now=now, zone=case.zone
     )
+    here = await teams_with_sound(connection, now, is_here=True)
+    due_ms = started_ms + step.patience_s * 1000
+    if due_ms <= now or not any(one.covers(here) for one in receivers):
+        return False
+    await _REST.rows(connection, alarm=case.alarm, round=case.round, no=no, due=due_ms)
+    return True
+
+
+async def tell_telephones(connection: AsyncConnection, case: Case, no: int, now: int) -> None:
+    """Consoles that were expected back have not come: whoever carries the duty telephone is to know."""
+    step = case.step(no)
+    receivers = await receivers_of(
+        connection, step, tenant=case.tenant, resident=case.resident, kind=case.kind, now=now, zone=case.zone
+    )
+    telling = _Telling(case=case, no=no, step=step, due_ms=now, is_heard=False, has_failed=True)
+    for one in receivers:
+        await telling.tell_telephone(connection, one, now)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Telling:
+    """One step that begins: its receivers see the alarm in their queues, and are told."""
+
+    case: Case
+    no: int
+    step: Step
+    due_ms: int
+    is_heard: bool
+    has_failed: bool
+
+    async def tell_all(self, connection: AsyncConnection, receivers: Sequence[Receiver], now: int) -> None:
+        """Everybody whom the step turns to, next of kin one after another."""
+        step, case = self.step, self.case
+        wait_ms = step.patience_s * 1000 // max(1, len(receivers)) if step.receiver is ReceiverKind.CONTACTS else 0
+        for place, one in enumerate(receivers):
+            if one.team is not None:
+                await _RECEIVES.rows(connection, alarm=case.alarm, team=one.team, now=now)
+            if step.ends is Ends.ACCEPTED and one.kind in GOERS and not self.has_failed:
+                await self._send(connection, one, now)
+                continue
+            for channel in step.channels:
+                if one.can_be_told(channel):
+                    what = "alarm_waits" if one.contact is None else "alarm_waits_contact"
+                    await self._tell(connection, one, channel, what, now, next_ms=now + place * wait_ms)
+            if not self.is_heard:
+                await self.tell_telephone(connection, one, now)
+
+    async def tell_telephone(self, connection: AsyncConnection, one: Receiver, now: int) -> None:
+        """Nobody hears the console: whoever carries the duty telephone is to know, whatever the plan says."""
+        if Channel.CONSOLE in self.step.channels and Channel.SMS not in self.step.channels and one.phone:
+            await self._tell(connection, one, Channel.SMS, "nobody_on_duty", now, next_ms=now)
+
+    async def _send(self, connection: AsyncConnection, one: Receiver, now: int) -> None:
+        channels = self.step.channels
+        if Channel.CONSOLE in channels and not self.is_heard and Channel.SMS not in channels:
+            channels = (*channels, Channel.SMS)
+        case = self.case
+        await patrols.send(
+            connection,
+            one,
+            channels,
+            now,
+            alarm=case.alarm,
+            hub=case.hub,
+            number=case.round,
+            step=self.no,
+            due_ms=self.due_ms,
+        )
+
+    async def _tell(
+        self, connection: AsyncConnection, one: Receiver, channel: Channel, what: str, now: int, *, next_ms: int
+    ) -> None:
+        case = self.case
+        key = _key(case.alarm, case.round, str(self.no), channel, one)
+        await tell(
+            connection, key, one, channel, what, now, alarm=case.alarm, number=case.round, step=self.no, next_ms=next_ms
+        )
+
+
+def _key(alarm: str, number: int, where: str, channel: Channel, one: Receiver) -> str:
+    return f"{alarm}:{number}:{where}:{channel.value}:{one.contact or one.team or HOUSE}"
 
 
 async def tell_taken(connection: AsyncConnection, alarm: str, number: int, now: int) -> None:
     """Whoever was called by telephone or letter in this round hears that nobody need come any more. Once each."""
-    for channel, team, contact, language, step in await _TOLD.rows(
-        connection, alarm=alarm, prefix=f"{alarm}:{number}:%"
-    ):
+    for channel, team, contact, language, step in await _TOLD.rows(connection, alarm=alarm, round=number):
         one = Receiver(team=team, contact=contact, language=language)
-        await _tell(connection, alarm, number, step, one, Channel(channel), "taken", now, next_ms=now)
+        key = _key(alarm, number, "taken", Channel(channel), one)
+        await tell(connection, key, one, Channel(channel), "taken", now, alarm=alarm, number=number, step=step)

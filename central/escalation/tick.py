@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from central import event_log, feed
 from central.clock import Clock
 from central.escalation import begin as beginning
-from central.escalation import steps
+from central.escalation import patrols, screens, steps
 from central.sql import Row, Sql
 from central.store import Priority, Store
 from central.views import SYSTEM
@@ -25,6 +25,9 @@ log = structlog.get_logger()
 BATCH = 20
 HEAL_EVERY = 5
 NO_ANSWER = "no_answer"
+DECLINED, SAID_NO, GIVEN_UP = "declined", "said_no", "given_up"
+"""Why a step is over before its time: the patrol cannot come, the next of kin cannot, nobody could be told."""
+_BEFORE_ITS_TIME = frozenset({DECLINED, SAID_NO, GIVEN_UP})
 
 _DUE = Sql(
     """SELECT alarm, round, no, fence FROM escalation WHERE state IN ('due', 'running') AND due_ms <= :now
@@ -38,6 +41,11 @@ _OVER = Sql(
     """UPDATE escalation SET fence = fence + 1, state = :state, ended_ms = :now, why = :why
     WHERE alarm = :alarm AND round = :round AND no = :no AND fence = :fence AND state IN ('due', 'running')
       AND due_ms <= :now RETURNING no"""
+)
+_RUNNING = Sql("SELECT why, started_ms FROM escalation WHERE alarm = :alarm AND round = :round AND no = :no")
+_HASTEN = Sql(
+    """UPDATE escalation SET due_ms = :now, why = :why
+    WHERE alarm = :alarm AND round = :round AND no = :no AND state = 'running' AND due_ms > :now RETURNING no"""
 )
 _GO_ON = Sql(
     """UPDATE alarm SET sound_no = sound_no + 1, version = version + 1, escalation_no = :no
@@ -98,11 +106,9 @@ async def go_on(connection: AsyncConnection, due: Row, now: int) -> bool:
     """Take one step that was due, unless another process has, or the alarm no longer waits."""
     alarm, number, no, fence = due
     row = await _LOCK.one(connection, alarm=alarm)
-    waits = row is not None and row[4] == "waiting" and row[5] is None and row[6] == number
-    over = {"state": "failed", "why": NO_ANSWER} if waits else {"state": "cancelled", "why": "answered"}
-    if not await _OVER.one(connection, alarm=alarm, round=number, no=no, fence=fence, now=now, **over):
-        return False
-    if row is None or not waits:
+    place = {"alarm": alarm, "round": number, "no": no}
+    if row is None or not (row[4] == "waiting" and row[5] is None and row[6] == number):
+        await _OVER.one(connection, **place, fence=fence, now=now, state="cancelled", why="answered")
         return False
     hub, tenant, resident, kind = row[:4]
     plan_steps, zone = await steps.steps_of(connection, alarm)
@@ -116,9 +122,30 @@ async def go_on(connection: AsyncConnection, due: Row, now: int) -> bool:
         steps=plan_steps,
         zone=zone,
     )
+    was, started_ms = await _RUNNING.one(connection, **place) or ("", None)
+    why = was if was in _BEFORE_ITS_TIME else NO_ANSWER
+    if was == steps.COMING_BACK:
+        if await steps.has_come_back(connection, case, no, started_ms or now, now):
+            return False
+        why = steps.NOBODY_WITH_SOUND
+    if not await _OVER.one(connection, **place, fence=fence, now=now, state="failed", why=why):
+        return False
+    if why == steps.NOBODY_WITH_SOUND:
+        await steps.tell_telephones(connection, case, no, now)
+        passed: dict[str, object] = {"round": number, "steps": [{"step": no, "why": why}]}
+        await event_log.append(connection, now, why, SYSTEM, alarm=alarm, hub=hub, content=passed)
+    await patrols.is_silent(connection, alarm, hub, number, no, now)
+    is_unseen = await screens.is_unseen(connection, alarm, number, no, now)
     runs = await steps.run_from(connection, case, no + 1, now)
     await _GO_ON.rows(connection, alarm=alarm, no=runs)
-    content = {"round": number, "from_step": no, "step": runs}
+    content = {"round": number, "from_step": no, "step": runs} | ({"why": "unseen"} if is_unseen else {})
     await event_log.append(connection, now, "escalated", SYSTEM, alarm=alarm, hub=hub, content=content)
     await feed.publish(connection, now, "alarm", alarm, "escalated")
     return True
+
+
+async def hasten(connection: AsyncConnection, alarm: str, number: int, step: int, now: int, why: str) -> None:
+    """A step can come to nothing any more: the next tick takes the next one. The last one only repeats in its time."""
+    plan_steps, _zone = await steps.steps_of(connection, alarm)
+    if step < len(plan_steps) - 1:
+        await _HASTEN.rows(connection, alarm=alarm, round=number, no=step, now=now, why=why)

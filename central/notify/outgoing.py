@@ -17,7 +17,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from central import event_log, feed
 from central.clock import Clock
 from central.errors import NotStoredError
-from central.escalation import steps
+from central.escalation import patrols, steps
+from central.escalation.tick import GIVEN_UP, hasten
 from central.lifecycle import CENTRAL_KINDS
 from central.metrics import Metrics
 from central.notify.addresses import Contacts, place_of, reach_of
@@ -37,6 +38,8 @@ AT_ONCE = 8
 BACK_OFF_MS = (2_000, 4_000, 8_000, 15_000, 30_000, 60_000)
 POLL_S = 1.0
 KIND = "notification_failed"
+_ASKS = frozenset({"alarm_waits", "alarm_waits_contact", "nobody_on_duty", "dispatch"})
+"""Messages without which a step cannot come to anything."""
 
 _ANY = Sql("SELECT 1 FROM notification WHERE state = 'pending' AND channel = :channel AND next_ms <= :now LIMIT 1")
 _DUE = Sql(
@@ -44,7 +47,7 @@ _DUE = Sql(
     WHERE id IN (SELECT id FROM notification WHERE state = 'pending' AND channel = :channel AND next_ms <= :now
                  ORDER BY next_ms, id LIMIT :limit)
       AND state = 'pending' AND next_ms <= :now
-    RETURNING id, key, alarm, step, team, contact, what, language, fence, attempts, made_ms"""
+    RETURNING id, alarm, round, step, dispatch, team, contact, what, language, fence, attempts, made_ms"""
 )
 _SENT = Sql(
     """UPDATE notification SET state = 'sent', sent_ms = :now, provider_ref = :ref, fault = ''
@@ -60,18 +63,20 @@ _LATER = Sql(
 )
 _GIVEN_UP = Sql(
     """UPDATE notification SET state = 'given_up', fault = :fault
-    WHERE id = :id AND state IN ('pending', 'sent') RETURNING alarm, key, step, what"""
+    WHERE id = :id AND state IN ('pending', 'sent') RETURNING alarm, round, step, dispatch, what"""
 )
 _OF_REFERENCE = Sql("SELECT id, channel FROM notification WHERE provider_ref = :ref")
 _DELIVERED = Sql(
     """UPDATE notification SET state = 'delivered', receipt_ms = :now
-    WHERE id = :id AND state = 'sent' RETURNING alarm, channel"""
+    WHERE id = :id AND state = 'sent' RETURNING alarm, channel, dispatch, what"""
 )
 _HUB = Sql("SELECT hub, handling, closed_ms, escalation_round FROM alarm WHERE id = :alarm")
-_HASTEN = Sql(
-    """UPDATE escalation SET due_ms = :now
-    WHERE alarm = :alarm AND round = :round AND no = :no AND state = 'running' AND due_ms > :now RETURNING no"""
+# Whoever sent them has to find another way to reach them.
+_TELL_OWNER = Sql(
+    """UPDATE alarm SET sound_no = sound_no + 1, version = version + 1 WHERE id = :alarm AND handling = 'claimed'
+    AND EXISTS (SELECT 1 FROM dispatch d WHERE d.id = :dispatch AND d.state = 'sent')"""
 )
+_IS_OFF = Sql("SELECT 1 FROM dispatch WHERE id = :id AND state = 'cancelled'")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,9 +84,10 @@ class _Due:
     """A row that is being sent."""
 
     id: str
-    key: str
     alarm: str
+    round: int | None
     step: int | None
+    dispatch: str | None
     team: str | None
     contact: str | None
     what: str
@@ -91,14 +97,10 @@ class _Due:
     made_ms: int
     channel: str
 
-    @property
-    def round(self) -> int:
-        return _round_of(self.key)
 
-
-def _round_of(key: str) -> int:
-    part = key.split(":")[1]
-    return int(part) if part.isdigit() else 0
+_DUE_NAMES = (
+    "id", "alarm", "round", "step", "dispatch", "team", "contact", "what", "language", "fence", "attempts", "made_ms",
+)  # fmt: skip
 
 
 class Outgoing:
@@ -160,8 +162,7 @@ class Outgoing:
             return await _DUE.rows(connection, channel=channel, now=now, held=now + self._held_ms, limit=AT_ONCE)
 
         rows = await self._store.transact(Priority.PEOPLE, work)
-        names = ("id", "key", "alarm", "step", "team", "contact", "what", "language", "fence", "attempts", "made_ms")
-        due = [_Due(**dict(zip(names, row, strict=True)), channel=channel) for row in rows]
+        due = [_Due(**dict(zip(_DUE_NAMES, row, strict=True)), channel=channel) for row in rows]
         await asyncio.gather(*(self._send(one) for one in due))
         return len(due)
 
@@ -205,8 +206,7 @@ class Outgoing:
             if not await _SENT.one(connection, id=due.id, fence=due.fence, now=now, ref=reference or None):
                 if not await _SAID.one(connection, id=due.id, now=now, ref=reference or None):
                     return
-                if row is not None and row[3] == due.round and (row[1] != "waiting" or row[2] is not None):
-                    await steps.tell_taken(connection, due.alarm, due.round, now)
+                await self._take_back(connection, due, row, now)
             if self._is_troubled[due.channel]:
                 await end_condition(connection, "", due.channel, KIND, now)
             content = {"channel": due.channel, "what": due.what, "step": due.step, "attempts": due.attempts}
@@ -218,6 +218,16 @@ class Outgoing:
         self._is_troubled[due.channel] = False
         self._metrics.count(f"notify.{due.channel}.sent")
         self._wakeup.wake()
+
+    @staticmethod
+    async def _take_back(connection: AsyncConnection, due: _Due, alarm: Row | None, now: int) -> None:
+        if due.dispatch is not None:
+            if due.what == "dispatch" and await _IS_OFF.one(connection, id=due.dispatch):
+                await patrols.called_off(connection, due.dispatch, now)
+            return
+        is_answered = alarm is not None and (alarm[1] != "waiting" or alarm[2] is not None)
+        if alarm is not None and due.round is not None and alarm[3] == due.round and is_answered:
+            await steps.tell_taken(connection, due.alarm, due.round, now)
 
     async def _failed(self, due: _Due, error: ChannelError) -> None:
         now = self._clock.now_ms()
@@ -242,11 +252,13 @@ class Outgoing:
             row = await _GIVEN_UP.one(connection, id=notification, fault=fault[:64])
             if row is None:
                 return
-            alarm, key, step, what = row
+            alarm, number, step, dispatch, what = row
             source = Source(hub="", device=channel, happened_ms=now)
             await raise_technical(connection, CENTRAL_KINDS[KIND], source, now)
-            if what != "taken" and step is not None:
-                await self._hasten(connection, alarm, _round_of(key), step, now)
+            if what in _ASKS and number is not None and step is not None:
+                await hasten(connection, alarm, number, step, now, GIVEN_UP)
+            if what == "dispatch":
+                await _TELL_OWNER.rows(connection, alarm=alarm, dispatch=dispatch)
             found = await _HUB.one(connection, alarm=alarm)
             content = {"channel": channel, "what": what, "step": step, "fault": fault[:64]}
             hub = None if found is None else found[0]
@@ -261,12 +273,6 @@ class Outgoing:
         self._metrics.count("notify.given_up")
         self._wakeup.wake()
 
-    @staticmethod
-    async def _hasten(connection: AsyncConnection, alarm: str, number: int, step: int, now: int) -> None:
-        plan_steps, _zone = await steps.steps_of(connection, alarm)
-        if step < len(plan_steps) - 1:  # the last one would only fail again, as fast as the carrier says no
-            await _HASTEN.rows(connection, alarm=alarm, round=number, no=step, now=now)
-
     async def delivered(self, reference: str, error: str = "") -> bool:
         """The carrier says what became of a message. False: it is none of ours."""
         row = await self._store.fetch(lambda connection: _OF_REFERENCE.one(connection, ref=reference))
@@ -280,8 +286,10 @@ class Outgoing:
             now = self._clock.now_ms()
             found = await _DELIVERED.one(connection, id=row[0], now=now)
             if found is not None:
-                alarm, channel = found
+                alarm, channel, dispatch, what = found
                 hub = await _HUB.value(connection, alarm=alarm)
+                if dispatch is not None and what == "dispatch":
+                    await patrols.has_got_it(connection, dispatch, hub, now)
                 content = {"channel": channel}
                 await event_log.append(
                     connection, now, "notification_delivered", SYSTEM, alarm=alarm, hub=hub, content=content

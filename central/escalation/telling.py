@@ -1,0 +1,56 @@
+"""What is to be said to somebody, as rows in the transaction that makes it necessary: once under each key."""
+
+from __future__ import annotations
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from central.escalation.receivers import Receiver
+from central.routing.plan import Channel
+from central.sql import Sql
+from cloud_sync.identity import new_id
+
+_TELL = Sql(
+    """INSERT INTO notification (id, key, alarm, step, round, dispatch, channel, team, account, contact, what, language,
+       state, next_ms, made_ms, sent_ms)
+    VALUES (:id, :key, :alarm, :step, :round, :dispatch, :channel, :team, :account, :contact, :what, :language,
+       :state, :next, :now, :sent)
+    ON CONFLICT (key) DO NOTHING"""
+)
+
+
+async def tell(
+    connection: AsyncConnection,
+    key: str,
+    to: Receiver,
+    channel: Channel,
+    what: str,
+    now: int,
+    *,
+    alarm: str,
+    number: int | None = None,
+    step: int | None = None,
+    dispatch: str | None = None,
+    account: str | None = None,
+    next_ms: int | None = None,
+) -> None:
+    """One message. `number` is the round of the alarm's plan that it belongs to, `next_ms` when it is due."""
+    is_console = channel is Channel.CONSOLE  # what is committed is on its way to every console by the feed
+    await _TELL.rows(
+        connection,
+        id=new_id().hex(),
+        key=key,
+        alarm=alarm,
+        step=step,
+        round=number,
+        dispatch=dispatch,
+        channel=channel.value,
+        team=to.team,
+        account=account,
+        contact=to.contact,
+        what=what,
+        language=to.language,
+        state="sent" if is_console else "pending",
+        next=now if next_ms is None else next_ms,
+        now=now,
+        sent=now if is_console else None,
+    )
