@@ -25,8 +25,9 @@ let calmTimer = 0;
 function markShown() {
   if (document.visibilityState !== 'visible') return;
   for (const row of queue.openRows()) {
-    const id = row.dataset.alarm;
-    const key = `${id} ${row.dataset.dispatch ?? ''}`; // who is sent to an alarm that was here before sees it anew
+    const id = row.dataset.opens;
+    // Who is asked about an alarm that was here before, or sent to it, sees it anew.
+    const key = `${id} ${row.dataset.sound} ${row.dataset.dispatch ?? ''}`;
     if (shownOf.has(key) || row.dataset.queue !== 'personal') continue;
     shownOf.add(key);
     requestAnimationFrame(() => requestAnimationFrame(async () => {
