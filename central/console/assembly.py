@@ -18,6 +18,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from central.console import (
     act_api,
     api,
+    card_pages,
+    criteria_pages,
     door,
     hub_routes,
     office,
@@ -27,6 +29,7 @@ from central.console import (
     resident_api,
     resident_pages,
     rota_pages,
+    routine_api,
     routing_api,
     stream,
     technical_pages,
@@ -72,7 +75,7 @@ def install(app: FastAPI, services: Services) -> None:
         stream,
     ):
         app.include_router(part.router)
-    for part in (resident_pages, resident_api, place_pages):
+    for part in (resident_pages, resident_api, place_pages, card_pages, criteria_pages, routine_api):
         app.include_router(part.router)
     app.add_api_route("/api/openapi.json", _openapi, include_in_schema=False, dependencies=[])
     app.mount("/static", Files(directory=STATIC), name="static")

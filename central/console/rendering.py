@@ -20,6 +20,7 @@ NAVIGATION = (
     ("technical", "/technical", Action.SEE_QUEUE),
     ("hubs", "/hubs", Action.SEE_HUBS),
     ("plans", "/plans", Action.SEE_PLANS),
+    ("cards", "/cards", Action.SEE_ROUTINES),
     ("residents", "/residents", Action.SEE_RESIDENTS),
     ("log", "/log", Action.READ_LOG),
     ("codes", "/codes", Action.MAKE_CODES),

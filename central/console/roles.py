@@ -39,6 +39,8 @@ class Action(StrEnum):
     CHANGE_USERS = "change_users"
     SEE_PLANS = "see_plans"
     CHANGE_PLANS = "change_plans"
+    SEE_ROUTINES = "see_routines"
+    KEEP_ROUTINES = "keep_routines"
     SEE_RESIDENTS = "see_residents"
     KEEP_RESIDENTS = "keep_residents"
     READ_ACCESS = "read_access"
@@ -62,6 +64,8 @@ ALLOWED: Mapping[Action, frozenset[Role]] = {
     Action.CHANGE_USERS: frozenset({_A}),
     Action.SEE_PLANS: frozenset({_R, _L, _A}),
     Action.CHANGE_PLANS: frozenset({_L, _A}),
+    Action.SEE_ROUTINES: frozenset({_R, _L, _T, _A}),
+    Action.KEEP_ROUTINES: frozenset({_L, _A}),
     Action.SEE_RESIDENTS: frozenset({_R, _L}),
     Action.KEEP_RESIDENTS: frozenset({_L}),
     Action.READ_ACCESS: frozenset({_L, _A}),
