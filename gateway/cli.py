@@ -14,6 +14,7 @@ import signal
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn
@@ -126,8 +127,8 @@ def _run(options: argparse.Namespace) -> int:
     os.environ["SSL_CERT_DIR"] = os.devnull
 
     log.configure(level=options.log_level, as_json=options.log_json)
-    start = reading.start_of(options.config)
-    from gateway import identity_store  # after the settings, which are read while little is there
+    start = reading.start_of(options.config, meanwhile=lambda: import_module("gateway.launch"))
+    from gateway import identity_store
     from gateway.launch import run_hub
 
     settings = start.settings

@@ -11,6 +11,7 @@ import os
 import pickle
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, cast
 
@@ -27,8 +28,11 @@ class ReadingError(HubError):
     """The process that reads the settings was ended before it was done."""
 
 
-def start_of(config: Path) -> Start:
-    """See `start.prepare`. What cannot be used has been said when this exits. Raises SystemExit, ReadingError."""
+def start_of(config: Path, *, meanwhile: Callable[[], object] = lambda: None) -> Start:
+    """See `start.prepare`. What cannot be used has been said when this exits. Raises SystemExit, ReadingError.
+
+    `meanwhile` is what else has to be done before there can be a start: importing the rest, on a processor of its own.
+    """
     if "pydantic" in sys.modules:  # there is nothing left to spare
         return _read_here(config)
     receiving, sending = os.pipe()
@@ -39,6 +43,8 @@ def start_of(config: Path) -> Start:
         os.close(receiving)
         _hand_over(config, sending)
     os.close(sending)
+    bare.want()
+    meanwhile()
     with os.fdopen(receiving, "rb") as pipe:
         content = pipe.read()
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
@@ -46,7 +52,6 @@ def start_of(config: Path) -> Start:
         raise ReadingError(f"the process that reads the settings was ended by signal {-status}; start the hub again")
     if status:
         raise SystemExit(status)
-    bare.want()
     return cast("Start", pickle.loads(content))  # noqa: S301  # our own child wrote it
 
 
