@@ -30,6 +30,7 @@ from central.console.door import address_of, let_in, log_act
 from central.console.elsewhere import cover_seen, hub_seen, in_scope, visit_for
 from central.console.gate import ForbiddenError, Needs, Open, Visit
 from central.console.roles import Action
+from central.console.taking_duty import teams_to_take
 from central.errors import IncompleteError
 from central.health import HISTORY, compare, to_plain
 from central.lifecycle import Queue
@@ -212,8 +213,15 @@ async def shown(visit: Seeing, alarm_id: AlarmId, body: ShownBody) -> None:
 @router.post("/duty", tags=["duty"], status_code=204)
 async def duty(visit: Handling, body: DutyBody) -> None:
     """Somebody went on or off duty at a console. It counts for 15 s; its open stream renews it."""
-    visit.desk.onlookers.set_sound(body.console, visit.who.account.id, has_sound=body.has_sound)
-    await visit.desk.services.duty.set(visit.who.account.id, body.console, has_sound=body.has_sound)
+    account, keeper = visit.who.account.id, visit.desk.services.duty
+    if body.has_sound and body.teams is not None:
+        known = tuple(team.id for team in await teams_to_take(visit))
+        if not body.teams and known:
+            raise IncompleteError("no_team", "teams", known)
+        if not set(body.teams) <= set(known):
+            raise IncompleteError("team_unknown", "teams", known)
+    visit.desk.onlookers.set_sound(body.console, account, has_sound=body.has_sound)
+    await keeper.set(account, body.console, has_sound=body.has_sound, teams=body.teams)
 
 
 @router.get("/duty", tags=["duty"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -112,6 +112,8 @@ class DutyBody(In):
 
     console: str = Field(pattern=r"^[0-9a-f]{8,32}$")
     has_sound: bool
+    teams: list[Annotated[str, Field(max_length=16)]] | None = Field(None, max_length=50)
+    """Which of one's teams are taken; left out, all of them."""
 
 
 class OnDutyOut(Out):

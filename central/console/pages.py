@@ -13,6 +13,7 @@ from central.console.gate import Needs, Visit
 from central.console.rendering import landing_path, page
 from central.console.roles import Action
 from central.console.rows import SHOWN, View, queue_list
+from central.console.taking_duty import ticks
 
 router = APIRouter(include_in_schema=False)
 Seeing = Annotated[Visit, Depends(Needs(Action.SEE_QUEUE))]
@@ -49,6 +50,12 @@ async def start(visit: SignedIn, view: View | None = None, compact: bool = False
 async def queue_part(visit: Seeing, view: View | None = None, limit: Limit = SHOWN) -> Response:
     """The list alone, as scripts fetch it after a change."""
     return page(visit, "_queue.html", list=await queue_list(visit, first_view(visit, view), limit))
+
+
+@router.get("/parts/gate")
+async def gate_part(visit: Seeing) -> Response:
+    """The teams that one may go on duty for, as the gate asks when it is opened."""
+    return page(visit, "_gate_teams.html", ticks=await ticks(visit))
 
 
 @router.get("/calm")

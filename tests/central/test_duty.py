@@ -80,3 +80,60 @@ async def test_somebody_covers_the_teams_they_are_a_member_of_and_no_others(benc
         row[0]: row[1] for row in await bench.rows("SELECT name, content FROM audit_mark WHERE name LIKE 'duty:%'")
     }
     assert marks["duty:deskdeskdeskdesk"] != COVERED
+
+
+WARD, DESK, NIGHT = "wardwardwardward", "deskdeskdeskdesk", "nightnightnightn"
+
+
+@pytest.fixture
+async def teams(bench: Bench) -> None:
+    await bench.change("DELETE FROM team")
+    for team, kind in ((WARD, "ward"), (DESK, "centre"), (NIGHT, "patrol")):
+        await bench.change(f"INSERT INTO team (id, kind, name) VALUES ('{team}', '{kind}', '{kind}')")
+    await bench.change(f"INSERT INTO team_member (team, account) VALUES ('{WARD}', 'anna')")
+
+
+async def taken_by(bench: Bench, account: str) -> set[str]:
+    return {row[0] for row in await bench.rows(f"SELECT team FROM duty WHERE account = '{account}'")}
+
+
+@pytest.mark.usefixtures("teams")
+async def test_one_takes_some_of_ones_teams_and_keeps_those_while_the_console_lives(bench: Bench, duty: Duty) -> None:
+    await duty.set("anna", CONSOLE, has_sound=True, teams=[WARD, NIGHT])
+    assert await taken_by(bench, "anna") == {WARD, NIGHT}
+    for _ in range(4):
+        bench.clock.advance(5)
+        duty.seen("anna", CONSOLE)
+        await duty.renew()
+    assert await taken_by(bench, "anna") == {WARD, NIGHT}
+    await duty.set("anna", CONSOLE, has_sound=True, teams=[NIGHT])
+    assert await taken_by(bench, "anna") == {NIGHT}
+    await duty.set("anna", CONSOLE, has_sound=True)
+    assert await taken_by(bench, "anna") == {WARD, NIGHT, DESK}
+
+
+@pytest.mark.usefixtures("teams")
+async def test_nobody_takes_a_team_of_others(bench: Bench, duty: Duty) -> None:
+    await duty.set("berit", CONSOLE, has_sound=True, teams=[WARD, DESK])
+    assert await taken_by(bench, "berit") == {DESK}
+
+
+@pytest.mark.usefixtures("teams")
+async def test_a_console_that_was_silent_and_speaks_again_has_its_teams_again(bench: Bench, duty: Duty) -> None:
+    await duty.set("anna", CONSOLE, has_sound=True, teams=[WARD])
+    bench.clock.advance(60)
+    await duty.renew()
+    assert not any(one.people for one in await duty.cover())
+    duty.seen("anna", CONSOLE)
+    await duty.renew()
+    assert [one.name for one in await duty.cover() if one.people] == ["ward"]
+
+
+@pytest.mark.usefixtures("teams")
+async def test_the_gate_offers_ones_own_teams_and_says_who_else_has_them(bench: Bench, duty: Duty) -> None:
+    await duty.set("berit", CONSOLE, has_sound=True, teams=[DESK])
+    found = {team.id: team for team in await duty.to_take("anna")}
+    assert set(found) == {WARD, DESK, NIGHT}
+    assert (found[WARD].is_named, found[DESK].is_named) == (True, False)
+    assert (found[WARD].others, found[DESK].others) == ((), ("berit",))
+    assert WARD not in {team.id for team in await duty.to_take("berit")}

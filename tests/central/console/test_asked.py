@@ -213,3 +213,22 @@ async def test_the_technical_queue_shows_no_one_what_is_asked_of_responders(
     await send(first, alarm)
     assert await heads(patrol, "technical") == []
     assert await bells(tore) == []
+
+
+async def test_one_goes_on_duty_for_some_of_ones_teams(console: Any, patrol: Any, other: Any) -> None:
+    gate = (await patrol.get("/parts/gate")).text
+    assert re.findall(r'data-name="([^"]+)"( checked)?', gate) == [
+        ("Responssenteret", ""),
+        ("Utrykning nord", " checked"),
+        ("Utrykning sør", ""),
+    ]
+    assert PATROL not in (await other.get("/parts/gate")).text
+    body = {"console": "aabbccdd00112233", "has_sound": True}
+    nobody = await patrol.post("/api/v1/duty", content={**body, "teams": []})
+    assert (nobody.status, nobody.json["reason"], nobody.json["field"]) == (422, "no_team", "teams")
+    foreign = await other.post("/api/v1/duty", content={**body, "teams": [PATROL]})
+    assert (foreign.status, foreign.json["reason"]) == (422, "team_unknown")
+    assert PATROL not in foreign.json["choices"]
+    assert (await patrol.post("/api/v1/duty", content={**body, "teams": [PATROL]})).status == 204
+    taken = await console.bench.rows("SELECT team FROM duty WHERE console = 'aabbccdd00112233'")
+    assert [row[0] for row in taken] == [PATROL]

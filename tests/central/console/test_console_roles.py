@@ -21,6 +21,7 @@ PUBLIC = None
 EXPECTED: dict[str, frozenset[Role] | None] = {
     "GET /": EVERYBODY,
     "GET /parts/queue": frozenset({R, L, T}),
+    "GET /parts/gate": frozenset({R, L, T}),
     "GET /calm": frozenset({R, L, T}),
     "GET /alarms/{alarm_id}": frozenset({R, L, T}),
     "GET /alarms/{alarm_id}/part": frozenset({R, L, T}),

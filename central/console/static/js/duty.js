@@ -1,13 +1,15 @@
-// Going on duty: one click unlocks the sound, plays it, and asks whether anybody heard it.
+// Going on duty: for which teams; then one click unlocks the sound, plays it, and asks whether anybody heard it.
 
 import * as sound from './sound.js';
-import { consoleId, post } from './server.js';
+import { consoleId, get, post } from './server.js';
 import { t } from './words.js';
 
 const button = document.getElementById('duty');
 const gate = document.getElementById('gate');
 const leave = document.getElementById('leave');
+const TEAMS = `vaktpost.teams.${document.body.dataset.me}`; // what this person took here last time
 let state = 'off';
+let teams = null; // {id, name} of those taken; null: there are none to choose
 let isLost = false;
 let wake = null;
 const listeners = [];
@@ -21,7 +23,9 @@ function paint() {
   button.classList.toggle('off', state !== 'on' || lost);
   button.classList.toggle('calmly', state !== 'on' && !isLost);
   button.querySelector('.duty-text').textContent = t(lost ? 'duty.lost' : state === 'on' ? 'duty.on' : 'duty.go');
-  button.querySelector('.duty-hint').textContent = t(lost ? 'duty.lost_hint' : state === 'on' ? 'duty.on_hint' : 'duty.off_hint');
+  button.querySelector('.duty-hint').textContent = lost ? t('duty.lost_hint')
+    : state !== 'on' ? t('duty.off_hint')
+    : teams?.length ? teams.map((team) => team.name).join(', ') : t('duty.on_hint');
 }
 
 export function setLost(on) {
@@ -40,13 +44,35 @@ async function set(next) {
     sessionStorage.removeItem('vaktpost.duty');
     wake?.release();
   }
-  await post('/api/v1/duty', { console: consoleId, has_sound: state === 'on' });
+  await tell();
 }
 
-/** After a reconnect the server has forgotten who is on duty. */
-export const tellAgain = () => { if (state === 'on') post('/api/v1/duty', { console: consoleId, has_sound: true }); };
+const tell = () => post('/api/v1/duty', { console: consoleId, has_sound: state === 'on', ...(teams ? { teams: teams.map((team) => team.id) } : {}) });
 
-button.addEventListener('click', () => (state === 'on' ? leave : gate).showModal());
+/** After a reconnect the server has forgotten who is on duty. */
+export const tellAgain = () => { if (state === 'on') tell(); };
+
+const boxes = () => [...gate.querySelectorAll('#gate-teams input')];
+
+/** The gate opens at once; which teams there are, and who else has them, is asked for at that moment. */
+async function openGate() {
+  gate.showModal();
+  const answer = await get('/parts/gate');
+  if (!answer.ok) return;
+  const fresh = new DOMParser().parseFromString(answer.content, 'text/html').getElementById('gate-teams');
+  const last = JSON.parse(localStorage.getItem(TEAMS) ?? 'null');
+  gate.querySelector('#gate-teams').replaceWith(document.adoptNode(fresh));
+  if (last?.some((id) => boxes().some((box) => box.value === id))) for (const box of boxes()) box.checked = last.includes(box.value);
+}
+
+/** The teams that are ticked; null where there are none to choose. */
+function chosen() {
+  const all = boxes();
+  return all.length ? all.filter((box) => box.checked).map((box) => ({ id: box.value, name: box.dataset.name })) : null;
+}
+
+button.addEventListener('click', () => (state === 'on' ? leave.showModal() : openGate()));
+gate.addEventListener('change', () => { gate.querySelector('#gate-none').hidden = true; });
 gate.querySelector('#gate-play').addEventListener('click', async () => {
   gate.querySelector('#gate-hint').hidden = true;
   await sound.unlock();
@@ -56,12 +82,21 @@ gate.querySelector('#gate-play').addEventListener('click', async () => {
   gate.querySelector('#gate-yes').focus();
 });
 gate.querySelector('#gate-yes').addEventListener('click', () => {
+  const wanted = chosen();
+  if (wanted && !wanted.length) {
+    gate.querySelector('#gate-none').hidden = false;
+    boxes()[0].focus();
+    return;
+  }
+  teams = wanted;
+  if (teams) localStorage.setItem(TEAMS, JSON.stringify(teams.map((team) => team.id)));
   gate.close();
   set('on');
 });
 gate.querySelector('#gate-no').addEventListener('click', () => { gate.querySelector('#gate-hint').hidden = false; });
 gate.addEventListener('close', () => {
   gate.querySelector('#gate-heard').hidden = true;
+  gate.querySelector('#gate-none').hidden = true;
   gate.querySelector('#gate-hint').hidden = true;
   gate.querySelector('#gate-play').classList.add('primary');
 });
@@ -74,5 +109,5 @@ document.addEventListener('visibilitychange', async () => {
 });
 
 // A reload silences a page until somebody clicks again: say so instead of looking on duty.
-if (sessionStorage.getItem('vaktpost.duty') === 'on') gate.showModal();
+if (sessionStorage.getItem('vaktpost.duty') === 'on') openGate();
 paint();

@@ -109,5 +109,7 @@ worker.onmessage = async ({ data }) => {
 };
 
 document.getElementById('try-now').addEventListener('click', () => (isEnded ? location.reload() : start()));
+// The stream says whether somebody hears here: whichever process of central has it must know, also after a reconnect.
+duty.onChange(start);
 addEventListener('offline', () => get('/api/v1/session'));
 start();
