@@ -27,12 +27,23 @@ MAX_CONTACTS = 20
 _KIND = "contact"
 
 _CURRENT = Sql(
-    """SELECT id, position, sealed, agreement, source, as_of_ms FROM contact
+    """SELECT id, position, sealed, agreement, source, as_of_ms, version FROM contact
     WHERE resident = :resident AND ended_ms IS NULL ORDER BY position, id"""
 )
 _ONE = Sql(
-    """SELECT id, position, sealed, agreement, source, as_of_ms, resident FROM contact
+    """SELECT id, position, sealed, agreement, source, as_of_ms, version, resident FROM contact
     WHERE id = :id AND ended_ms IS NULL"""
+)
+_CHANGE = Sql(
+    """UPDATE contact SET sealed = :sealed, agreement = :agreement, source = :source, as_of_ms = :as_of,
+       written_ms = :now, written_by = :by, version = version + 1
+    WHERE id = :id AND resident = :resident AND version = :version AND ended_ms IS NULL RETURNING version"""
+)
+_KEEP = Sql(
+    """INSERT INTO contact (id, resident, position, sealed, agreement, source, as_of_ms, written_ms, written_by,
+       ended_ms, ended_by, version)
+    SELECT :new, resident, position, :sealed, agreement, source, as_of_ms, written_ms, written_by, :now, :by, version
+    FROM contact WHERE id = :id"""
 )
 _END_ALL = Sql(
     "UPDATE contact SET ended_ms = :now, ended_by = :by WHERE resident = :resident AND ended_ms IS NULL RETURNING id"
@@ -100,6 +111,7 @@ class Contact:
     agreement: Agreement
     source: str
     as_of_ms: int
+    version: int
 
 
 async def contacts_of(connection: AsyncConnection, key: ResidentKey | None, resident: str) -> tuple[Contact, ...]:
@@ -110,17 +122,17 @@ async def contacts_of(connection: AsyncConnection, key: ResidentKey | None, resi
 async def whose(connection: AsyncConnection, contact: str) -> str | None:
     """The resident that a current contact belongs to."""
     row = await _ONE.one(connection, id=contact)
-    return None if row is None else str(row[6])
+    return None if row is None else str(row[7])
 
 
 async def one(connection: AsyncConnection, key: ResidentKey, contact: str) -> Contact | None:
     """A current contact, opened: for whoever is about to call or to send a message."""
     row = await _ONE.one(connection, id=contact)
-    return None if row is None else _contact(row[:6], key)
+    return None if row is None else _contact(row[:7], key)
 
 
 def _contact(row: Row, key: ResidentKey | None) -> Contact:
-    contact_id, position, sealed, agreement, source, as_of_ms = row
+    contact_id, position, sealed, agreement, source, as_of_ms, version = row
     opened = None if key is None else Person.model_validate_json(key.open(contact_id, _KIND, sealed))
     return Contact(
         id=contact_id,
@@ -129,6 +141,7 @@ def _contact(row: Row, key: ResidentKey | None) -> Contact:
         agreement=Agreement.model_validate_json(agreement),
         source=source,
         as_of_ms=as_of_ms,
+        version=version,
     )
 
 
@@ -171,6 +184,46 @@ async def add(
         raise IncompleteError("too_many", "contacts")
     position = max((row[1] for row in known), default=0) + 1
     return await _add(connection, key, entry, position, source=source, as_of_ms=as_of_ms, by=by, now=now)
+
+
+async def change(
+    connection: AsyncConnection,
+    key: ResidentKey,
+    contact: str,
+    version: int,
+    entry: Entry,
+    *,
+    source: str,
+    as_of_ms: int,
+    by: str,
+    now: int,
+) -> bool | None:
+    """Another telephone, another agreement: the same contact, and the older one in the history beside it.
+
+    Returns whether anything has changed; None when that version is not theirs any more.
+    """
+    row = await _ONE.one(connection, id=contact)
+    if row is None or row[7] != key.resident or row[6] != version:
+        return None
+    before = _contact(row[:7], key)
+    if before.person is not None and (before.person, before.agreement) == (entry.person, entry.agreement):
+        return False
+    kept = new_id().hex()
+    opened = key.open(contact, _KIND, row[2])
+    await _KEEP.rows(connection, id=contact, new=kept, sealed=key.seal(kept, _KIND, opened), now=now, by=by)
+    changed = await _CHANGE.one(
+        connection,
+        id=contact,
+        resident=key.resident,
+        version=version,
+        sealed=key.seal(contact, _KIND, entry.person.model_dump_json()),
+        agreement=entry.agreement.model_dump_json(),
+        source=source,
+        as_of=as_of_ms,
+        now=now,
+        by=by,
+    )
+    return changed is not None or None
 
 
 async def end(connection: AsyncConnection, resident: str, contact: str, *, by: str, now: int) -> bool:

@@ -14,13 +14,23 @@ from central.routing.services import SERVICES
 from central.sql import Sql
 from cloud_sync.identity import new_id
 
-_ALL = Sql("SELECT id, kind, plan, from_ms, to_ms FROM service WHERE resident = :resident ORDER BY from_ms, id")
+_ALL = Sql(
+    "SELECT id, kind, plan, from_ms, to_ms, version FROM service WHERE resident = :resident ORDER BY from_ms, id"
+)
 _ADD = Sql(
     "INSERT INTO service (id, resident, kind, plan, from_ms, to_ms, written_by)"
     " VALUES (:id, :resident, :kind, :plan, :from_ms, :to_ms, :by)"
 )
+_CHANGE = Sql(
+    """UPDATE service SET plan = :plan, from_ms = :from_ms, to_ms = :to_ms, written_by = :by, version = version + 1
+    WHERE id = :id AND resident = :resident AND version = :version RETURNING version"""
+)
+_PLAN = Sql(
+    """SELECT 1 FROM plan p JOIN resident r ON r.pseudonym = :resident
+    WHERE p.id = :plan AND p.state = 'active' AND (p.tenant IS NULL OR p.tenant = r.tenant)"""
+)
 _END = Sql(
-    """UPDATE service SET to_ms = :to_ms WHERE id = :id AND resident = :resident
+    """UPDATE service SET version = version + 1, to_ms = :to_ms WHERE id = :id AND resident = :resident
        AND (to_ms IS NULL OR to_ms > :to_ms) RETURNING id"""
 )
 _END_ALL = Sql("UPDATE service SET to_ms = :now WHERE resident = :resident AND (to_ms IS NULL OR to_ms > :now)")
@@ -35,6 +45,7 @@ class Service:
     plan: str | None
     from_ms: int
     to_ms: int | None
+    version: int
 
     def holds(self, now: int) -> bool:
         """Whether it is granted now."""
@@ -44,19 +55,26 @@ class Service:
 async def services_of(connection: AsyncConnection, resident: str) -> tuple[Service, ...]:
     """All that were ever granted, oldest first."""
     return tuple(
-        Service(id=row[0], kind=row[1], plan=row[2], from_ms=row[3], to_ms=row[4])
+        Service(id=row[0], kind=row[1], plan=row[2], from_ms=row[3], to_ms=row[4], version=row[5])
         for row in await _ALL.rows(connection, resident=resident)
     )
 
 
 async def grant(
-    connection: AsyncConnection, resident: str, kind: str, *, from_ms: int, to_ms: int | None, by: str
+    connection: AsyncConnection,
+    resident: str,
+    kind: str,
+    *,
+    from_ms: int,
+    to_ms: int | None,
+    by: str,
+    plan: str | None = None,
 ) -> bool:
     """Grant a service. Returns false where it is granted over that time already."""
     if kind not in SERVICES:
         raise IncompleteError("unknown_service", "service", SERVICES)
-    if to_ms is not None and to_ms <= from_ms:
-        raise IncompleteError("ends_before_it_begins", "to")
+    _check_span(from_ms, to_ms)
+    await _check_plan(connection, resident, plan)
     for known in await services_of(connection, resident):
         if known.kind != kind:
             continue
@@ -67,9 +85,49 @@ async def grant(
                 return False
             raise IncompleteError("granted_already", "service")
     await _ADD.rows(
-        connection, id=new_id().hex(), resident=resident, kind=kind, plan=None, from_ms=from_ms, to_ms=to_ms, by=by
+        connection, id=new_id().hex(), resident=resident, kind=kind, plan=plan, from_ms=from_ms, to_ms=to_ms, by=by
     )
     return True
+
+
+async def change(
+    connection: AsyncConnection,
+    resident: str,
+    service: str,
+    version: int,
+    *,
+    from_ms: int,
+    to_ms: int | None,
+    plan: str | None,
+    by: str,
+) -> bool | None:
+    """Other dates or another plan. Returns whether that is news; None when that version is not there any more."""
+    all_of_them = await services_of(connection, resident)
+    own = next((one for one in all_of_them if one.id == service), None)
+    if own is None or own.version != version:
+        return None
+    _check_span(from_ms, to_ms)
+    if plan != own.plan:
+        await _check_plan(connection, resident, plan)
+    if (own.from_ms, own.to_ms, own.plan) == (from_ms, to_ms, plan):
+        return False
+    others = (one for one in all_of_them if one.kind == own.kind and one.id != service)
+    if any(one.from_ms < (to_ms or 2**62) and from_ms < (one.to_ms or 2**62) for one in others):
+        raise IncompleteError("granted_already", "from")
+    changed = await _CHANGE.one(
+        connection, id=service, resident=resident, version=version, plan=plan, from_ms=from_ms, to_ms=to_ms, by=by
+    )
+    return changed is not None or None
+
+
+def _check_span(from_ms: int, to_ms: int | None) -> None:
+    if to_ms is not None and to_ms <= from_ms:
+        raise IncompleteError("ends_before_it_begins", "to")
+
+
+async def _check_plan(connection: AsyncConnection, resident: str, plan: str | None) -> None:
+    if plan is not None and not await _PLAN.one(connection, plan=plan, resident=resident):
+        raise IncompleteError("unknown_plan", "plan")
 
 
 async def end(connection: AsyncConnection, resident: str, service: str, *, to_ms: int) -> bool:

@@ -14,13 +14,14 @@ from cloud_sync.identity import new_id
 MAX_LENGTH_MS = 24 * 3_600_000
 
 _BETWEEN = Sql(
-    """SELECT v.id, v.resident, v.team, t.name, v.from_ms, v.to_ms, v.state, v.source, v.reference FROM visit v
+    """SELECT v.id, v.resident, v.team, t.name, v.from_ms, v.to_ms, v.state, v.source, v.reference, v.version
+    FROM visit v
     LEFT JOIN team t ON t.id = v.team WHERE v.resident = :resident AND v.to_ms >= :after AND v.from_ms < :before
     ORDER BY v.from_ms, v.id LIMIT 100"""
 )
 _ONE = Sql(
-    """SELECT v.id, v.resident, v.team, t.name, v.from_ms, v.to_ms, v.state, v.source, v.reference FROM visit v
-    LEFT JOIN team t ON t.id = v.team WHERE v.id = :id"""
+    """SELECT v.id, v.resident, v.team, t.name, v.from_ms, v.to_ms, v.state, v.source, v.reference, v.version
+    FROM visit v LEFT JOIN team t ON t.id = v.team WHERE v.id = :id"""
 )
 _KNOWN = Sql(
     """SELECT id, team, from_ms, to_ms, state FROM visit
@@ -32,7 +33,7 @@ _ADD = Sql(
 )
 _CHANGE = Sql(
     """UPDATE visit SET team = :team, from_ms = :from_ms, to_ms = :to_ms, state = :state, changed_ms = :now,
-       changed_by = :by WHERE id = :id RETURNING id"""
+       changed_by = :by, version = version + 1 WHERE id = :id RETURNING id"""
 )
 
 
@@ -58,10 +59,11 @@ class PlannedVisit:
     state: VisitState
     source: str
     reference: str
+    version: int
 
 
 def _read(row: Row) -> PlannedVisit:
-    visit, resident, team, team_name, from_ms, to_ms, state, source, reference = row
+    visit, resident, team, team_name, from_ms, to_ms, state, source, reference, version = row
     return PlannedVisit(
         id=visit,
         resident=resident,
@@ -72,6 +74,7 @@ def _read(row: Row) -> PlannedVisit:
         state=VisitState(state),
         source=source,
         reference=reference,
+        version=version,
     )
 
 
@@ -101,8 +104,7 @@ async def put(
     now: int,
 ) -> str:
     """A visit as a work list has it; the same reference again changes it. Returns "added", "changed" or "same"."""
-    if not from_ms < to_ms <= from_ms + MAX_LENGTH_MS:
-        raise IncompleteError("bad_times", "to")
+    check_times(from_ms, to_ms)
     values = {"team": team, "from_ms": from_ms, "to_ms": to_ms, "state": state.value}
     known = None
     if reference:
@@ -123,6 +125,24 @@ async def put(
         return "same"
     await _CHANGE.rows(connection, id=known[0], now=now, by=by, **values)
     return "changed"
+
+
+def check_times(from_ms: int, to_ms: int) -> None:
+    """That it ends after it begins, within a day. Raises IncompleteError."""
+    if not from_ms < to_ms <= from_ms + MAX_LENGTH_MS:
+        raise IncompleteError("bad_times", "to")
+
+
+async def move(
+    connection: AsyncConnection, known: PlannedVisit, *, team: str | None, from_ms: int, to_ms: int, by: str, now: int
+) -> bool:
+    """Another time or another team. Returns whether that is news."""
+    check_times(from_ms, to_ms)
+    if (known.team, known.from_ms, known.to_ms) == (team, from_ms, to_ms):
+        return False
+    values = {"team": team, "from_ms": from_ms, "to_ms": to_ms, "state": known.state.value}
+    await _CHANGE.rows(connection, id=known.id, now=now, by=by, **values)
+    return True
 
 
 async def set_state(connection: AsyncConnection, visit_id: str, state: VisitState, *, by: str, now: int) -> bool:
