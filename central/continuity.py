@@ -13,7 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from central.clock import Clock
 from central.lifecycle import CENTRAL_KINDS
-from central.raising import Source, raise_technical
+from central.opening import Source
+from central.raising import raise_technical
 from central.sql import Sql
 from central.store import Priority, Store
 from cloud_sync.hub_messages import Heartbeat

@@ -154,7 +154,7 @@ async def open_central(settings: CentralSettings, clock: Clock | None = None) ->
         upkeep = Upkeep(
             store, alarms, feed, windows, links, Trimming(store, clock).trim, ClockSteps(store, clock, ingest.offsets)
         )
-        folding = Folding(store, clock, wakeup)
+        folding = Folding(store, clock, wakeup, ingest.precedence)
         works: dict[str, Work] = {
             "feed": feed.run,
             "replies": replies.run,
@@ -217,6 +217,7 @@ async def open_central(settings: CentralSettings, clock: Clock | None = None) ->
                 sms=sms,
             )
         finally:
+            await ingest.drain()
             await windows.flush()
             await security.flush()
 

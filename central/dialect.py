@@ -22,7 +22,7 @@ from sqlalchemy.pool import NullPool
 from sqlalchemy.util import await_only
 
 from central.errors import CentralError
-from central.one_hop import HereConnection, OneHop
+from central.one_hop import STATEMENTS, HereConnection, OneHop
 
 READERS = 6
 SHORT_READERS = 3
@@ -96,6 +96,8 @@ class Dialect:
         return _reading(self._engine(pool_size=READERS, max_overflow=0))
 
     def _engine(self, **options: Any) -> AsyncEngine:
+        if not self.is_sqlite:
+            options["connect_args"] = {"statement_cache_size": STATEMENTS}
         # The text of a failure goes into the log: names, notes and what devices told must not be in it.
         return create_async_engine(self.url, hide_parameters=True, **options)
 

@@ -5,9 +5,11 @@ Opened keys are in memory only; a header can be opened again at any time with ce
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -15,7 +17,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from central.hubs import Enrolled
 from central.keys import CentralKeys
 from central.lifecycle import alarm_kind
-from central.raising import Source, raise_technical
+from central.opening import Source
+from central.raising import raise_technical
 from central.sql import Sql
 from central.store import Store
 from cloud_sync.epoch import EpochHeader, open_header
@@ -46,6 +49,26 @@ class Epoch:
     is_stored: bool
 
 
+class _Searches:
+    """At most one at a time for each run."""
+
+    def __init__(self) -> None:
+        self._locks: dict[tuple[bytes, bytes], tuple[asyncio.Lock, int]] = {}
+
+    @asynccontextmanager
+    async def one(self, key: tuple[bytes, bytes]) -> AsyncIterator[None]:
+        """In this block."""
+        lock, count = self._locks.get(key, (asyncio.Lock(), 0))
+        self._locks[key] = (lock, count + 1)
+        try:
+            async with lock:
+                yield
+        finally:
+            _, count = self._locks.pop(key)
+            if count > 1:
+                self._locks[key] = (lock, count - 1)
+
+
 class EpochBook:
     """All runs that were heard of."""
 
@@ -53,6 +76,7 @@ class EpochBook:
         self._store = store
         self._keys = keys
         self._cache: OrderedDict[tuple[bytes, bytes], Epoch] = OrderedDict()
+        self._searches = _Searches()
 
     async def find(self, hub: Enrolled, epoch: bytes, offered: Iterable[bytes]) -> tuple[Epoch | None, str]:
         """The run, from memory, from the database, or from one of the headers offered with the records.
@@ -61,9 +85,19 @@ class EpochBook:
         """
         key = (hub.id, epoch)
         known = self._cache.get(key)
-        if known is not None:
-            self._cache.move_to_end(key)
-            return known, known.problem
+        if known is None:
+            # Who asks while the first one is still being looked for waits: it may be the one that brings the header.
+            async with self._searches.one(key):
+                known = self._cache.get(key)
+                if known is None:
+                    return await self._search(hub, key, offered)
+        self._cache.move_to_end(key)
+        return known, known.problem
+
+    async def _search(
+        self, hub: Enrolled, key: tuple[bytes, bytes], offered: Iterable[bytes]
+    ) -> tuple[Epoch | None, str]:
+        epoch = key[1]
         stored = await self._store.fetch(
             lambda connection: _LOAD.value(connection, hub=hub.id.hex(), epoch=epoch.hex())
         )

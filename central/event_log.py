@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ from central.store import Store
 from central.views import Actor, TimelineEntry
 
 _PAGE = 2000
-_NEXT = Sql("UPDATE counter SET value = value + 1 WHERE name = 'log' RETURNING value, hash")
+_NEXT = Sql("UPDATE counter SET value = value + :count WHERE name = 'log' RETURNING value, hash")
 _INSERT = Sql(
     "INSERT INTO log_entry (no, at_ms, what, alarm, hub, actor, actor_name, content, hash)"
     " VALUES (:no, :at_ms, :what, :alarm, :hub, :actor, :actor_name, :content, :hash)"
@@ -45,6 +45,17 @@ def _chained(before: str, fields: tuple[Any, ...]) -> str:
     return hashlib.sha256(f"{before}\n{canonical_json(list(fields))}".encode()).hexdigest()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """What is to be written into the log. `content`: canonical JSON."""
+
+    what: str
+    actor: Actor
+    alarm: str | None = None
+    hub: str | None = None
+    content: str = "{}"
+
+
 async def append(
     connection: AsyncConnection,
     at_ms: int,
@@ -56,24 +67,25 @@ async def append(
     content: Mapping[str, Any] | None = None,
 ) -> int:
     """One more entry, in the caller's transaction. Returns its number."""
-    number, before = await _NEXT.one(connection) or (0, "")
-    text = canonical_json(content or {})
-    name = actor.name[:128]
-    digest = _chained(before, (number, at_ms, what, alarm, hub, actor.id, name, text))
-    await _INSERT.rows(
-        connection,
-        no=number,
-        at_ms=at_ms,
-        what=what,
-        alarm=alarm,
-        hub=hub,
-        actor=actor.id,
-        actor_name=name,
-        content=text,
-        hash=digest,
-    )
+    entry = Entry(what=what, actor=actor, alarm=alarm, hub=hub, content=canonical_json(content or {}))
+    return await append_all(connection, at_ms, [entry])
+
+
+async def append_all(connection: AsyncConnection, at_ms: int, entries: Sequence[Entry]) -> int:
+    """More entries in this order, chained as if each came by itself. Returns the number of the last.
+
+    The log is locked from here until commit. So what a transaction has to tell comes at its end.
+    """
+    last, digest = await _NEXT.one(connection, count=len(entries)) or (0, "")
+    rows = []
+    for number, entry in enumerate(entries, last - len(entries) + 1):
+        name = entry.actor.name[:128]
+        fields = (number, at_ms, entry.what, entry.alarm, entry.hub, entry.actor.id, name, entry.content)
+        digest = _chained(digest, fields)
+        rows.append((*fields, digest))
+    await _INSERT.many(connection, rows)
     await _END.rows(connection, hash=digest)
-    return int(number)
+    return int(last)
 
 
 def digest_of(text: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -28,8 +28,10 @@ POLL_S = 1.0
 KEPT_IN_MEMORY = 2000
 KEPT_IN_TABLE = 100_000
 _PAGE = 1000
+MANY = ("technical", "", "many")
+"""Whoever shows technical alarms reads them again."""
 
-_NEXT = Sql("UPDATE counter SET value = value + 1 WHERE name = 'feed' RETURNING value")
+_NEXT = Sql("UPDATE counter SET value = value + :count WHERE name = 'feed' RETURNING value")
 _INSERT = Sql("INSERT INTO feed (no, at_ms, topic, ref, what) VALUES (:no, :at_ms, :topic, :ref, :what)")
 _AFTER = Sql("SELECT no, at_ms, topic, ref, what FROM feed WHERE no > :after ORDER BY no LIMIT :limit")
 _NOW = Sql("SELECT value FROM counter WHERE name = 'feed'")
@@ -39,7 +41,10 @@ _TRIM = Sql("DELETE FROM feed WHERE no <= :upto")
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """`topic` is alarm, hub or check; `ref` its id; `what` the word of the log (raised, claimed, returned, ...)."""
+    """`topic` is alarm, hub or check; `ref` its id; `what` the word of the log (raised, claimed, returned, ...).
+
+    Where a great many technical alarms changed in one transaction, one change tells of them all: `MANY`.
+    """
 
     no: int
     at_ms: int
@@ -70,9 +75,15 @@ FeedItem = Change | Beat | Reset
 
 async def publish(connection: AsyncConnection, at_ms: int, topic: str, ref: str, what: str) -> int:
     """Number a change in the caller's transaction. Last of all in it: the lock is held until commit."""
-    number = await _NEXT.value(connection)
-    await _INSERT.rows(connection, no=number, at_ms=at_ms, topic=topic, ref=ref, what=what)
-    return int(number)
+    return await publish_all(connection, at_ms, [(topic, ref, what)])
+
+
+async def publish_all(connection: AsyncConnection, at_ms: int, changes: Sequence[tuple[str, str, str]]) -> int:
+    """The same for several: (topic, ref, what), in this order. Returns the number of the last."""
+    last = int(await _NEXT.value(connection, count=len(changes)))
+    first = last - len(changes) + 1
+    await _INSERT.many(connection, [(number, at_ms, *change) for number, change in enumerate(changes, first)])
+    return last
 
 
 class Feed:

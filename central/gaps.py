@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from central.lifecycle import CENTRAL_KINDS
-from central.raising import Source, raise_technical
+from central.opening import Source
+from central.raising import raise_technical
 from central.sql import Sql
 from central.store import Store
 from cloud_sync.identity import Lane

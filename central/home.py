@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from central import event_log, feed
 from central.clock import Clock
-from central.raising import HUB
+from central.opening import HUB
 from central.sql import Sql
 from central.store import Priority, Store
 from central.wakeup import Wakeup

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from central import event_log, feed
-from central.raising import HUB
+from central.opening import HUB
 from central.sql import Sql
 from cloud_sync.errors import MalformedError
 from cloud_sync.identity import Lane, id_from_text

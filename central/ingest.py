@@ -1,7 +1,7 @@
 """Envelopes become rows: everything authentic is committed, once, with everything that is due from it.
 
-One hub, lane and short run of records per transaction: the events, the marks of what is stored, the sender's replay
-window, and every alarm, log entry, feed number and reply that follow. Then a signed receipt, which tells what the
+A short run of records is committed in one piece with all that follows from it (`central.storing`): an alarm's by itself
+and at once, what is not urgent together with others (`central.gathering`). Then a signed receipt, which tells what the
 database holds and nothing else. What cannot be opened or understood is stored as it came, raises an alarm by its lane,
 and is receipted as `unopened`: the hub keeps it.
 """
@@ -9,34 +9,34 @@ and is receipted as `unopened`: the hub keeps it.
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import replace
 
 import structlog
-from sqlalchemy.ext.asyncio import AsyncConnection
 
-from central import gaps, home_response, raising
 from central.clock import Clock
-from central.decoding import EFFECT_WEIGHT, EVENT_COLUMNS, Opened, Times, decode, set_aside, short_runs
+from central.decoding import SLICE, Opened, Times, decode, set_aside, short_runs
 from central.epochs import Epoch, EpochBook
 from central.errors import NotStoredError
+from central.gathering import Gathering
+from central.held import Marks, Stretch
 from central.hubs import Enrolled
 from central.keys import CentralKeys
 from central.metrics import Metrics
 from central.offsets import Offsets
+from central.precedence import Precedence
 from central.quarantine import Quarantine
-from central.raising import Happening, raise_unreadable
-from central.sql import Sql, insert_ignoring
+from central.raising import raise_unreadable
+from central.sql import Sql
 from central.store import Priority, Store
+from central.storing import Piece, Storing, weight_of
 from central.wakeup import Wakeup
 from central.windows import Windows
 from cloud_sync.central_messages import Address, Receipt
 from cloud_sync.errors import WireError
 from cloud_sync.hub_messages import MAX_RECORDS, Envelope, Heartbeat
 from cloud_sync.identity import Lane
-from cloud_sync.ranges import MAX_RANGES, SeqRanges
+from cloud_sync.ranges import MAX_RANGES
 from cloud_sync.record import parse_record
 
 log = structlog.get_logger()
@@ -47,22 +47,6 @@ _PRIORITY = {
     Lane.TECHNICAL: Priority.UPKEEP,
     Lane.TELEMETRY: Priority.BULK,
 }
-_EVENT = insert_ignoring("event", EVENT_COLUMNS)
-_RAW = insert_ignoring("event_raw", ("hub", "epoch", "lane", "seq", "raw"))
-# An upsert that changes next to nothing: it makes the row, locks it until commit, and reads it, on both databases.
-LOCK_MARKS = Sql(
-    """INSERT INTO high_water (hub, epoch, lane, stored, updated_ms) VALUES (:hub, :epoch, :lane, '[]', :now)
-    ON CONFLICT (hub, epoch, lane) DO UPDATE SET updated_ms = excluded.updated_ms
-    RETURNING stored, unopened, gaps"""
-)
-_MARKS = Sql("SELECT stored, unopened, gaps FROM high_water WHERE hub = :hub AND epoch = :epoch AND lane = :lane")
-_SAVE_MARKS = Sql(
-    """UPDATE high_water SET stored = :stored, unopened = :unopened, gaps = :gaps
-    WHERE hub = :hub AND epoch = :epoch AND lane = :lane"""
-)
-_FORGET = Sql("DELETE FROM event WHERE hub = :hub AND epoch = :epoch AND lane = :lane AND seq = :seq")
-_FORGET_RAW = Sql("DELETE FROM event_raw WHERE hub = :hub AND epoch = :epoch AND lane = :lane AND seq = :seq")
-_UNJOIN = Sql("DELETE FROM alarm_event WHERE hub = :hub AND epoch = :epoch AND lane = :lane AND seq = :seq")
 _WAITING = Sql("SELECT lane FROM high_water WHERE hub = :hub AND epoch = :epoch AND unopened <> '[]' ORDER BY lane")
 _WAITING_RAW = Sql(
     """SELECT r.seq, r.raw FROM event_raw r JOIN event e
@@ -70,54 +54,6 @@ _WAITING_RAW = Sql(
     WHERE r.hub = :hub AND r.epoch = :epoch AND r.lane = :lane AND r.seq > :after AND e.unreadable IS NOT NULL
     ORDER BY r.seq LIMIT :limit"""
 )
-
-
-@dataclass(slots=True)
-class Marks:
-    """What central holds of one lane of one run. Gaps and unopened ones count as stored."""
-
-    stored: SeqRanges
-    unopened: SeqRanges
-    gaps: SeqRanges
-
-    @classmethod
-    def read(cls, row: Sequence[str] | None) -> Marks:
-        """From the three JSON columns."""
-        return (
-            cls(*(SeqRanges(json.loads(text)) for text in row)) if row else cls(SeqRanges(), SeqRanges(), SeqRanges())
-        )
-
-
-class Precedence:
-    """While an alarm is dealt with, bulky work stands still: else each of its steps would wait for a slice of that."""
-
-    LONGEST_S = 0.05
-
-    def __init__(self) -> None:
-        self._alarms = 0
-        self._calm = asyncio.Event()
-        self._calm.set()
-
-    @contextmanager
-    def claimed(self) -> Iterator[None]:
-        """An alarm is being dealt with in this block."""
-        self._alarms += 1
-        self._calm.clear()
-        try:
-            yield
-        finally:
-            self._alarms -= 1
-            if not self._alarms:
-                self._calm.set()
-
-    async def give_way(self, lane: Lane) -> None:
-        """Let others go on; what is bulky waits for alarms, but not for ever."""
-        if lane.is_urgent or not self._alarms:
-            await asyncio.sleep(0)
-            return
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self.LONGEST_S):
-                await self._calm.wait()
 
 
 class Ingest:
@@ -143,21 +79,30 @@ class Ingest:
         self._quarantine = quarantine
         self._wakeup = wakeup
         self.offsets = Offsets()
-        self._precedence = Precedence()
+        self.precedence = Precedence()
+        self._storing = Storing(clock, epochs, windows)
+        self._gatherings = {
+            lane: Gathering(store, self._storing, self.precedence, _PRIORITY[lane])
+            for lane in Lane
+            if not lane.is_urgent
+        }
+
+    async def drain(self) -> None:
+        """Wait for what is being committed although its callers have left."""
+        for gathering in self._gatherings.values():
+            await gathering.drain()
 
     async def receive(self, envelope: Envelope, hub: Enrolled, path: str) -> bytes:
         """Commit an authentic, new envelope and return the signed receipt. Raises NotStoredError."""
         if not envelope.lane.is_urgent:
             return await self._receive(envelope, hub, path)
-        with self._precedence.claimed():
+        with self.precedence.claimed():
             return await self._receive(envelope, hub, path)
 
     async def _receive(self, envelope: Envelope, hub: Enrolled, path: str) -> bytes:
         now = self._clock.now_ms()
         epoch, problem = await self._epochs.find(hub, envelope.epoch, _headers(envelope))
-        opened, strange = await decode(
-            envelope, hub, epoch, problem, self._times(envelope, now), self._precedence.give_way
-        )
+        opened, strange = await self._decode(envelope, hub, epoch, problem, self._times(envelope, now))
         has_new_header = epoch is not None and not epoch.is_stored
         marks = await self._commit(envelope, hub, epoch, opened)
         for raw in strange:
@@ -185,9 +130,27 @@ class Ingest:
         return self._receipt(envelope, await self._marks(envelope), wants_header=False)
 
     async def _marks(self, envelope: Envelope) -> Marks:
-        place = {"hub": envelope.sender.hub.hex(), "epoch": envelope.epoch.hex(), "lane": int(envelope.lane)}
-        row = await self._store.fetch(lambda connection: _MARKS.one(connection, **place))
-        return Marks.read(row)
+        stretch = Stretch.of(envelope)
+        return await self._store.fetch(lambda connection: Marks.load(connection, stretch))
+
+    async def _decode(
+        self, envelope: Envelope, hub: Enrolled, epoch: Epoch | None, problem: str, times: Times
+    ) -> tuple[list[Opened], list[bytes]]:
+        """All records of an envelope in the order of their seq, and those that name no place in it at all."""
+        opened, strange = [], []
+        for at in range(0, len(envelope.records), SLICE):
+            records = envelope.records[at : at + SLICE]
+            if envelope.lane.is_urgent:
+                if at:
+                    await asyncio.sleep(0)
+                found = decode(records, envelope, hub, epoch, problem, times)
+            else:
+                async with self.precedence.turn():
+                    found = decode(records, envelope, hub, epoch, problem, times)
+            opened += found[0]
+            strange += found[1]
+        opened.sort(key=lambda record: record.seq)
+        return opened, strange
 
     def _times(self, envelope: Envelope, now: int) -> Times:
         sender = envelope.sender
@@ -201,42 +164,38 @@ class Ingest:
         )
 
     async def _commit(self, envelope: Envelope, hub: Enrolled, epoch: Epoch | None, opened: list[Opened]) -> Marks:
-        has_effect = [
-            record.event is None or raising.matters(record.event.kind) or record.event.kind.word in home_response.KINDS
-            for record in opened
-        ]
-        runs = short_runs([EFFECT_WEIGHT if effect else 1 for effect in has_effect]) or [slice(0, 0)]
+        weights = [weight_of(record, is_urgent=envelope.lane.is_urgent) for record in opened]
         marks = Marks.read(None)
-        for run in runs:
-            batch = opened[run]
-
-            async def work(connection: AsyncConnection, batch: list[Opened] = batch) -> Marks:
-                return await self._store_batch(connection, envelope, hub.text, epoch, batch)
-
+        for run in short_runs(weights) or [slice(0, 0)]:
+            piece = Piece(envelope=envelope, epoch=epoch, records=opened[run])
             try:
-                marks = await self._store.transact(_PRIORITY[envelope.lane], work)
+                marks = await self._commit_piece(piece)
             except NotStoredError:
                 raise
             except Exception:  # a fault of ours must not keep an alarm out
                 log.exception("records_not_understood", hub=hub.text, lane=envelope.lane.word)
-                marks = await self._commit_singly(envelope, hub.text, epoch, batch)
+                marks = await self._commit_singly(piece)
             if epoch is not None:
                 epoch.is_stored = True
-            if any(has_effect[run]) or envelope.gaps:
+            if envelope.gaps or any(weight > 1 for weight in weights[run]):
                 self._wakeup.wake()
         return marks
 
-    async def _commit_singly(self, envelope: Envelope, hub: str, epoch: Epoch | None, batch: list[Opened]) -> Marks:
+    async def _commit_piece(self, piece: Piece) -> Marks:
+        gathering = self._gatherings.get(piece.envelope.lane)
+        if gathering is not None:
+            return await gathering.commit(piece)
+        return await self._store.transact(
+            _PRIORITY[piece.envelope.lane], lambda connection: self._storing.write_one(connection, piece)
+        )
+
+    async def _commit_singly(self, piece: Piece) -> Marks:
         """One record per transaction; one that still fails is stored as unreadable. Raises NotStoredError."""
         marks = Marks.read(None)
-        for record in batch:
+        for record in piece.records:
             for attempt in (record, set_aside(record, "fault")):
-
-                async def work(connection: AsyncConnection, attempt: Opened = attempt) -> Marks:
-                    return await self._store_batch(connection, envelope, hub, epoch, [attempt])
-
                 try:
-                    marks = await self._store.transact(_PRIORITY[envelope.lane], work)
+                    marks = await self._commit_piece(replace(piece, records=[attempt]))
                 except NotStoredError:
                     raise
                 except Exception as error:
@@ -244,56 +203,6 @@ class Ingest:
                         raise NotStoredError("a record could not be stored in any way") from error
                 else:
                     break
-        return marks
-
-    async def _store_batch(
-        self, connection: AsyncConnection, envelope: Envelope, hub: str, epoch: Epoch | None, batch: list[Opened]
-    ) -> Marks:
-        now = self._clock.now_ms()
-        lane, name = envelope.lane, envelope.epoch.hex()
-        if epoch is not None and not epoch.is_stored:
-            await self._epochs.store(connection, epoch, now)
-        row = await LOCK_MARKS.one(connection, hub=hub, epoch=name, lane=int(lane), now=now)
-        marks = Marks.read(row)
-        newest = marks.stored.last
-        fresh, better = _sort_out(batch, marks)
-        for record in better:
-            key = {"hub": hub, "epoch": name, "lane": int(lane), "seq": record.seq}
-            await _FORGET.rows(connection, **key)
-            await _FORGET_RAW.rows(connection, **key)
-            await _UNJOIN.rows(connection, **key)
-        await _EVENT.many(connection, [record.row for record in fresh])
-        await _RAW.many(
-            connection,
-            [(*record.row[:4], record.raw) for record in fresh if record.event is None or lane.is_urgent],
-        )
-        for record in fresh:
-            marks.stored.add(record.seq)
-        marks.unopened = SeqRanges(_without(marks.unopened, {record.seq for record in better}))
-        for record in fresh:
-            if record.event is None:
-                marks.unopened.add(record.seq)
-        new_gaps = _add_gaps(marks, envelope.gaps)
-        if fresh or new_gaps:
-            await _SAVE_MARKS.rows(
-                connection,
-                hub=hub,
-                epoch=name,
-                lane=int(lane),
-                stored=_text(marks.stored),
-                unopened=_text(marks.unopened),
-                gaps=_text(marks.gaps),
-            )
-        await self._windows.save(connection, hub, envelope.sender.sender_epoch.hex())
-        if new_gaps:
-            await gaps.tell(connection, hub, name, lane, new_gaps, now)
-        for record in fresh:
-            await _apply(connection, record, now, is_late=record.seq < newest)
-        if lane.is_urgent and len(fresh) < len(batch):
-            known = {record.seq for record in batch} - {record.seq for record in fresh}
-            for seq in known:
-                key = {"hub": hub, "epoch": name, "lane": int(lane), "seq": seq}
-                await raising.tell_home_again(connection, key, now)
         return marks
 
     async def _set_aside(self, envelope: Envelope, path: str, raw: bytes) -> None:
@@ -330,9 +239,7 @@ class Ingest:
                     lane=lane,
                     records=tuple(bytes(row[1]) for row in rows),
                 )
-                opened, _ = await decode(
-                    again, hub, epoch, "", self._times(envelope, self._clock.now_ms()), self._precedence.give_way
-                )
+                opened, _ = await self._decode(again, hub, epoch, "", self._times(envelope, self._clock.now_ms()))
                 readable = [record for record in opened if record.event is not None]
                 if readable:
                     await self._commit(again, hub, epoch, readable)
@@ -375,78 +282,3 @@ def _headers(envelope: Envelope) -> Iterator[bytes]:
                 continue
             if header is not None:
                 yield header
-
-
-def _sort_out(batch: list[Opened], marks: Marks) -> tuple[list[Opened], list[Opened]]:
-    """Those to store, each seq once; and among them those that replace what could not be read before."""
-    fresh: dict[int, Opened] = {}
-    better: dict[int, Opened] = {}
-    for record in batch:
-        if record.seq in fresh:
-            continue
-        if record.seq not in marks.stored:
-            fresh[record.seq] = record
-        elif record.event is not None and record.seq in marks.unopened:
-            fresh[record.seq] = better[record.seq] = record
-    return list(fresh.values()), list(better.values())
-
-
-def _without(ranges: SeqRanges, seqs: set[int]) -> list[tuple[int, int]]:
-    if not seqs:
-        return list(ranges)
-    kept = []
-    for first, last in ranges:
-        start = first
-        for seq in sorted(seq for seq in seqs if first <= seq <= last):
-            if start < seq:
-                kept.append((start, seq - 1))
-            start = seq + 1
-        if start <= last:
-            kept.append((start, last))
-    return kept
-
-
-def _add_gaps(marks: Marks, told: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Book them; returns those that are new."""
-    found = SeqRanges()
-    for first, last in told:
-        for start, end in _holes(marks.stored, first, last):
-            marks.gaps.add(start, end)
-            marks.stored.add(start, end)
-            found.add(start, end)
-    return list(found)
-
-
-def _holes(stored: SeqRanges, first: int, last: int) -> list[tuple[int, int]]:
-    """What of first..last is not stored: a record that did arrive is no gap."""
-    return [(max(a, first), min(b, last)) for a, b in stored.missing(last) if b >= first]
-
-
-def _text(ranges: SeqRanges) -> str:
-    return json.dumps(list(ranges), separators=(",", ":"))
-
-
-async def _apply(connection: AsyncConnection, record: Opened, now: int, *, is_late: bool) -> None:
-    hub, epoch, lane, seq, _, device, resident, value, details, *_ = record.row
-    if record.event is None:
-        key = {"hub": hub, "epoch": epoch, "lane": lane, "seq": seq}
-        alarm_class = record.stub.alarm_class if record.stub else None
-        await raise_unreadable(connection, key, record.reason, now, device=device, alarm_class=alarm_class)
-        return
-    if record.event.kind.word in home_response.KINDS:
-        await home_response.note(connection, record.event.kind.word, hub, details, record.row[15], now)
-    if raising.matters(record.event.kind):
-        happening = Happening(
-            hub=hub,
-            epoch=epoch,
-            lane=lane,
-            seq=seq,
-            kind=record.event.kind,
-            device=device,
-            resident=resident,
-            value=value,
-            details=details,
-            happened_ms=record.row[15],
-            is_late=is_late,
-        )
-        await raising.apply(connection, happening, now)

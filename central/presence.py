@@ -22,7 +22,8 @@ from central.errors import NotStoredError
 from central.hubs import Heard
 from central.lifecycle import CENTRAL_KINDS
 from central.links import HubLinks
-from central.raising import HUB, Source, end_condition, note_over, raise_care, raise_technical
+from central.opening import HUB, Source
+from central.raising import end_condition, note_over, raise_care, raise_technical
 from central.sql import Sql
 from central.store import Priority, Store
 from central.wakeup import Wakeup

@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 from central.clock import Clock
 from central.lifecycle import CENTRAL_KINDS, AlarmKind
-from central.raising import Source, raise_technical
+from central.opening import Source
+from central.raising import raise_technical
 from central.sql import Sql
 from central.store import Priority, Store
 from central.wakeup import Wakeup

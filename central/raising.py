@@ -16,65 +16,25 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from central import at_room, event_log, feed, stubs
 from central.escalation.begin import begin
-from central.lifecycle import (
-    CENTRAL_KINDS,
-    CLEARED_BY,
-    AlarmKind,
-    Meaning,
-    Queue,
-    alarm_kind,
-    lifted_rank,
-    meaning_of,
-)
+from central.lifecycle import CENTRAL_KINDS, CLEARED_BY, AlarmKind, Meaning, Queue, alarm_kind, meaning_of
+from central.opening import HUB, Need, Source, before_of, join, open_all
 from central.people.places import place_of
 from central.sql import Sql
-from central.technical.marks import mark
+from central.technical.conditions import Begun, Told, begin_all, end_all, technical_key
 from central.views import SYSTEM, Actor
 from cloud_sync.identity import Lane, new_id
 from cloud_sync.vocabulary import BY_WORD, AlarmClass, Kind
 
-HUB = Actor(id="hub", name="Hub", role="hub")
-SAME_NEED_MS = 24 * 3600 * 1000
-"""A closed alarm of the same kind and place is named on the next one for this long."""
-
-_LIFT = " ".join(f"WHEN {rank} THEN {lifted_rank(rank)}" for rank in range(7))
-_RAISE = Sql(
-    f"""INSERT INTO alarm (id, queue, kind, alarm_class, rank, first_rank, hub, device, resident, fold_key,
-       happened_ms, raised_ms, last_event_ms, value, details, tenant, unit, before_alarm)
-    VALUES (:id, :queue, :kind, :alarm_class, :rank, :rank, :hub, :device, :resident, :fold_key,
-       :happened_ms, :now, :now, :value, :details, :tenant, :unit,
-       (SELECT id FROM alarm WHERE fold_key = :fold_key AND closed_ms >= :since ORDER BY closed_ms DESC LIMIT 1))
-    ON CONFLICT (fold_key) WHERE closed_ms IS NULL DO UPDATE SET
-       repeats = alarm.repeats + 1, version = alarm.version + 1, condition = 'active',
-       last_event_ms = excluded.raised_ms, value = excluded.value, details = excluded.details,
-       rank = CASE alarm.rank {_LIFT} ELSE alarm.rank END,
-       lifted = alarm.lifted + CASE excluded.queue WHEN 'personal' THEN 1 ELSE 0 END,
-       sound_no = alarm.sound_no + CASE excluded.queue WHEN 'personal' THEN 1 ELSE 0 END
-    RETURNING id, version, repeats, rank, owner"""  # noqa: S608  # numbers of our own table of ranks
-)
 _TEST = Sql(
     """INSERT INTO alarm (id, queue, kind, alarm_class, rank, first_rank, hub, device, resident, fold_key, handling,
        happened_ms, raised_ms, last_event_ms, closed_ms, closed_by, disposition, outcome, value, details, tenant, unit)
     VALUES (:id, 'test', :kind, :alarm_class, :rank, :rank, :hub, :device, :resident, :fold_key, 'closed',
        :happened_ms, :now, :now, :now, :closed_by, 'test', 'other', :value, :details, :tenant, :unit)"""
 )
-_JOIN = Sql(
-    """INSERT INTO alarm_event (hub, epoch, lane, seq, alarm, role, happened_ms)
-    VALUES (:hub, :epoch, :lane, :seq, :alarm, :role, :happened_ms) ON CONFLICT DO NOTHING"""
-)
 _OUTBOX = Sql("INSERT INTO outbox (kind, hub, ref, created_ms) VALUES ('reply', :hub, :alarm, :now)")
 _OUTBOX_AGAIN = Sql(
     """INSERT INTO outbox (kind, hub, ref, created_ms) SELECT 'reply', hub, alarm, :now FROM alarm_event
     WHERE hub = :hub AND epoch = :epoch AND lane = :lane AND seq = :seq"""
-)
-_OVER = Sql(
-    """UPDATE alarm SET condition = 'cleared', version = version + 1,
-       closed_ms = CASE handling WHEN 'waiting' THEN :now ELSE closed_ms END,
-       closed_by = CASE handling WHEN 'waiting' THEN :closed_by ELSE closed_by END,
-       disposition = CASE handling WHEN 'waiting' THEN 'resolved' ELSE disposition END,
-       outcome = CASE handling WHEN 'waiting' THEN 'condition_cleared' ELSE outcome END,
-       handling = CASE handling WHEN 'waiting' THEN 'closed' ELSE handling END
-    WHERE fold_key = :fold_key AND closed_ms IS NULL RETURNING id"""
 )
 _OVER_ALREADY = Sql(
     """SELECT 1 FROM event WHERE hub = :hub AND epoch = :epoch AND lane = :lane AND seq > :seq AND device = :device
@@ -94,18 +54,6 @@ _CARE_OPEN = Sql(
        AND condition = 'active'"""
 )
 _CLEAR = Sql("UPDATE alarm SET condition = 'cleared', version = version + 1 WHERE id = :id")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
-    """Where an alarm comes from. `value` and `details` are JSON."""
-
-    hub: str
-    happened_ms: int
-    device: str = ""
-    resident: str | None = None
-    value: str | None = None
-    details: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,7 +108,9 @@ async def apply(connection: AsyncConnection, happening: Happening, now: int) -> 
         case Meaning.PERSONAL:
             await _personal(connection, happening, by_stub, now)
         case Meaning.TECHNICAL:
-            await _technical(connection, happening, now)
+            if not await has_ended(connection, happening):
+                kind = alarm_kind(happening.kind.word)
+                await raise_technical(connection, kind, happening.source, now, key=happening.key)
         case Meaning.CLEARS:
             await end_condition(connection, happening.hub, happening.device, CLEARED_BY[happening.kind.word], now)
         case Meaning.DEVICE_CLEARED:
@@ -187,65 +137,46 @@ async def _personal(connection: AsyncConnection, event: Happening, by_stub: str 
     if by_stub is None:
         await stubs.adopt(connection, event.hub, event.device, known)
     elif await stubs.tell_all(connection, by_stub, known):
-        await _JOIN.rows(connection, **event.key, alarm=by_stub, role="repeat", happened_ms=event.happened_ms)
+        await join(connection, [(event.key, by_stub, "repeat", event.happened_ms)])
         content = {"kind": kind.word, "device": event.device, "happened_ms": event.happened_ms}
         await _settle(connection, by_stub, event.hub, "completed", HUB, content, now)
         return
     else:
         await stubs.forget_join(connection, event.key)
-    alarm, repeats = await _raise(connection, Queue.PERSONAL, kind, fold_key, event.source, now)
+    alarm, repeats = await _raise(connection, kind, fold_key, event.source, now)
     what = "repeated" if repeats else "raised"
-    await _JOIN.rows(
-        connection,
-        **event.key,
-        alarm=alarm,
-        role="repeat" if repeats else "raised",
-        happened_ms=event.happened_ms,
-    )
+    await join(connection, [(event.key, alarm, "repeat" if repeats else "raised", event.happened_ms)])
     content = {"kind": kind.word, "device": event.device, "repeats": repeats, "happened_ms": event.happened_ms}
     await _settle(connection, alarm, event.hub, what, HUB, content, now)
 
 
-async def _technical(connection: AsyncConnection, event: Happening, now: int) -> None:
-    kind = alarm_kind(event.kind.word)
-    if event.is_late:
-        over = next((word for word, ends in CLEARED_BY.items() if ends == kind.word), None)
-        if over and await _OVER_ALREADY.one(connection, **event.key, device=event.device, kind=BY_WORD[over].code):
-            return
-    await raise_technical(connection, kind, event.source, now, key=event.key)
+async def has_ended(connection: AsyncConnection, event: Happening) -> bool:
+    """Whether a technical condition that comes late is over already, by what came before it."""
+    if not event.is_late:
+        return False
+    over = next((word for word, ends in CLEARED_BY.items() if ends == event.kind.word), None)
+    if over is None:
+        return False
+    code = BY_WORD[over].code
+    return await _OVER_ALREADY.one(connection, **event.key, device=event.device, kind=code) is not None
 
 
 async def raise_technical(
     connection: AsyncConnection, kind: AlarmKind, source: Source, now: int, *, key: Mapping[str, Any] | None = None
 ) -> str:
     """Raise or fold into a technical alarm, also one that no hub's event (`key`) stands behind. Returns its id."""
-    hub, device = source.hub, source.device
-    fold_key = technical_key(hub, device, kind.word)
-    alarm, repeats = await _raise(connection, Queue.TECHNICAL, kind, fold_key, source, now)
-    if key is not None:
-        role = "repeat" if repeats else "raised"
-        await _JOIN.rows(connection, **key, alarm=alarm, role=role, happened_ms=source.happened_ms)
-    if not repeats:
-        await mark(connection, alarm, fold_key, now)
-        content = {"kind": kind.word, "device": device}
-        await event_log.append(connection, now, "raised", HUB, alarm=alarm, hub=hub, content=content)
-    await feed.publish(connection, now, "alarm", alarm, "repeated" if repeats else "raised")
+    told = Told()
+    (alarm,) = await begin_all(connection, [Begun(kind=kind, source=source, key=key)], told, now)
+    await told.write(connection, now)
     return alarm
-
-
-def technical_key(hub: str, device: str, word: str) -> str:
-    """What technical alarms are folded by."""
-    return f"t:{hub}:{device}:{word}"
 
 
 async def end_condition(connection: AsyncConnection, hub: str, device: str, word: str, now: int) -> bool:
     """A technical condition is over: closes its alarm, unless a person has it. Returns whether there was one."""
-    alarm = await _OVER.value(connection, fold_key=technical_key(hub, device, word), now=now, closed_by=SYSTEM.name)
-    if alarm is None:
-        return False
-    await event_log.append(connection, now, "condition_cleared", HUB, alarm=alarm, hub=hub)
-    await feed.publish(connection, now, "alarm", alarm, "condition_cleared")
-    return True
+    told = Told()
+    found = await end_all(connection, [technical_key(hub, device, word)], told, now)
+    await told.write(connection, now)
+    return found > 0
 
 
 async def _note_on_open(connection: AsyncConnection, event: Happening, what: str, now: int, *, clears: bool) -> None:
@@ -286,7 +217,7 @@ async def _test(connection: AsyncConnection, event: Happening, now: int) -> None
         tenant=place.tenant,
         unit=place.unit,
     )
-    await _JOIN.rows(connection, **event.key, alarm=alarm, role="raised", happened_ms=event.happened_ms)
+    await join(connection, [(event.key, alarm, "raised", event.happened_ms)])
     content = {"kind": event.kind.word, "device": event.device, "happened_ms": event.happened_ms}
     await _settle(connection, alarm, event.hub, "test_answered", SYSTEM, content, now)
 
@@ -319,9 +250,9 @@ async def raise_unreadable(
     if alarm_class is AlarmClass.SAFETY:
         kind = AlarmKind(kind.word, AlarmClass.SAFETY, 0)
     fold_key = f"u:{hub}:{device}:{kind.word}"
-    alarm, repeats = await _raise(connection, Queue.PERSONAL, kind, fold_key, source, now)
+    alarm, repeats = await _raise(connection, kind, fold_key, source, now)
     if key["seq"]:
-        await _JOIN.rows(connection, **key, alarm=alarm, role="repeat" if repeats else "raised", happened_ms=now)
+        await join(connection, [(key, alarm, "repeat" if repeats else "raised", now)])
     content = {"kind": kind.word, "device": device, "repeats": repeats, "reason": reason}
     await _settle(connection, alarm, hub, "repeated" if repeats else "raised", HUB, content, now)
 
@@ -329,7 +260,7 @@ async def raise_unreadable(
 async def raise_care(connection: AsyncConnection, kind: AlarmKind, source: Source, now: int) -> str:
     """Something that central itself noticed and that people have to look after. Returns its alarm."""
     fold_key = f"c:{source.hub}:{kind.word}:{source.resident or ''}"
-    alarm, repeats = await _raise(connection, Queue.PERSONAL, kind, fold_key, source, now)
+    alarm, repeats = await _raise(connection, kind, fold_key, source, now)
     content = {"kind": kind.word, "repeats": repeats}
     await _settle(connection, alarm, source.hub, "repeated" if repeats else "raised", SYSTEM, content, now)
     return alarm
@@ -344,32 +275,19 @@ async def note_over(connection: AsyncConnection, kind: AlarmKind, hub: str, now:
 
 
 async def _raise(
-    connection: AsyncConnection, queue: Queue, kind: AlarmKind, fold_key: str, source: Source, now: int
+    connection: AsyncConnection, kind: AlarmKind, fold_key: str, source: Source, now: int
 ) -> tuple[str, int]:
-    place = await place_of(connection, resident=source.resident, hub=source.hub)
-    if queue is Queue.TECHNICAL and kind.rank == 5 and place.is_critical:
-        kind = AlarmKind(kind.word, kind.alarm_class, 4)
-    row = await _RAISE.one(
-        connection,
-        id=new_id().hex(),
-        queue=queue.value,
-        kind=kind.word,
-        alarm_class=int(kind.alarm_class),
-        rank=kind.rank,
-        hub=source.hub,
-        device=source.device,
-        resident=place.resident,
-        tenant=place.tenant,
-        unit=place.unit,
+    need = Need(
+        queue=Queue.PERSONAL,
+        kind=kind,
         fold_key=fold_key,
+        source=source,
+        place=await place_of(connection, resident=source.resident, hub=source.hub),
         happened_ms=source.happened_ms,
-        now=now,
-        since=now - SAME_NEED_MS,
-        value=source.value,
-        details=source.details,
+        before=await before_of(connection, fold_key, now),
     )
-    assert row is not None  # noqa: S101  # an upsert always yields its row
-    return row[0], row[2]
+    opened = (await open_all(connection, [need], now))[fold_key]
+    return opened.alarm, opened.repeats
 
 
 async def _settle(
@@ -404,10 +322,9 @@ async def raise_by_stub(
     else:
         source = Source(hub=hub, device=device, happened_ms=happened_ms)
         fold_key = stubs.stub_key(hub, device, kind.alarm_class)
-        alarm, repeats = await _raise(connection, Queue.PERSONAL, kind, fold_key, source, now)
+        alarm, repeats = await _raise(connection, kind, fold_key, source, now)
         await stubs.mark_incomplete(connection, alarm)
-    role = "repeat" if repeats else "raised"
-    await _JOIN.rows(connection, **key, alarm=alarm, role=role, happened_ms=happened_ms)
+    await join(connection, [(key, alarm, "repeat" if repeats else "raised", happened_ms)])
     content = {"kind": kind.word, "device": device, "repeats": repeats, "happened_ms": happened_ms, "by": "sms"}
     await _settle(connection, alarm, hub, "repeated" if repeats else "raised", HUB, content, now)
     return alarm

@@ -35,7 +35,8 @@ from cloud_sync.hub_messages import CommandResult, Envelope, Heartbeat, LampRepo
 from cloud_sync.identity import Lane
 
 MAX_BUCKETS = 50_000
-BULKY_AT_ONCE = 6
+BULKY_AT_ONCE = 64
+"""As many as share a transaction, and half as many again."""
 BULKY_WAITING = 2000
 """A storm of reports waits before it costs anything but memory, and more of it than this is asked to come later."""
 BULKY_LATER_S = 5.0
@@ -134,14 +135,16 @@ class Reception:
         Raises WireError, BusyError or NotStoredError.
         """
         if not self._is_bulky(frame):
-            return await self._receive(frame, path, may_be_doubled=may_be_doubled)
-        # What is not urgent by its own word: a few at a time, so that an alarm never stands behind their signatures.
+            return await self._answer(*await self._admit(frame, path), path, may_be_doubled=may_be_doubled)
         if self._bulky_waiting >= BULKY_WAITING:
             raise BusyError(BULKY_LATER_S)
         self._bulky_waiting += 1
         try:
             async with self._bulky:
-                return await self._receive(frame, path, may_be_doubled=may_be_doubled)
+                # What is not urgent by its own word: one at a time, so that an alarm stands behind one signature.
+                async with self._ingest.precedence.turn():
+                    admitted = await self._admit(frame, path)
+                return await self._answer(*admitted, path, may_be_doubled=may_be_doubled)
         finally:
             self._bulky_waiting -= 1
 
@@ -158,9 +161,15 @@ class Reception:
             return False
         return _claimed_lane(raw) in {int(Lane.TECHNICAL), int(Lane.TELEMETRY)}
 
-    async def _receive(self, frame: bytes, path: str, *, may_be_doubled: bool) -> list[bytes]:
+    async def _admit(self, frame: bytes, path: str) -> tuple[Enrolled, Message, bool]:
+        """Who speaks, what, and whether it is new."""
         hub, message = await self.verify(frame, path)
-        if not await self.is_new(hub, message, path):
+        return hub, message, await self.is_new(hub, message, path)
+
+    async def _answer(
+        self, hub: Enrolled, message: Message, is_new: bool, path: str, *, may_be_doubled: bool
+    ) -> list[bytes]:
+        if not is_new:
             if may_be_doubled and isinstance(message, Envelope):
                 return [await self._ingest.receipt_again(message)]
             raise ReplayedError("replayed", "this message was seen before")

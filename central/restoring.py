@@ -22,7 +22,8 @@ from central.alarms import Alarms
 from central.clock import Clock
 from central.errors import CentralError
 from central.lifecycle import CENTRAL_KINDS
-from central.raising import Source, raise_technical
+from central.opening import Source
+from central.raising import raise_technical
 from central.settings import CentralSettings
 from central.sql import Sql
 from central.store import Store, open_store

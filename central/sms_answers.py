@@ -18,7 +18,8 @@ from central.errors import NotStoredError
 from central.keys import CentralKeys
 from central.lifecycle import CENTRAL_KINDS, stage_of
 from central.metrics import Metrics
-from central.raising import Source, end_condition, raise_technical
+from central.opening import Source
+from central.raising import end_condition, raise_technical
 from central.sms import SmsError, SmsProvider
 from central.sql import Row, Sql
 from central.store import Priority, Store

@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from central import raising, stubs
 from central.clock import Clock
+from central.held import Marks, Stretch
 from central.hubs import Enrolled, Hubs
-from central.ingest import LOCK_MARKS, Marks
 from central.metrics import Metrics
 from central.quarantine import Quarantine
 from central.security import SecurityLog
@@ -136,12 +136,13 @@ class SmsIngest:
 
     async def _stub(self, hub: Enrolled, stub: Stub, number: str) -> str:
         now, key = self._clock.now_ms(), _key(stub)
-        place = {name: key[name] for name in ("hub", "epoch", "lane")}
+        event = stub.event
+        stretch = Stretch(event.hub.hex(), event.epoch.hex(), event.lane)
 
         async def work(connection: AsyncConnection) -> str:
             await _HEARD.one(connection, hub=hub.text, now=now)
             # The same lock that records of this lane take: record and stub of one event never pass each other.
-            marks = Marks.read(await LOCK_MARKS.one(connection, **place, now=now))
+            marks = await Marks.lock(connection, stretch, now)
             asked = await _KNOWN.one(connection, **key)
             if asked is not None:
                 if now - asked[0] < AGAIN_MS:

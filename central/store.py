@@ -68,6 +68,13 @@ class Turnstile:
         finally:
             self._leave()
 
+    def is_wanted(self, priority: int) -> bool:
+        """Whether somebody waits who is more urgent than that. May be asked from any thread."""
+        try:
+            return self._waiting[0][0] < priority
+        except IndexError:
+            return False
+
     def _leave(self) -> None:
         while self._waiting:
             ticket = heapq.heappop(self._waiting)[2]
@@ -119,6 +126,10 @@ class Store:
                 raise NotStoredError(f"the database did not take it: {error}") from error
             if priority is Priority.ALARM:
                 self._proven_s = self._clock.mono_s()
+
+    def is_wanted(self, priority: Priority) -> bool:
+        """Whether somebody more urgent wants to write: long work ends its transaction then. From any thread."""
+        return self._turnstile.is_wanted(priority)
 
     @asynccontextmanager
     async def pause(self) -> AsyncIterator[None]:

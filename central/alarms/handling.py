@@ -49,9 +49,11 @@ from central.lifecycle import (
     usual_help,
 )
 from central.lifecycle import Handling as Stand
-from central.raising import Source, end_condition, raise_technical, technical_key
+from central.opening import Source
+from central.raising import end_condition, raise_technical
 from central.sql import Row, Sql
 from central.store import Priority
+from central.technical.conditions import technical_key
 from central.views import Actor, AlarmView
 
 MAX_NOTE = 4000

@@ -8,7 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from central.clock import Clock
 from central.lifecycle import CENTRAL_KINDS
-from central.raising import Source, end_condition, raise_technical
+from central.opening import Source
+from central.raising import end_condition, raise_technical
 from central.sql import Row, Sql
 from central.store import Priority, Store
 from central.wakeup import Wakeup

@@ -11,7 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from central.escalation import patrols
 from central.escalation.seen import SEEN_MS
 from central.lifecycle import CENTRAL_KINDS
-from central.raising import Source, end_condition, raise_technical
+from central.opening import Source
+from central.raising import end_condition, raise_technical
 from central.sql import Sql
 
 KIND = "not_shown"

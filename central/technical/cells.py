@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 
 WINDOW_MS = 120_000
 LEAST = 20
@@ -86,8 +87,9 @@ def family(kind: str) -> str:
     return "no_contact" if kind in NO_CONTACT else kind
 
 
+@lru_cache(maxsize=50_000)
 def cells_of(hub: str, unit: str | None, tenant: str | None, operator: str, software: str) -> tuple[Cell, ...]:
-    """Every cell that an alarm belongs to."""
+    """Every cell that an alarm belongs to. Remembered: a storm asks a thousand times for the same few."""
     named = (
         (Dimension.HUB, hub),
         (Dimension.UNIT, unit),

@@ -15,7 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from central import event_log, feed
 from central.clock import Clock
 from central.errors import NotStoredError
-from central.sql import Row, Sql
+from central.precedence import Precedence
+from central.sql import Row, RowsSql, Sql
 from central.store import Priority, Store
 from central.technical import maintenance
 from central.technical.cells import (
@@ -39,7 +40,7 @@ log = structlog.get_logger()
 
 SWEEP_S = 1.0
 COUNT_S = 5.0
-BATCH = 100
+BATCH = 50
 MAX_FAULTS = 20_000
 """Looked at in one round; the next one takes the others."""
 USUAL_MS = 24 * 3_600_000
@@ -85,9 +86,10 @@ _GROW = Sql(
        last_ms = CASE WHEN excluded.last_ms > incident.last_ms THEN excluded.last_ms ELSE incident.last_ms END
     RETURNING id"""
 )
-_FOLD = Sql(
+_FOLD = RowsSql(
     """UPDATE alarm SET incident = :incident, version = version + 1
-    WHERE id = :id AND queue = 'technical' AND closed_ms IS NULL AND incident IS NULL RETURNING id"""
+    WHERE id IN (VALUES {rows}) AND queue = 'technical' AND closed_ms IS NULL AND incident IS NULL RETURNING id""",
+    1,
 )
 _PLACES = Sql(
     """SELECT min(tenant), max(tenant), count(*), count(tenant) FROM (
@@ -128,10 +130,13 @@ _EMPTIED = Sql("UPDATE incident SET still_open = 0 WHERE id = :id")
 class Folding:
     """The rounds of one central."""
 
-    def __init__(self, store: Store, clock: Clock, wakeup: Wakeup) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, wakeup: Wakeup, precedence: Precedence | None = None
+    ) -> None:
         self._store = store
         self._clock = clock
         self._wakeup = wakeup
+        self._precedence = precedence or Precedence()
         self._counted_s = float("-inf")
         self._areas: dict[Cell, tuple[int, Area]] = {}
 
@@ -167,16 +172,13 @@ class Folding:
             return recent, await _OPEN.rows(connection) if recent else []
 
         recent, rows = await self._store.fetch(look)
-        faults = [_fault(row) for row in recent if row[1] not in UNFOLDED]
-        if not faults:
-            return []
         opened = {(Cell.parse(cell), kind): last_ms for cell, kind, last_ms in rows}
-        asked = candidates(faults, now)
-        if not asked and not opened:
+        # In a storm there are thousands: the loop has alarms to take meanwhile.
+        faults, asked = await asyncio.to_thread(_asked, recent, now)
+        if not faults or not (asked or opened):
             return []
         areas = {cell: await self._area(cell, now) for cell in sorted(asked)}
-        # A thousand or so at a time take milliseconds; the pure part is not worth a thread.
-        return [(fold, areas) for fold in verdicts(faults, areas, now, opened)]
+        return [(fold, areas) for fold in await asyncio.to_thread(verdicts, faults, areas, now, opened)]
 
     async def _area(self, cell: Cell, now: int) -> Area:
         known = self._areas.get(cell)
@@ -204,6 +206,7 @@ class Folding:
             async def work(connection: AsyncConnection, batch: Sequence[Fault] = batch) -> int:
                 return await self._write(connection, fold, area, batch)
 
+            await self._precedence.give_way()
             count += await self._store.transact(Priority.UPKEEP, work)
             self._wakeup.wake()
         return count
@@ -225,14 +228,12 @@ class Folding:
             now=now,
             last=max(fault.raised_ms for fault in batch),
         )
-        taken = 0
-        for fault in batch:
-            taken += await _FOLD.one(connection, id=fault.alarm, incident=incident) is not None
+        taken = await _FOLD.rows(connection, sorted((fault.alarm,) for fault in batch), incident=incident)
         if incident == wanted:
             content = {"cell": fold.cell.text, "kind": fold.family, "incident": incident}
             await event_log.append(connection, now, "incident_opened", SYSTEM, content=content)
         await feed.publish(connection, now, "incident", incident, "opened" if incident == wanted else "grew")
-        return taken
+        return len(taken)
 
     async def _place(self, connection: AsyncConnection, fold: Fold) -> tuple[str | None, str | None]:
         """The tenant and unit that all of it lies in."""
@@ -291,7 +292,7 @@ class Folding:
                 outcome: str = outcome,
             ) -> int:
                 now = self._clock.now_ms()
-                members = await _MEMBERS.rows(connection, incident=incident, limit=BATCH // 2)
+                members = await _MEMBERS.rows(connection, incident=incident, limit=BATCH)
                 for alarm, hub in members:
                     if await _CLOSE_MEMBER.one(connection, id=alarm, now=now, closed_by=closed_by, outcome=outcome):
                         content = {"incident": incident, "outcome": outcome, "by": closed_by}
@@ -305,8 +306,14 @@ class Folding:
                 await feed.publish(connection, now, "incident", incident, "members_closed")
                 return len(members)
 
+            await self._precedence.give_way()
             await self._store.transact(Priority.BULK, work)
             self._wakeup.wake()
+
+
+def _asked(recent: Sequence[Row], now: int) -> tuple[list[Fault], set[Cell]]:
+    faults = [_fault(row) for row in recent if row[1] not in UNFOLDED]
+    return faults, candidates(faults, now)
 
 
 def _fault(row: Row) -> Fault:

@@ -6,6 +6,7 @@ Nothing personal is ever quiet.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -112,12 +113,11 @@ _ORPHANS = Sql(
 )
 
 
-async def hush(connection: AsyncConnection, alarm: str, now: int) -> str | None:
-    """Mark a technical alarm that was just raised, when its place is being worked at. Returns the maintenance."""
-    if not await _ANY.one(connection, now=now):
-        return None
-    quiet: str | None = await _QUIET_ONE.value(connection, id=alarm, now=now)
-    return quiet
+async def hush(connection: AsyncConnection, alarms: Sequence[str], now: int) -> None:
+    """Mark technical alarms that were just raised, where their places are being worked at."""
+    if alarms and await _ANY.one(connection, now=now):
+        for alarm in alarms:
+            await _QUIET_ONE.rows(connection, id=alarm, now=now)
 
 
 async def end_due(store: Store, now: int) -> bool:

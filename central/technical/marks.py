@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from central.sql import Sql
@@ -19,9 +21,12 @@ _TRANSITIONS = Sql(
 _CHATTERS = Sql("UPDATE alarm SET chatters = true WHERE id = :id")
 
 
-async def mark(connection: AsyncConnection, alarm: str, fold_key: str, now: int) -> None:
-    """In the transaction that raised it."""
-    row = await _TRANSITIONS.one(connection, fold_key=fold_key, since=now - CHATTER_MS)
-    if row is not None and 1 + int(row[0]) + int(row[1]) >= CHATTER:
-        await _CHATTERS.rows(connection, id=alarm)
-    await maintenance.hush(connection, alarm, now)
+async def mark(connection: AsyncConnection, raised: Sequence[tuple[str, str, bool]], now: int) -> None:
+    """In the transaction that raised them: (alarm, fold key, whether there was one like it before)."""
+    for alarm, fold_key, had_one in raised:
+        if not had_one:
+            continue
+        row = await _TRANSITIONS.one(connection, fold_key=fold_key, since=now - CHATTER_MS)
+        if row is not None and 1 + int(row[0]) + int(row[1]) >= CHATTER:
+            await _CHATTERS.rows(connection, id=alarm)
+    await maintenance.hush(connection, [alarm for alarm, _, _ in raised], now)

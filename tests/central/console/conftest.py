@@ -27,9 +27,10 @@ from central.console.roles import Role
 from central.console.sessions import Sessions
 from central.console.signin import SignIn
 from central.lifecycle import alarm_kind
+from central.opening import Source
 from central.people.contacts import Agreement, Entry, Person
 from central.people.facts import FactKind
-from central.raising import Source, raise_technical
+from central.raising import raise_technical
 from central.routing.duty import Rotas
 from central.routing.plan import DEFAULT_PLAN
 from central.routing.plans import Plans

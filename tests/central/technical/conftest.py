@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from central.lifecycle import CENTRAL_KINDS, alarm_kind
-from central.raising import Source, end_condition, raise_technical
+from central.opening import Source
+from central.raising import end_condition, raise_technical
 from central.store import Priority
 from central.technical.folding import Folding
 from central.wakeup import Wakeup

@@ -1,0 +1,125 @@
+"""Pieces of several hubs share one transaction: what is not urgent is committed together, so that it costs one fsync.
+
+A transaction takes what waits, in the order in which it came, until somebody more urgent wants to write or its time is
+over; what it did not come to goes first in the next one. So whoever is urgent waits for one piece and a commit at most.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from central.errors import NotStoredError
+from central.held import Marks
+from central.precedence import Precedence
+from central.store import Priority, Store
+from central.storing import Piece, Storing
+from central.technical.conditions import Told
+
+log = structlog.get_logger()
+
+HOLD_S = 0.006
+"""Of writing, before the commit."""
+MOST = 64
+
+
+@dataclass(slots=True)
+class _Waiting:
+    piece: Piece
+    done: asyncio.Future[Marks] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+    def fail(self, error: BaseException) -> None:
+        if not self.done.done():
+            self.done.set_exception(error)
+
+    def finish(self, marks: Marks) -> None:
+        if not self.done.done():
+            self.done.set_result(marks)
+
+
+class Gathering:
+    """The pieces of one urgency. Whoever waits for one bounds how many there are."""
+
+    def __init__(self, store: Store, storing: Storing, precedence: Precedence, priority: Priority) -> None:
+        self._store = store
+        self._storing = storing
+        self._precedence = precedence
+        self._priority = priority
+        self._waiting: deque[_Waiting] = deque()
+        self._task: asyncio.Task[None] | None = None
+        self._reach = MOST
+
+    async def commit(self, piece: Piece) -> Marks:
+        """Write it, with others. Returns what is held then. Raises NotStoredError, and what its writing raises.
+
+        It is written to its end if the caller leaves.
+        """
+        waiting = _Waiting(piece)
+        self._waiting.append(waiting)
+        if self._task is None:
+            self._task = asyncio.create_task(self._run())
+        return await waiting.done
+
+    async def drain(self) -> None:
+        """Wait for all whose callers have left."""
+        if self._task is not None:
+            await asyncio.wait([self._task])
+
+    async def _run(self) -> None:
+        try:
+            while self._waiting:
+                await self._precedence.give_way()
+                group = [self._waiting.popleft() for _ in range(min(self._reach, len(self._waiting)))]
+                await self._commit(group)
+        finally:
+            self._task = None
+            while self._waiting:
+                self._waiting.popleft().fail(NotStoredError("central stops"))
+
+    async def _commit(self, group: Sequence[_Waiting]) -> None:
+        try:
+            # By hub: two centrals on one database that write for the same hubs lock them in the same order.
+            order = sorted(group, key=lambda waiting: waiting.piece.stretch)
+            done = await self._store.transact(self._priority, partial(self._write, [one.piece for one in order]))
+        except NotStoredError as error:
+            for waiting in group:
+                waiting.fail(error)
+            return
+        except asyncio.CancelledError:
+            for waiting in group:
+                waiting.fail(NotStoredError("central stops"))
+            raise
+        except Exception as error:  # noqa: BLE001  # a fault of ours with one of them: the others must not suffer
+            if len(group) == 1:
+                group[0].fail(error)
+                return
+            log.info("pieces_committed_singly", pieces=len(group), reason=type(error).__name__)
+            for waiting in group:
+                await self._commit([waiting])
+            return
+        for waiting, marks in zip(order, done, strict=False):
+            waiting.finish(marks)
+        # What was cut off by urgency is taken up in the order in which it came, and no more than can be done at once.
+        left = {id(waiting) for waiting in order[len(done) :]}
+        self._waiting.extendleft(waiting for waiting in reversed(group) if id(waiting) in left)
+        self._reach = max(1, len(done)) if left else min(MOST, 2 * self._reach)
+
+    async def _write(self, pieces: Sequence[Piece], connection: AsyncConnection) -> list[Marks]:
+        told, done = Told(), list[Marks]()
+        start_s = time.monotonic()
+        for piece in pieces:
+            if done and (self._is_wanted() or time.monotonic() - start_s > HOLD_S):
+                break
+            done.append(await self._storing.write(connection, piece, told))
+        await self._storing.tell(connection, told)
+        return done
+
+    def _is_wanted(self) -> bool:
+        return self._precedence.is_claimed or self._store.is_wanted(self._priority)

@@ -1,0 +1,61 @@
+"""While an alarm is dealt with, bulky work stands still: else each of its steps would wait for a slice of that.
+
+An alarm is dealt with from the moment that it was found authentic until it had time to reach the consoles: they have
+to be told of it and read their queues, and that should meet no more in the way than the commit did.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+
+LONGEST_S = 0.05
+"""Bulky work waits for alarms, but not for ever."""
+TO_THE_SCREEN_S = 0.03
+
+
+class Precedence:
+    """Of alarms over everything bulky, in one process."""
+
+    def __init__(self) -> None:
+        self._alarms = 0
+        self._calm = asyncio.Event()
+        self._calm.set()
+        self._turn = asyncio.Lock()
+
+    @property
+    def is_claimed(self) -> bool:
+        """Whether an alarm is being dealt with. May be asked from any thread."""
+        return self._alarms > 0
+
+    @contextmanager
+    def claimed(self) -> Iterator[None]:
+        """An alarm is being dealt with in this block, and is on its way to the screens for a moment after it."""
+        self._alarms += 1
+        self._calm.clear()
+        try:
+            yield
+        finally:
+            asyncio.get_running_loop().call_later(TO_THE_SCREEN_S, self._release)
+
+    def _release(self) -> None:
+        self._alarms -= 1
+        if not self._alarms:
+            self._calm.set()
+
+    async def give_way(self) -> None:
+        """Let others go on; while there are alarms, a little longer."""
+        if not self._alarms:
+            await asyncio.sleep(0)
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LONGEST_S):
+                await self._calm.wait()
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """For a slice of bulky work in this block: one at a time, so that nobody waits for more than one of them."""
+        async with self._turn:
+            await self.give_way()
+            yield
