@@ -1,8 +1,6 @@
 """The line itself: a serial port, a serial server we connect to, or one that connects to us.
 
-All three give the same thing, a `Line` of bytes, and decide nothing about them. A serial port is opened by pyserial
-(which knows every line setting) in a thread, and then watched by the event loop on its file descriptor: no thread of
-our own that could outlive the driver, a hangup is seen at once, cancelling is immediate.
+All three give the same thing, a `Line` of bytes, and decide nothing about them.
 """
 
 from __future__ import annotations
@@ -10,18 +8,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import os
 import socket
-import termios
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Protocol
+from typing import Protocol
 
 from drivers.errors import TransientDriverError
 from drivers.espa.ports import locate
 from drivers.espa.settings import EspaSettings, network_address
+from ground.serial_port import OPENING_ERRORS, SerialPort, number_of, open_port
 
-CHUNK = 1024
 BUFFER_LIMIT = 8192
 """Unread bytes after which a line is not read further: the panel waits for us, we never grow for it."""
 CONNECT_TIMEOUT_S = 5.0
@@ -229,108 +225,41 @@ async def _listening(settings: EspaSettings) -> AsyncIterator[Link]:
 
 
 class _Port:
-    """An open serial port, watched by the event loop."""
+    """A serial port as a line."""
 
-    def __init__(self, port: Any) -> None:
+    def __init__(self, port: SerialPort) -> None:
         self._port = port
-        self._fd: int = port.fileno()
-        self._loop = asyncio.get_running_loop()
-        self._is_open = True
-        self._waiter: asyncio.Future[None] | None = None
-        os.set_blocking(self._fd, False)
 
     async def read(self) -> bytes:
-        while self._is_open:
-            try:
-                # After a hangup the descriptor is readable for ever and gives b"" or EIO: the device is gone.
-                return os.read(self._fd, CHUNK)
-            except BlockingIOError:
-                await self._readable()
-            except OSError:
-                return b""
-        return b""
-
-    async def _readable(self) -> None:
-        waiter = self._loop.create_future()
-        self._waiter = waiter
-        self._loop.add_reader(self._fd, _wake, waiter)
-        try:
-            await waiter
-        finally:
-            self._waiter = None
-            if self._is_open:
-                self._loop.remove_reader(self._fd)
+        return await self._port.read()
 
     def write(self, answer: bytes, /) -> None:
         # A serial driver takes a byte or two at once. One that does not has no room: the panel is not listening, and
-        # will ask again. A dead port is noticed by the reader.
-        with contextlib.suppress(OSError):
-            if self._is_open:
-                os.write(self._fd, answer)
+        # will ask again.
+        self._port.send_now(answer)
 
     def close(self) -> None:
-        if not self._is_open:
-            return
-        self._is_open = False
-        self._loop.remove_reader(self._fd)
-        if self._waiter is not None:
-            _wake(self._waiter)
-        # Closing a tty with unsent bytes can wait half a minute in the kernel for a panel that is not there.
-        with contextlib.suppress(OSError, termios.error):
-            self._port.reset_output_buffer()
-        with contextlib.suppress(OSError):
-            self._port.close()
-
-
-def _wake(waiter: asyncio.Future[None]) -> None:
-    if not waiter.done():
-        waiter.set_result(None)
+        self._port.close()
 
 
 async def _open_port(settings: EspaSettings) -> Line:
-    """The serial port with its line settings. Opening may block (a USB device that does not answer), so in a thread."""
-    opening = asyncio.ensure_future(asyncio.to_thread(_open_blocking, settings))
+    path = settings.port
+    line = {
+        "baudrate": settings.baudrate,
+        "bytesize": settings.bytesize,
+        "parity": {"none": "N", "even": "E", "odd": "O"}[settings.parity],
+        "stopbits": settings.stopbits,
+    }
     try:
-        port = await asyncio.shield(opening)
-    except asyncio.CancelledError:
-        opening.add_done_callback(_close_orphan)
-        raise
-    return _Port(port)
-
-
-def _close_orphan(opening: asyncio.Future[Any]) -> None:
-    if not opening.cancelled() and opening.exception() is None:
-        opening.result().close()
-
-
-def _open_blocking(settings: EspaSettings) -> Any:
-    import serial
-
-    path = locate(settings.port)
-    try:
-        port = serial.Serial(
-            path,
-            baudrate=settings.baudrate,
-            bytesize=settings.bytesize,
-            parity={"none": serial.PARITY_NONE, "even": serial.PARITY_EVEN, "odd": serial.PARITY_ODD}[settings.parity],
-            stopbits=settings.stopbits,
-            timeout=0,
-            write_timeout=0,
-            exclusive=True,
-        )
-        # pyserial leaves VMIN 0, with which "nothing there yet" reads as b"" just like "hung up".
-        attributes = termios.tcgetattr(port.fileno())
-        attributes[6][termios.VMIN] = 1
-        termios.tcsetattr(port.fileno(), termios.TCSANOW, attributes)
-    except (serial.SerialException, OSError, termios.error, ValueError) as error:
+        path = await asyncio.to_thread(locate, path)
+        return _Port(await open_port(path, **line))
+    except OPENING_ERRORS as error:
         raise TransientDriverError(explain(path, error)) from None
-    return port
 
 
 def explain(port: str, error: Exception) -> str:
     """Why a port cannot be opened, and what to do about it."""
-    # pyserial lets `termios.error` through, which has the number as its first argument only.
-    number = getattr(error, "errno", None) or next(iter(error.args), None)
+    number = number_of(error)
     if number in {errno.ENOENT, errno.ENODEV, errno.ENXIO}:
         return f"{port} is not there: is the converter plugged in? `ls -l /dev/serial/by-id/` shows what is."
     if number in {errno.EACCES, errno.EPERM}:
