@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from sqlalchemy import text
 
 from central.app import create_console_app
-from central.console.assembly import UNGUARDED, api_routes, guards
 from central.console.gate import Needs
 from central.console.roles import ALLOWED, Role
+from central.console.routes import UNGUARDED, api_routes, guards
 from central.services import Services
 
 FIRST = (Role.LEAD, Role.RESPONDER, Role.TECHNICIAN, Role.ADMINISTRATOR, Role.INSTALLER)

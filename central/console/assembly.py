@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import structlog
-from fastapi import APIRouter, FastAPI, Request, Response
-from fastapi.dependencies.models import Dependant
+from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
-from fastapi.routing import APIRoute
-from starlette.routing import BaseRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from central.console import (
     act_api,
     api,
+    bodies,
     card_pages,
     criteria_pages,
     door,
@@ -35,9 +33,12 @@ from central.console import (
     technical_pages,
 )
 from central.console.accounts import Accounts
-from central.console.gate import Desk, Needs, Open, is_from_elsewhere
+from central.console.described import describe
+from central.console.door import address_of
+from central.console.gate import SAFE_METHODS, Desk, is_from_elsewhere
 from central.console.onlookers import Onlookers
 from central.console.problems import install_problems, problem
+from central.console.routes import UNGUARDED, api_routes, guards
 from central.console.sessions import Sessions
 from central.console.signin import SignIn
 from central.errors import NotStoredError
@@ -47,8 +48,6 @@ log = structlog.get_logger()
 
 STATIC = Path(__file__).parent / "static"
 MAX_BODY = 64 * 1024
-UNGUARDED = frozenset({"/static", "/api/openapi.json", "/api/v1/openapi.json"})
-"""Files and the description of the API: the same for everybody, and nothing about anybody."""
 
 
 def install(app: FastAPI, services: Services) -> None:
@@ -79,6 +78,7 @@ def install(app: FastAPI, services: Services) -> None:
         app.include_router(part.router)
     app.add_api_route("/api/openapi.json", _openapi, include_in_schema=False, dependencies=[])
     app.mount("/static", Files(directory=STATIC), name="static")
+    app.openapi = partial(describe, app)  # type: ignore[method-assign]  # FastAPI's own way to say more
     install_problems(app)
     app.add_middleware(Guard, services=services)
     check_guarded(app)
@@ -86,26 +86,6 @@ def install(app: FastAPI, services: Services) -> None:
 
 async def _openapi(request: Request) -> Response:
     return JSONResponse(request.app.openapi())
-
-
-def guards(dependant: Dependant) -> Iterator[Needs | Open]:
-    """The guards among a route's dependencies."""
-    for dependency in dependant.dependencies:
-        if isinstance(dependency.call, Needs | Open):
-            yield dependency.call
-        yield from guards(dependency)
-
-
-def api_routes(routes: Iterable[BaseRoute]) -> Iterator[APIRoute]:
-    """Every route of ours, also those of included routers. Raises RuntimeError for anything it cannot look into."""
-    for route in routes:
-        included = getattr(route, "original_router", None)
-        if isinstance(route, APIRoute):
-            yield route
-        elif isinstance(included, APIRouter):
-            yield from api_routes(included.routes)
-        elif getattr(route, "path", None) not in UNGUARDED:
-            raise RuntimeError(f"{route!r} is no route that can be guarded")
 
 
 def check_guarded(app: FastAPI) -> None:
@@ -131,6 +111,7 @@ class Guard:
     def __init__(self, app: ASGIApp, services: Services) -> None:
         self._app = app
         self._public_url = services.settings.public_url
+        self._security = services.security
         ancestors = " ".join(services.settings.console.frame_ancestors) or "'none'"
         self._headers = {
             "content-security-policy": (
@@ -173,17 +154,24 @@ class Guard:
 
         request = Request(scope, receive)
         if is_from_elsewhere(request.method, request.headers, self._public_url):
+            self._security.note("cross_site", hub=None, path="console", detail=address_of(request))
             await problem(request, 403, "cross_site")(scope, receive, send_with_headers)
             return
         if "%00" in request.url.path + request.url.query or "\x00" in request.url.path:
             await problem(request, 404, "not_found")(scope, receive, send_with_headers)
             return
-        length = request.headers.get("content-length", "0")
-        if not length.isdigit() or int(length) > MAX_BODY:
-            await problem(request, 413, "too_long")(scope, receive, send_with_headers)
+        try:
+            receive = await _looked_at(request, receive)
+        except bodies.GoneError:
+            return
+        except bodies.BodyError as error:
+            answer = problem(request, error.status, error.reason, error.detail)
+            if error.status == 413:
+                answer.headers["Connection"] = "close"  # what is left of the body is not read
+            await answer(scope, receive, send_with_headers)
             return
         try:
-            await self._app(scope, _limited(receive), send_with_headers)
+            await self._app(scope, receive, send_with_headers)
         except Exception as error:  # whatever it is: a page with a way on, headers and all, and a line in the log
             log.exception("console_request_failed", path=request.url.path)
             if has_started:
@@ -192,16 +180,14 @@ class Guard:
             await problem(request, status, "internal")(scope, receive, send_with_headers)
 
 
-def _limited(receive: Receive) -> Receive:
-    seen = 0
-
-    async def limited() -> Message:
-        nonlocal seen
-        message = await receive()
-        seen += len(message.get("body", b""))
-        if seen > MAX_BODY:
-            # A body without a length that grows past the limit: cut the connection short.
-            return {"type": "http.disconnect"}
-        return message
-
-    return limited
+async def _looked_at(request: Request, receive: Receive) -> Receive:
+    """The request as others read it. Raises BodyError for one that nobody can, GoneError."""
+    bodies.check_address(request.scope.get("raw_path") or request.url.path.encode(), request.scope["query_string"])
+    length = request.headers.get("content-length", "0")
+    if not (length.isascii() and length.isdigit()) or int(length) > MAX_BODY:
+        raise bodies.BodyError(413, "too_long", f"more than {MAX_BODY} bytes")
+    if request.method in SAFE_METHODS:
+        return receive
+    body = await bodies.whole(receive, MAX_BODY)
+    bodies.check(body, request.headers.get("content-type", ""), is_api=request.url.path.startswith("/api/"))
+    return bodies.again(body, receive)

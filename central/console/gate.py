@@ -7,6 +7,7 @@ field `csrf`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -19,6 +20,7 @@ from central.console.accounts import Accounts
 from central.console.catalogue import Words, language_from, words
 from central.console.figures import Figures
 from central.console.onlookers import Onlookers
+from central.console.queries import check_query
 from central.console.roles import Action, may
 from central.console.sessions import Session, Sessions
 from central.console.signin import SignIn
@@ -29,6 +31,7 @@ from central.views import Actor
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 LANGUAGE_COOKIE = "vaktpost_language"
 THEME_COOKIE = "vaktpost_theme"
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
 class SignInNeededError(ActionError):
@@ -159,7 +162,8 @@ class Open:
     """A route for everybody: sign-in, files, errors. Changes still have to come from our own pages."""
 
     async def __call__(self, request: Request) -> Visit:
-        """The visit, signed in or not."""
+        """The visit, signed in or not. Raises IncompleteError."""
+        check_query(request)
         return await visit_of(request)
 
 
@@ -171,7 +175,7 @@ class Needs:
     everywhere: bool = False
 
     async def __call__(self, request: Request) -> Visit:
-        """The visit. Raises SignInNeededError, ForbiddenError, StalePageError."""
+        """The visit. Raises SignInNeededError, ForbiddenError, StalePageError, IncompleteError."""
         visit = await visit_of(request)
         if visit.session is None:
             raise SignInNeededError("sign_in")
@@ -179,9 +183,20 @@ class Needs:
             raise ForbiddenError("role", visit.session.account.role)
         if self.everywhere and not visit.scope_for(self.action).is_everything:
             raise ForbiddenError("everywhere_only", visit.session.account.role)
-        if request.method not in SAFE_METHODS and not visit.session.is_csrf(await _csrf(request)):
-            raise StalePageError("csrf")
+        if request.method not in SAFE_METHODS:
+            _check_token(visit, visit.session, await _csrf(request))
+        check_query(request)
         return visit
+
+
+def _check_token(visit: Visit, session: Session, token: str | None) -> None:
+    """Raises StalePageError for a token of another session, ForbiddenError for what no page of ours ever held."""
+    if session.is_csrf(token):
+        return
+    visit.desk.services.security.note("csrf", hub=None, path="console", detail=f"account {session.account.id}")
+    if token is None or not _TOKEN.fullmatch(token):
+        raise ForbiddenError("csrf")
+    raise StalePageError("csrf")
 
 
 async def _csrf(request: Request) -> str | None:

@@ -9,12 +9,14 @@ import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
 from central.access import ElsewhereError
 from central.console.elsewhere import note_elsewhere
 from central.console.gate import SAFE_METHODS, SignInNeededError, Visit, bare_visit
 from central.console.pages import is_part
+from central.console.queries import nearest
 from central.console.rendering import page
 from central.console.signin import ThrottledError
 from central.errors import ActionError, Conflict, IncompleteError, NotStoredError
@@ -22,6 +24,8 @@ from central.errors import ActionError, Conflict, IncompleteError, NotStoredErro
 log = structlog.get_logger()
 
 PAGE_CODES = frozenset({400, 401, 403, 404, 409, 413, 419, 422, 429, 500, 503})
+FORGED = frozenset({"csrf", "cross_site"})
+"""What came from somewhere else than our own pages, or looks like it."""
 _TITLES = {419: "Page Expired"}
 _RELOADED = "sec-fetch-site"
 
@@ -49,7 +53,8 @@ def problem(request: Request, status: int, reason: str, detail: str = "", **more
     visit = _visit(request)
     code = status if status in PAGE_CODES else 500 if status >= 500 else 400
     template = "_error.html" if is_part(request) else "error.html"
-    title, text = (visit.words(f"error.e{code}_{part}") for part in ("title", "text"))
+    word = "forged" if code == 403 and reason in FORGED else f"e{code}"
+    title, text = (visit.words(f"error.{word}_{part}") for part in ("title", "text"))
     return page(visit, template, status, title=title, text=text, is_ours=code >= 500)
 
 
@@ -114,7 +119,17 @@ async def _validation_error(request: Request, error: Exception) -> Response:
     where = [str(part) for part in first["loc"]]
     status = 404 if where[:1] == ["path"] else 422
     field = ".".join(where[1:]) or ".".join(where)
-    return problem(request, status, str(first["type"]), f"{field}: {first['msg']}", field=field)
+    choices = _meant(request, where) if first["type"] == "extra_forbidden" else None
+    return problem(request, status, str(first["type"]), f"{field}: {first['msg']}"[:500], field=field, choices=choices)
+
+
+def _meant(request: Request, where: list[str]) -> list[str] | None:
+    """The name of a body's own that is nearest to one that it has not."""
+    route = request.scope.get("route")
+    if len(where) != 2 or not isinstance(route, APIRoute) or not route.dependant.body_params:
+        return None
+    fields = getattr(route.dependant.body_params[0].field_info.annotation, "model_fields", None)
+    return list(nearest(where[1], dict.fromkeys(fields, False))) if fields else None
 
 
 async def _http_error(request: Request, error: Exception) -> Response:

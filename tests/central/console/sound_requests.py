@@ -13,8 +13,8 @@ from urllib.parse import urlencode
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
-from central.console.assembly import UNGUARDED, api_routes
 from central.console.roles import Role
+from central.console.routes import UNGUARDED, api_routes
 from tests.central.console.conftest import PASSWORD, Holdings
 
 Form = Mapping[str, Any]
@@ -94,6 +94,7 @@ SOUND: Mapping[str, Sound] = {
         DUTY, {"to_team": "{team_id}", "note": "ring på"}, first=("POST /api/v1/offers/{offer_id}/withdraw",)
     ),
     "POST /api/v1/alarms/{alarm_id}/defer": _api(DUTY, {"visit": "{visit_id}"}),
+    "POST /api/v1/alarms/{alarm_id}/criterion": _api(DUTY, {"criterion": "fallen"}),
     "POST /api/v1/alarms/{alarm_id}/dispatches": _api(DUTY, {"team": "{ward_id}"}),
     "POST /api/v1/alarms/{alarm_id}/on-site": _api(DUTY, {}),
     "POST /api/v1/alarms/{alarm_id}/calls": _api(

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from central.console.assembly import UNGUARDED, api_routes, guards
 from central.console.gate import Needs
 from central.console.roles import ALLOWED, Action, Role
+from central.console.routes import UNGUARDED, api_routes, guards
 from tests.central.console.conftest import ADMIN, FREE_IN_PATHS, LEAD, Holdings, Towns
 from tests.central.console.sound_requests import SOUND, asked, missing, sent_as
 

@@ -1,0 +1,50 @@
+"""What stands behind the `?` of an address: only what the route knows, and each of it once.
+
+Pages are lenient about what they do not know (links from elsewhere carry marks of their own); the API says what was
+probably meant, because a misspelt filter that is ignored answers another question than the one that was asked.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from collections.abc import Iterator
+from typing import get_origin
+
+from fastapi import Request
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
+
+from central.errors import IncompleteError
+
+
+def check_query(request: Request) -> None:
+    """Raises IncompleteError for a name the route does not know, or one that comes twice."""
+    route = request.scope.get("route")
+    if not request.query_params or not isinstance(route, APIRoute):
+        return
+    known = dict(_known(route.dependant))
+    for name, count in Counter(name for name, _ in request.query_params.multi_items()).items():
+        if name not in known:
+            if request.url.path.startswith("/api/"):
+                raise IncompleteError("unknown_query", name[:64], nearest(name, known))
+        elif count > 1 and not known[name]:
+            raise IncompleteError("twice", name)
+
+
+def nearest(word: str, known: dict[str, bool]) -> tuple[str, ...]:
+    """What was probably meant, or else everything there is."""
+    return tuple(difflib.get_close_matches(word, known, n=1)) or tuple(sorted(known))
+
+
+def _known(dependant: Dependant) -> Iterator[tuple[str, bool]]:
+    """The names that a route looks at, and whether each may come several times."""
+    for field in dependant.query_params:
+        yield field.alias, _is_many(field.field_info.annotation)
+    for inner in dependant.dependencies:
+        yield from _known(inner)
+
+
+def _is_many(annotation: object) -> bool:
+    origin = get_origin(annotation)
+    return isinstance(origin, type) and issubclass(origin, list | tuple | set | frozenset)
