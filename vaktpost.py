@@ -8,7 +8,7 @@ from importlib.metadata import entry_points, version
 
 USAGE = """usage: vaktpost COMMAND [OPTIONS]
 
-  hub       the gateway in a home: run, enrol, check-config, status, journal, self-test
+  hub       the gateway in a home: run, enrol, check-config, status, journal, retry-driver, self-test
   central   where alarms are answered: run, init, user, code, check HUB, verify-log
   sim       a simulated home or ward, and the buttons in it
   demo      hub, central and a simulated flat on this machine

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from cloud_sync.identity import Lane
 from cloud_sync.stub import LocalAction
 from cloud_sync.vocabulary import BY_WORD, Event
+from config.nearest import suggestion
 from drivers.contract import ALIAS
 from gateway import status
 from gateway.commands import CommandError
@@ -85,7 +86,9 @@ async def retry_driver(hub: Hub, arguments: Mapping[str, Any]) -> dict[str, Any]
     name = arguments.get("driver")
     hosted = hub.drivers.named(name) if isinstance(name, str) else None
     if hosted is None:
-        raise CommandError("driver", f"drivers here: {', '.join(one.driver.name for one in hub.drivers.hosted)}")
+        names = [one.driver.name for one in hub.drivers.hosted]
+        hint = suggestion(str(name), names, what="the drivers are")
+        raise CommandError("driver", f'there is no driver "{name}"; {hint}')
     is_waiting = hosted.retry_boot_s is not None
     hosted.retry.set()
     return {"driver": hosted.driver.name, "state": hosted.state.value, "is_tried_again": is_waiting}

@@ -91,6 +91,12 @@ def _parser() -> _Parser:
     journal.add_argument("--records", action="store_true", help="list every record (sealed: no contents)")
     journal.set_defaults(run=_journal)
 
+    retry = commands.add_parser(
+        "retry-driver", parents=[shared, reporting], help="try a driver that waits after a failure again, now"
+    )
+    retry.add_argument("driver", metavar="NAME", help="its name under [drivers]; `vaktpost hub status` lists them")
+    retry.set_defaults(run=_retry_driver)
+
     test = commands.add_parser("self-test", parents=[shared, reporting], help="run the health check, as central does")
     test.add_argument(
         "--local",
@@ -227,7 +233,7 @@ def _summary(settings: Any) -> str:
     return f"{', '.join(parts)}; settings {settings.config_hash}"
 
 
-# status, journal, self-test
+# status, journal, retry-driver, self-test
 
 
 def _status(options: argparse.Namespace) -> int:
@@ -291,6 +297,23 @@ def _journal(options: argparse.Namespace) -> int:
     else:
         print(_indented(found))
     return OK
+
+
+def _retry_driver(options: argparse.Namespace) -> int:
+    from gateway import control
+
+    settings = _settings(options)
+    answer = control.ask(settings.state_dir, {"ask": "retry_driver", "driver": options.driver})
+    if options.json:
+        _say_json(answer)
+    elif answer["is_tried_again"]:
+        print(f"{answer['driver']} is tried again now; `vaktpost hub status` tells how it fares")
+    elif answer["state"] == "hung":
+        print(f"{answer['driver']} hangs and cannot be ended: only a restart of the hub helps it")
+        print("restart it: systemctl restart vaktpost-hub")
+    else:
+        print(f"{answer['driver']} does not wait to be tried again: it is {answer['state']}")
+    return FAILED if answer["state"] == "hung" else OK
 
 
 def _self_test(options: argparse.Namespace) -> int:

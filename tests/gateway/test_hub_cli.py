@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 from pathlib import Path
@@ -9,13 +10,15 @@ import pytest
 
 from cloud_sync import sd_notify, signing
 from cloud_sync.trust import EnrolmentCode
+from drivers.errors import PermanentDriverError
 from gateway import cli, enrol, identity_store, log
+from gateway.drivers_host import DriverState
 from gateway.enrol import EnrolmentError
 
 if TYPE_CHECKING:
-    from tests.gateway.conftest import Central  # type: ignore[import-not-found]
+    from tests.gateway.conftest import Central, HubUnderTest  # type: ignore[import-not-found]
 else:
-    Central = Any
+    Central = HubUnderTest = Any
 
 SETTINGS = """
 [uplinks.main]
@@ -149,3 +152,54 @@ def test_the_watchdog_is_fed_twice_as_often_as_systemd_looks(monkeypatch: pytest
     assert sd_notify.watchdog_interval_s() is None
     monkeypatch.setenv("WATCHDOG_USEC", "junk")
     assert sd_notify.watchdog_interval_s() is None
+
+
+async def _on_the_command_line(home: HubUnderTest, *words: str) -> int:
+    config = home.folder / "hub.toml"
+    return await asyncio.to_thread(cli.main, [*words, "--config", str(config)])
+
+
+async def test_a_driver_that_waits_after_a_failure_is_tried_again_at_once(
+    home: HubUnderTest, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with home.running() as hub:
+        (hosted,) = hub.drivers.hosted
+        home.button.told.put_nowait(PermanentDriverError("the radio is missing"))
+        async with asyncio.timeout(10):
+            while hosted.retry_boot_s is None:
+                await asyncio.sleep(0.01)
+        assert home.button.opened == 1
+        assert await _on_the_command_line(home, "retry-driver", "buttons") == 0
+        assert "buttons is tried again now" in capsys.readouterr().out
+        async with asyncio.timeout(10):
+            while home.button.opened < 2:
+                await asyncio.sleep(0.01)
+
+
+async def test_a_driver_that_runs_is_left_alone_and_that_is_said(
+    home: HubUnderTest, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with home.running():
+        assert await _on_the_command_line(home, "retry-driver", "buttons") == 0
+        assert "it is running" in capsys.readouterr().out
+        assert await _on_the_command_line(home, "retry-driver", "buttons", "--json") == 0
+        told = json.loads(capsys.readouterr().out)
+    assert told == {"driver": "buttons", "state": "running", "is_tried_again": False}
+    assert home.button.opened == 1
+
+
+async def test_a_driver_that_is_not_there_is_answered_with_the_nearest_one(
+    home: HubUnderTest, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with home.running():
+        assert await _on_the_command_line(home, "retry-driver", "botton") == 1
+    assert 'there is no driver "botton"; did you mean "buttons"?' in capsys.readouterr().err
+
+
+async def test_a_driver_that_hangs_is_told_apart_because_only_a_restart_helps(
+    home: HubUnderTest, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with home.running() as hub:
+        hub.drivers.hosted[0].state = DriverState.HUNG
+        assert await _on_the_command_line(home, "retry-driver", "buttons") == 1
+    assert "systemctl restart vaktpost-hub" in capsys.readouterr().out
