@@ -12,6 +12,7 @@ from central.console.asked import Stand, stand_of
 from central.console.four import Button, four_of
 from central.console.gate import ForbiddenError, Visit
 from central.console.going import SentRow, Told, reason_text, sent_row, told, trip_of
+from central.console.log_words import channel_word, nth
 from central.console.resident_view import ResidentView, person_for
 from central.console.roles import Action
 from central.console.routine_view import Routine, routine_of
@@ -283,14 +284,11 @@ def _moment(visit: Visit, entry: TimelineEntry, alarm: AlarmView, worded: Mappin
             entry.what,
             name=name_of(visit, entry.actor, entry.actor_name),
             kind=kind_title(visit, alarm),
-            n=_nth(repeats),
+            n=nth(entry.content),
+            channel=channel_word(visit, entry.content),
         ),
         caption=_moment_caption(visit, entry, worded),
     )
-
-
-def _nth(repeats: object) -> int:
-    return repeats + 1 if isinstance(repeats, int) else 1
 
 
 def _moment_caption(visit: Visit, entry: TimelineEntry, worded: Mapping[str, str]) -> str:

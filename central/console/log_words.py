@@ -52,6 +52,18 @@ async def names_for(visit: Visit, contents: Sequence[Mapping[str, Any]]) -> Name
     return Names(known={row[0]: row[1] for row in rows})
 
 
+def nth(content: Mapping[str, Any]) -> int:
+    """The how manieth time it came."""
+    repeats = content.get("repeats")
+    return repeats + 1 if isinstance(repeats, int) else 1
+
+
+def channel_word(visit: Visit, content: Mapping[str, Any]) -> str:
+    """The way by which somebody was told, for entries about that."""
+    word = str(content.get("channel") or "")
+    return visit.words.either(f"channel.{word}", word)
+
+
 def content_text(visit: Visit, content: Mapping[str, Any], names: Names) -> str:
     """All of an entry that is worth reading, in one line."""
     said = (_told(visit, key, value, names) for key, value in content.items() if key not in UNTOLD and value)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from central.console.gate import Visit
+from central.console.log_words import channel_word, nth
 from central.console.routine_view import Routine
 from central.console.rows import kind_title, place_of
 from central.views import AlarmDetail
 
-UNTOLD = frozenset({"shown", "renewed", "repeat", "notified", "notification_sent", "notification_failed"})
+UNTOLD = frozenset({"shown", "renewed", "repeat", "notified", "notification_delivered", "notification_given_up"})
 """What is of no use in a journal."""
 
 
@@ -24,10 +25,9 @@ def summary_of(visit: Visit, detail: AlarmDetail, routine: Routine) -> str:
         if entry.what in UNTOLD:
             continue
         who = entry.actor_name if entry.actor in {"system", "hub"} else t("alarm.summary_someone")
-        repeats = entry.content.get("repeats")
-        times = repeats + 1 if isinstance(repeats, int) else 1
         key = "what.came_again" if entry.what == "repeated" else f"what.{entry.what}"
-        said = t.either(key, entry.what, name=who, kind=kind, n=times)
+        channel = channel_word(visit, entry.content)
+        said = t.either(key, entry.what, name=who, kind=kind, n=nth(entry.content), channel=channel)
         lines.append(f"{figures.clock(entry.at_ms)} {said[:1].upper()}{said[1:]}")
     if routine.criterion is not None:
         lines.append(f"{t('criterion.title')}: {routine.criterion.text} ({t(f'level.{routine.criterion.level}')})")

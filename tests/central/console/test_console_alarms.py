@@ -9,10 +9,13 @@ from typing import Any
 
 import pytest
 
+from central import event_log
 from central.console.roles import Role
 from central.escalation.tick import Escalation
 from central.lifecycle import Queue
-from central.views import Actor
+from central.people.tenants import teams
+from central.store import Priority
+from central.views import SYSTEM, Actor
 from central.wakeup import Wakeup
 from simulators.live_hub import LiveHub
 
@@ -337,3 +340,22 @@ async def test_an_alarm_that_has_gone_on_says_so(console: Any, first: Any, home:
     await Escalation(console.bench.store, console.bench.clock, Wakeup()).tick()
     assert "Gått videre til neste mottaker" in (await first.get("/parts/queue")).text
     assert (await first.get("/api/v1/alarms")).json["alarms"][0]["escalated"] == 1
+
+
+async def test_who_was_told_over_which_way_is_said_on_the_alarm_and_in_the_event_log(
+    console: Any, first: Any, other: Any, home: LiveHub
+) -> None:
+    await home.raise_event("pendant_pressed")
+    alarm = await the_alarm(console)
+    team = (await console.services.store.fetch(teams))[0]
+
+    async def work(connection: Any) -> None:
+        now = console.services.clock.now_ms()
+        content = {"channel": "sms", "team": team.id}
+        await event_log.append(connection, now, "notified", SYSTEM, alarm=alarm.id, content=content)
+
+    await console.services.store.transact(Priority.PEOPLE, work)
+    page = await first.get(f"/alarms/{alarm.id}")
+    assert (page.status, "Varslet på SMS" in page.text) == (200, True)
+    log = await other.get("/log")
+    assert (log.status, "Varslet på SMS" in log.text, f"team {team.name}" in log.text) == (200, True, True)

@@ -78,6 +78,12 @@ def test_every_word_the_event_log_uses_has_a_text() -> None:
     assert not [word for word in written | own_trip if f"what.{word}" not in texts()]
 
 
+def test_what_the_event_log_says_asks_only_for_what_its_pages_know() -> None:
+    known = {"name", "kind", "n", "channel"}
+    asked = {key: set(re.findall(r"\{(\w+)\}", str(text))) for key, text in texts().items()}
+    assert not [key for key, places in asked.items() if key.startswith(("what.", "what_you.")) and not places <= known]
+
+
 def test_a_text_about_a_number_has_a_form_for_one_and_for_others() -> None:
     ones = {key.removesuffix("_one") for key in texts() if key.endswith("_one")}
     others = {key.removesuffix("_other") for key in texts() if key.endswith("_other") and key != "alarm.hidden_other"}
