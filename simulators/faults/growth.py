@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
-MORE_RSS_BYTES = 24 * 1024 * 1024
-"""A hub that has just started has not met half of its code yet; a leak over long rounds is well above this."""
+MORE_RSS_BYTES = 40 * 1024 * 1024
+"""A program that has just started has met half of its code, and no trouble yet: its buffers come with the first."""
+MORE_LATER_BYTES = 12 * 1024 * 1024
+"""By half-time it has met everything. What is added from then on is a leak."""
+LONG_ENOUGH_S = 120.0
+LOOK_S = 2.0
 MORE_FDS = 12
 MORE_THREADS = 6
 MORE_TASKS = 12
@@ -27,21 +34,59 @@ class Size:
     fds: int
     threads: int
     tasks: int | None = None
+    files: Counter[str] = field(default_factory=Counter)
+    """What is open, by kind: the names of files, "socket", "pipe" and the like."""
 
 
 def size_of(pid: int, tasks: int | None = None) -> Size | None:
     """How large it is now; None when it is gone."""
     proc = Path("/proc") / str(pid)
     try:
+        files = Counter(_open_files(proc / "fd"))
         status = dict(line.split(":", 1) for line in (proc / "status").read_text().splitlines() if ":" in line)
         return Size(
             rss_bytes=int(status["VmRSS"].split()[0]) * 1024,
-            fds=sum(1 for _ in (proc / "fd").iterdir()),
+            fds=files.total(),
             threads=int(status["Threads"]),
             tasks=tasks,
+            files=files,
         )
     except (OSError, KeyError, ValueError):
         return None
+
+
+def _open_files(folder: Path) -> Iterator[str]:
+    for number in folder.iterdir():
+        try:
+            target = str(number.readlink())
+        except FileNotFoundError:  # closed meanwhile
+            continue
+        yield Path(target).name if target.startswith("/") else target.partition(":")[0]
+
+
+class Looking:
+    """Looks at the memory of programs every now and then, each process for itself."""
+
+    def __init__(self) -> None:
+        self._seen: dict[int, list[tuple[float, int]]] = {}
+
+    def look(self, pid: int | None) -> None:
+        """Write down how large it is now."""
+        size = None if pid is None else size_of(pid)
+        if pid is not None and size is not None:
+            self._seen.setdefault(pid, []).append((time.monotonic(), size.rss_bytes))
+
+    def grown(self, name: str, pid: int | None) -> list[str]:
+        """Whether a process that ran long enough was still growing in the second half of its time."""
+        seen = self._seen.get(pid or 0, [])
+        if len(seen) < 4 or seen[-1][0] - seen[0][0] < LONG_ENOUGH_S:
+            return []
+        half_s = (seen[0][0] + seen[-1][0]) / 2
+        before = max(rss_bytes for at_s, rss_bytes in seen if at_s <= half_s)
+        now = seen[-1][1]
+        if now <= before + MORE_LATER_BYTES:
+            return []
+        return [f"{name} still grows: {before} bytes of memory at most by half-time, {now} at the end"]
 
 
 def grown(name: str, before: Size, after: Size) -> list[str]:
@@ -54,7 +99,9 @@ def grown(name: str, before: Size, after: Size) -> list[str]:
         ("tasks", before.tasks, after.tasks, MORE_TASKS),
     ):
         if was is not None and now is not None and now > was + more:
-            found.append(f"{name} has grown from {was} to {now} {what}")
+            kinds = (after.files - before.files).most_common() if what == "open files" else []
+            which = f": {', '.join(f'{count} {kind}' for kind, count in kinds)}" if kinds else ""
+            found.append(f"{name} has grown from {was} to {now} {what}{which}")
     return found
 
 

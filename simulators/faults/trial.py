@@ -13,7 +13,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from central.admin import ask
 from central.errors import CentralError
@@ -32,8 +32,12 @@ from simulators.faults.ledger import Ledger, Press
 from simulators.faults.registry import Run
 from simulators.faults.verdict import Verdict
 
+OF_THE_UNIT = {"MALLOC_ARENA_MAX": "1"}
+"""What the hub's service sets: otherwise its memory would be judged as it never is."""
 BUTTON, CARE_BUTTON = "button-1", "care-1"
 LOAD_SOCKET = "load.sock"
+IDLE_CONNECTION_S = 90.0
+"""What a burst opened between hub and central is closed by central after 75 s without use."""
 LOAD_SETTINGS = f"""
 [drivers.load]
 type = "load"
@@ -91,6 +95,7 @@ class Trial:
         self._outages: list[tuple[float, float]] = []
         self._out_since: float | None = None
         self._first: dict[str, Size] = {}
+        self._looking = growth.Looking()
 
     @classmethod
     @asynccontextmanager
@@ -122,7 +127,8 @@ class Trial:
                 broker = await stack.enter_async_context(Broker(run.folder / "broker", is_persistent=broker_keeps))
                 settings += HUB_BROKER.format(port=broker.port)
                 of_central += CENTRAL_BROKER.format(port=broker.port)
-            words = ["env", *(f"{key}={value}" for key, value in (hub_environment or {}).items())]
+            environment = {**OF_THE_UNIT, **(hub_environment or {})}
+            words = ["env", *(f"{key}={value}" for key, value in environment.items())]
             stage = await stack.enter_async_context(
                 Stage.open(
                     run.folder,
@@ -139,6 +145,7 @@ class Trial:
                 if only_broker:
                     await trial.only_broker()
                 await trial.measure()
+                stack.push_async_callback(_ended, asyncio.create_task(trial._look_on(), name="looking"))
                 yield trial
             except BaseException as error:
                 error.add_note(trial.last_words())
@@ -368,6 +375,12 @@ class Trial:
             if size is not None:
                 self._first.setdefault(name, size)
 
+    async def _look_on(self) -> NoReturn:
+        while True:
+            for program in (self.stage.hub, self.stage.central):
+                self._looking.look(program.pid)
+            await asyncio.sleep(growth.LOOK_S)
+
     async def _size(self, name: str, program: Program) -> Size | None:
         tasks = None
         if name == "hub":
@@ -412,11 +425,9 @@ class Trial:
         await self._judge_state()
         count = self.ledger.compare(self.rows, time.time() * 1000 - boot_s() * 1000)
         for name, program in (("hub", self.stage.hub), ("central", self.stage.central)):
-            last = await self._size(name, program)
-            if last is None:
-                self.complain(f"{name} does not run")
-            elif name in self._first:
-                self.complaints += growth.grown(name, self._first[name], last)
+            self.complaints += await self._grown(name, program)
+            self._looking.look(program.pid)
+            self.complaints += self._looking.grown(name, program.pid)
         self.complaints += growth.litter(self.journal, is_damage_expected=self.is_damage_expected)
         silences = [self._silence(press, at_s) for press, at_s in count.arrivals]
         for press, silence_s in zip((press for press, _ in count.arrivals), silences, strict=True):
@@ -430,6 +441,20 @@ class Trial:
             complaints=tuple(count.complaints + self.complaints),
             notes=self.notes,
         )
+
+    async def _grown(self, name: str, program: Program) -> list[str]:
+        """What has become more and does not go away: connections that a burst opened are idle for a while first."""
+        found: list[str] = []
+
+        async def has_not_grown() -> bool:
+            last = await self._size(name, program)
+            before = self._first.get(name)
+            found[:] = [f"{name} does not run"] if last is None else growth.grown(name, before or last, last)
+            return not found or last is None
+
+        with contextlib.suppress(AssertionError):
+            await self.until(has_not_grown, f"{name} has grown", within_s=IDLE_CONNECTION_S, every_s=1)
+        return found
 
     def _silence(self, press: Press, arrived_s: float) -> float:
         out_s = sum(max(0.0, min(arrived_s, end) - max(press.pressed_s, begin)) for begin, end in self._outages)
@@ -468,3 +493,8 @@ class Trial:
     def _stored(self, epoch: str, lane: Lane) -> int:
         ((there,),) = self.rows("SELECT count(*) FROM event WHERE epoch = ? AND lane = ?", epoch, int(lane))
         return int(there)
+
+
+async def _ended(task: asyncio.Task[NoReturn]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
