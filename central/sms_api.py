@@ -17,6 +17,7 @@ from starlette.responses import JSONResponse, Response
 
 from central.answering import Said, body_of, machine_app
 from central.clock import Clock
+from central.notify.kin import KinAnswers
 from central.security import SecurityLog
 from central.sms_http import SIGNATURE, TIMESTAMP, Seal
 from central.sms_ingest import PATH, SmsIngest
@@ -38,12 +39,14 @@ class SmsApi:
         *,
         seal: Seal,
         ingest: SmsIngest,
+        kin: KinAnswers,
         receipts: Sequence[Receipts],
         security: SecurityLog,
         clock: Clock,
     ) -> None:
         self._seal = seal
         self._ingest = ingest
+        self._kin = kin
         self._receipts = receipts
         self._security = security
         self._clock = clock
@@ -71,7 +74,9 @@ class SmsApi:
         return JSONResponse({"ok": True, "what": what})
 
     async def _text(self, fields: dict[str, Any]) -> str:
-        return await self._ingest.receive(_string(fields, "from", 20), _string(fields, "text", 1600))
+        number, text = _string(fields, "from", 20), _string(fields, "text", 1600)
+        what = await self._ingest.receive(number, text)
+        return await self._kin.receive(number, text) if what == "no_stub" else what
 
     async def _fate(self, fields: dict[str, Any]) -> str:
         state = _string(fields, "state", 32)

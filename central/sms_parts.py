@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 
+from central.notify.kin import KinAnswers
 from central.quarantine import Quarantine
 from central.sms import SmsProvider
 from central.sms_answers import SmsAnswers
@@ -57,6 +58,14 @@ def sms_parts(services: Services, quarantine: Quarantine, wakeup: Wakeup) -> Sms
     api = SmsApi(
         seal=Seal(secret_in(settings.inbound_secret_file, "inbound_secret_file")),
         ingest=ingest,
+        kin=KinAnswers(
+            store=services.store,
+            clock=services.clock,
+            contacts=services.people,
+            metrics=services.metrics,
+            security=services.security,
+            wakeup=wakeup,
+        ),
         receipts=receipts,
         security=services.security,
         clock=services.clock,

@@ -40,6 +40,9 @@ class Contacts(Protocol):
     async def open_contact(self, connection: AsyncConnection, contact: str, alarm: str) -> Contact | None:
         """Open it for this alarm, in the caller's transaction, with its entry in the access log."""
 
+    async def number_mark(self, connection: AsyncConnection, number: str) -> str:
+        """By which a number that is not stored is known again, in the caller's transaction."""
+
 
 async def reach_of(
     connection: AsyncConnection, contacts: Contacts, *, team: str | None, contact: str | None, alarm: str

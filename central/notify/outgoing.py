@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from zoneinfo import ZoneInfo
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -21,10 +22,16 @@ from central.escalation import patrols, steps
 from central.escalation.tick import GIVEN_UP, hasten
 from central.lifecycle import CENTRAL_KINDS
 from central.metrics import Metrics
-from central.notify.addresses import Contacts, place_of, reach_of
+from central.notify import asks as asking
+from central.notify.addresses import Contacts, Reach, place_of, reach_of
 from central.notify.channel import Channel, ChannelError, Message
+from central.notify.numbers import same_form
 from central.notify.texts import compose
-from central.raising import Source, end_condition, raise_technical
+from central.opening import Source
+from central.raising import end_condition, raise_technical
+from central.routing.plan import local_time
+from central.routing.store import DEFAULT_ZONE
+from central.routing.words import clock_words
 from central.sql import Row, Sql
 from central.store import Priority, Store
 from central.views import SYSTEM
@@ -117,6 +124,7 @@ class Outgoing:
         contacts: Contacts,
         public_url: str,
         place: str = "",
+        zone: str = DEFAULT_ZONE,
         give_up_ms: int,
         held_ms: int = 30_000,
     ) -> None:
@@ -129,6 +137,7 @@ class Outgoing:
         self._contacts = contacts
         self._public_url = public_url
         self._place = place
+        self._zone = ZoneInfo(zone)
         self._give_up_ms = give_up_ms
         self._held_ms = held_ms
         self._is_troubled = dict.fromkeys(CHANNELS, True)  # perhaps since before a restart: the first success ends it
@@ -192,12 +201,28 @@ class Outgoing:
                 url=f"{self._public_url}/alarms/{due.alarm}",
                 place=place or self._place,
                 phone=phone,
+                codes=await self._codes(connection, due, reach),
+                can_answer=due.what == asking.ASK and due.channel == "sms",
             )
             return (reach.phone if due.channel == "sms" else reach.email), message
 
         if due.contact is None:
             return await self._store.fetch(work)
         return await self._store.transact(Priority.PEOPLE, work)  # opening is an entry in the access log
+
+    async def _codes(self, connection: AsyncConnection, due: _Due, reach: Reach) -> list[tuple[str, str]]:
+        """What an answer by SMS has to name, when more than one question to the number is open."""
+        if due.channel != "sms" or due.contact is None or not reach.phone:
+            return []
+        now = self._clock.now_ms()
+        mark = await self._contacts.number_mark(connection, same_form(reach.phone))
+        if due.what == asking.ASK:
+            code = await asking.code_for(connection, due.id, mark, now)
+            return [(code, "")] if code else []
+        if due.what != "kin_which":
+            return []
+        asks = [one for one in await asking.asks_of(connection, mark, now) if one.is_open]
+        return [(one.code, clock_words(local_time(one.asked_ms, self._zone)[1])) for one in reversed(asks)]
 
     async def _sent(self, due: _Due, reference: str) -> None:
         async def work(connection: AsyncConnection) -> None:

@@ -35,6 +35,7 @@ def notify_parts(services: Services, wakeup: Wakeup, sms: SmsParts | None) -> Ou
         contacts=services.people,
         public_url=settings.public_url,
         place=settings.place,
+        zone=settings.time_zone,
         give_up_ms=round(settings.notify.give_up_after_s * 1000),
         held_ms=round(slowest_s * 1000) + 5_000,
     )

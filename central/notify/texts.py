@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from central.console.catalogue import language_from, words
 from central.notify.channel import Message
 
 
-def compose(what: str, language: str, *, url: str, place: str, phone: str) -> Message:
-    """A message. `url` leads to the alarm for those who may sign in, `phone` is whom next of kin call back."""
+def compose(
+    what: str,
+    language: str,
+    *,
+    url: str,
+    place: str,
+    phone: str,
+    codes: Sequence[tuple[str, str]] = (),
+    can_answer: bool = False,
+) -> Message:
+    """A message. `url` leads to the alarm for those who may sign in, `phone` is whom next of kin call back.
+
+    `codes`: those of open questions, each with the time when it was asked. With `can_answer` the message says how to
+    answer it, with the code where there is one.
+    """
     t = words(language_from(language))
-    key = what if phone or what != "alarm_waits_contact" else "alarm_waits_contact_no_phone"
-    text = t(f"notify.{key}", url=url, place=place or t("app.place"), phone=phone)
-    return Message(subject=f"Vaktpost: {t(f'notify.subject_{what}')}", text=text)
+    key = what if phone or not t.has(f"notify.{what}_no_phone") else f"{what}_no_phone"
+    listed = ", ".join(t("notify.kin_code", code=code, time=time) for code, time in codes)
+    text = t(f"notify.{key}", url=url, place=place or t("app.place"), phone=phone, codes=listed)
+    if can_answer:
+        how = t("notify.kin_how_code", code=codes[0][0]) if codes else t("notify.kin_how")
+        text = f"{text} {how}"
+    subject = f"notify.subject_{what}"
+    return Message(subject=f"Vaktpost: {t(subject if t.has(subject) else 'notify.subject_alarm_waits')}", text=text)

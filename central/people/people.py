@@ -85,6 +85,9 @@ class Hit:
         return f"{self.name} {self.resident.pseudonym} {self.unit_name}".casefold()
 
 
+_NUMBERS, _MARK_LENGTH = "telephone", 32
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
     """What a queue may say before the claim: a first name and the unit, or nothing."""
@@ -181,6 +184,10 @@ class People:
         basis = Basis(purpose=Purpose.ALARM, ref=alarm)
         await looking.note(connection, SYSTEM, resident, "contact", basis, self._clock.now_ms())
         return await contacts.one(connection, key, contact)
+
+    async def number_mark(self, connection: AsyncConnection, number: str) -> str:
+        """By which a telephone number is known again that is nowhere stored: keyed, so that nobody can try numbers."""
+        return (await self.vault.reference_hash(connection, _NUMBERS, number))[:_MARK_LENGTH]
 
     async def reveal(self, actor: Actor, scope: Scope, resident: str, kind: FactKind, *, keeps: bool = False) -> Fact:
         """One secret. It is an entry of the event log too, with the alarm that it was for. Raises as `card`."""

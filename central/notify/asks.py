@@ -1,0 +1,71 @@
+"""What next of kin were asked by SMS, and is still open: which number, with which code when there are several.
+
+A number is known by a keyed hash, so that nobody can try numbers who has only the database. What cannot wait is asked
+of the alarm: a question is open for as long as its alarm waits.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from central.sql import Sql
+
+ASK = "alarm_waits_contact"
+KEPT_MS = 7 * 24 * 3600 * 1000
+"""So long an answer is still answered, and a code is not used for another question."""
+
+_OF_NUMBER = Sql(
+    f"""SELECT n.id, n.alarm, n.contact, n.round, n.step, n.code, n.answer, n.language, n.made_ms,
+       coalesce(n.sent_ms, n.made_ms), a.handling, a.owner
+    FROM notification n JOIN alarm a ON a.id = n.alarm
+    WHERE n.mark = :mark AND n.what = '{ASK}' AND n.made_ms > :since
+    ORDER BY n.made_ms DESC, n.id"""  # noqa: S608  # a word of our own
+)
+_MARK = Sql("UPDATE notification SET mark = :mark, code = coalesce(code, :code) WHERE id = :id RETURNING code")
+_OPEN_STATES = frozenset({"waiting"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """A question to somebody's number."""
+
+    id: str
+    alarm: str
+    contact: str
+    round: int
+    step: int
+    code: str
+    answer: str | None
+    language: str
+    made_ms: int
+    asked_ms: int
+    handling: str
+    owner: str | None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether an answer changes anything."""
+        return self.handling in _OPEN_STATES
+
+
+async def asks_of(connection: AsyncConnection, mark: str, now: int) -> Sequence[Ask]:
+    """All questions to a number of late, the newest first; of each alarm and person only the newest."""
+    names = tuple(Ask.__dataclass_fields__)
+    found: dict[tuple[str, str], Ask] = {}
+    for row in await _OF_NUMBER.rows(connection, mark=mark, since=now - KEPT_MS):
+        one = Ask(**dict(zip(names, row, strict=True)))
+        found.setdefault((one.alarm, one.contact), one)
+    return tuple(found.values())
+
+
+async def code_for(connection: AsyncConnection, ask: str, mark: str, now: int) -> str:
+    """Note which number is asked now. Returns the code that the message has to name; nothing for the only question."""
+    others = [one for one in await asks_of(connection, mark, now) if one.id != ask]
+    used = {one.code for one in others}
+    free = [code for code in map(str, range(10, 100)) if code not in used] or [str(secrets.randbelow(900) + 100)]
+    code = await _MARK.value(connection, id=ask, mark=mark, code=secrets.choice(free))
+    return str(code) if any(one.is_open for one in others) else ""

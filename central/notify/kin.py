@@ -1,0 +1,229 @@
+"""Next of kin answer by SMS: yes or no, from the number that was asked, for the alarm that it was asked about.
+
+A yes is kept as theirs; they have the alarm only where the plan says that a step ends by acceptance. A no turns to the
+next of them, or to the next step, at once. Whoever was asked gets an answer to whatever they write, a few times. An
+answer from a number that nobody asked is a security event, and is not answered.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from central.alarms.acting import Done, let_go, record, sum_up, waits_again
+from central.alarms.rows import KIN, KIN_NAME, load, lock
+from central.alarms.taking import take
+from central.clock import Clock
+from central.errors import NotFoundError
+from central.escalation import steps
+from central.escalation.receivers import Receiver
+from central.escalation.telling import tell
+from central.escalation.tick import SAID_NO, hasten
+from central.lifecycle import VISIT_MS, Handling
+from central.metrics import Metrics
+from central.notify.addresses import Contacts
+from central.notify.asks import Ask, asks_of
+from central.notify.numbers import same_form
+from central.routing.plan import Channel, Ends
+from central.security import SecurityLog
+from central.sql import Sql
+from central.store import Priority, Store
+from central.views import Actor, AlarmView
+from central.wakeup import Wakeup
+from cloud_sync.identity import new_id
+
+log = structlog.get_logger()
+
+PATH = "sms"
+MOST_REPLIES = 6
+"""To one question: whoever writes more is a machine."""
+_YES, _NO = ("1", "ja", "yes", "j", "y"), ("2", "nei", "no", "n")
+_SAID = re.compile(
+    rf"(?:(?P<before>\d{{2,3}})\s+)?(?P<word>{'|'.join((*_YES, *_NO))})(?:[\s,.:;-]+(?P<after>\d{{2,3}}))?[\s.!]*"
+)
+
+_ANSWERED = Sql("UPDATE notification SET answer = :answer, answered_ms = :now WHERE id = :id")
+_REPLIES = Sql("SELECT count(*) FROM notification WHERE key LIKE :prefix")
+_STEP = "alarm = :alarm AND round = :round AND step = :step AND contact IS NOT NULL AND what = 'alarm_waits_contact'"
+_NOBODY_ELSE = Sql(
+    f"UPDATE notification SET state = 'cancelled', fence = fence + 1 WHERE {_STEP} AND state = 'pending' AND id <> :id"  # noqa: S608
+)
+_LAST_ASKED = Sql(
+    """SELECT n.id FROM notification n LEFT JOIN contact c ON c.id = n.contact
+    WHERE n.alarm = :alarm AND n.round = :round AND n.step = :step AND n.what = 'alarm_waits_contact'
+      AND n.mark IS NOT NULL ORDER BY n.next_ms DESC, c.position DESC LIMIT 1"""
+)
+_NEXT = Sql(
+    f"""UPDATE notification SET next_ms = :now WHERE id = (SELECT id FROM notification WHERE {_STEP}
+      AND state = 'pending' AND mark IS NULL ORDER BY next_ms, id LIMIT 1) AND state = 'pending' RETURNING id"""  # noqa: S608
+)
+_GOES = Sql(
+    """INSERT INTO dispatch (id, alarm, account, account_name, state, sent_ms, sent_by, answered_ms, due_ms)
+    VALUES (:id, :alarm, :account, :name, 'accepted', :now, :account, :now, :due)"""
+)
+_NOT_TAKEN_FROM_THEM = Sql(
+    """UPDATE notification SET state = 'cancelled', fence = fence + 1
+    WHERE alarm = :alarm AND contact = :contact AND what = 'taken' AND state = 'pending'"""
+)
+_RETURN = Sql(
+    """UPDATE alarm SET owner = NULL, owner_name = NULL, claimed_ms = NULL, lease_until_ms = NULL,
+       handling = 'waiting', dispatch = 'none', version = version + 1, sound_no = sound_no + 1, undo_until_ms = NULL,
+       undo_by = NULL, undo_to = NULL
+    WHERE id = :id"""
+)
+_CHANGED = Sql("UPDATE alarm SET version = version + 1 WHERE id = :id")
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a text says. `word` None: nothing that is understood."""
+
+    word: str | None = None
+    code: str = ""
+
+
+def read(text: str) -> Said:
+    """Yes or no, and perhaps a code. Upper and lower case, a full stop and blanks do not matter."""
+    found = _SAID.fullmatch(" ".join(text.split()).casefold())
+    if found is None or (found["before"] and found["after"]):
+        return Said()
+    return Said("yes" if found["word"] in _YES else "no", found["before"] or found["after"] or "")
+
+
+class KinAnswers:
+    """What comes back from those who were asked."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        clock: Clock,
+        contacts: Contacts,
+        metrics: Metrics,
+        security: SecurityLog,
+        wakeup: Wakeup,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._contacts = contacts
+        self._metrics = metrics
+        self._security = security
+        self._wakeup = wakeup
+
+    async def receive(self, number: str, text: str) -> str:
+        """Everything about one text. Returns a word for what it was. Raises NotStoredError: it is to come again."""
+        said = read(text)
+
+        async def work(connection: AsyncConnection) -> str:
+            now = self._clock.now_ms()
+            mark = await self._contacts.number_mark(connection, same_form(number))
+            asks = await asks_of(connection, mark, now)
+            return await _answer(connection, asks, said, now) if asks else "unasked"
+
+        what = await self._store.transact(Priority.PEOPLE, work)
+        if what == "unasked" and said.word is None:
+            return "no_stub"
+        if what in {"unasked", "too_many"}:
+            self._security.note(f"sms_{what}", hub=None, path=PATH, detail="an answer to a question")
+        self._metrics.count(f"kin.{what}")
+        log.info("kin_answered", what=what)
+        self._wakeup.wake()
+        return what
+
+
+async def _answer(connection: AsyncConnection, asks: Sequence[Ask], said: Said, now: int) -> str:
+    chosen, reply = _chosen(asks, said)
+    if reply:
+        return await _reply(connection, chosen, reply, now)
+    try:
+        alarm = await lock(connection, chosen.alarm)
+    except NotFoundError:
+        return await _reply(connection, chosen, "kin_late", now)
+    theirs = f"{KIN}{chosen.contact}"
+    has_it = alarm.is_open and alarm.owner == theirs
+    if said.word == "yes":
+        if has_it:
+            return await _reply(connection, chosen, "kin_yes", now)
+        if alarm.stage.handling is not Handling.WAITING:
+            return await _reply(connection, chosen, "kin_late", now)
+        await _goes(connection, alarm, chosen, theirs, now)
+    elif has_it:
+        await _gives_back(connection, alarm, chosen, theirs, now)
+    elif alarm.stage.handling is not Handling.WAITING:
+        return await _reply(connection, chosen, "kin_late", now)
+    else:
+        await _cannot(connection, alarm, chosen, theirs, now)
+    return await _reply(connection, chosen, f"kin_{said.word}", now)
+
+
+def _chosen(asks: Sequence[Ask], said: Said) -> tuple[Ask, str]:
+    """Which question is meant; and what is to be said when it cannot be told, or is over."""
+    standing = [one for one in asks if one.is_open or (one.handling == "claimed" and one.owner == KIN + one.contact)]
+    if said.word is None:
+        return (standing or asks)[0], "kin_unknown" if standing else "kin_late"
+    if said.code:
+        meant = [one for one in asks if one.code == said.code]
+        if meant:
+            return meant[0], ""
+        return (standing or asks)[0], "kin_which" if standing else "kin_late"
+    if len(standing) > 1:
+        return standing[0], "kin_which"
+    return (standing or asks)[0], ""
+
+
+async def _goes(connection: AsyncConnection, alarm: AlarmView, ask: Ask, theirs: str, now: int) -> None:
+    await _ANSWERED.rows(connection, id=ask.id, answer="yes", now=now)
+    place = {"alarm": ask.alarm, "round": ask.round, "step": ask.step}
+    await _NOBODY_ELSE.rows(connection, **place, id=ask.id)
+    actor = Actor(id=theirs, name=KIN_NAME, role="contact")
+    done = Done("contact_accepted", {"contact": ask.contact})
+    plan_steps, _zone = await steps.steps_of(connection, ask.alarm)
+    if plan_steps[min(ask.step, len(plan_steps) - 1)].ends is not Ends.ACCEPTED:
+        await _CHANGED.rows(connection, id=ask.alarm)
+        await record(connection, alarm, actor, done, now, tell=False)
+        return
+    if not await take(connection, alarm, actor, now, by="accepted"):
+        raise AssertionError("an alarm that waits under the lock can be taken")
+    await _NOT_TAKEN_FROM_THEM.rows(connection, alarm=ask.alarm, contact=ask.contact)
+    await _GOES.rows(
+        connection, id=new_id().hex(), alarm=ask.alarm, account=theirs, name=KIN_NAME, now=now, due=now + VISIT_MS
+    )
+    await sum_up(connection, ask.alarm, now)
+    await record(connection, alarm, actor, done, now, tell=False)
+    await record(connection, await load(connection, ask.alarm), actor, Done("claimed", {"by": "sms"}), now)
+
+
+async def _gives_back(connection: AsyncConnection, alarm: AlarmView, ask: Ask, theirs: str, now: int) -> None:
+    """They had said yes, and cannot after all: nobody has it."""
+    await _ANSWERED.rows(connection, id=ask.id, answer="no", now=now)
+    await let_go(connection, alarm, now, "released")
+    await _RETURN.rows(connection, id=alarm.id)
+    await waits_again(connection, alarm, now)
+    actor = Actor(id=theirs, name=KIN_NAME, role="contact")
+    await record(connection, alarm, actor, Done("contact_declined", {"contact": ask.contact}), now, tell=False)
+    await record(connection, alarm, actor, Done("released", {"by": "sms"}), now)
+
+
+async def _cannot(connection: AsyncConnection, alarm: AlarmView, ask: Ask, theirs: str, now: int) -> None:
+    await _ANSWERED.rows(connection, id=ask.id, answer="no", now=now)
+    place = {"alarm": ask.alarm, "round": ask.round, "step": ask.step}
+    is_last = await _LAST_ASKED.value(connection, **place) == ask.id
+    if is_last and ask.round == alarm.escalation_round and not await _NEXT.one(connection, **place, now=now):
+        await hasten(connection, ask.alarm, ask.round, ask.step, now, SAID_NO)
+    await _CHANGED.rows(connection, id=ask.alarm)
+    actor = Actor(id=theirs, name=KIN_NAME, role="contact")
+    await record(connection, alarm, actor, Done("contact_declined", {"contact": ask.contact}), now, tell=False)
+
+
+async def _reply(connection: AsyncConnection, ask: Ask, what: str, now: int) -> str:
+    key = f"{ask.alarm}:kin:{ask.id}:"
+    count = int(await _REPLIES.value(connection, prefix=f"{key}%") or 0)
+    if count >= MOST_REPLIES:
+        return "too_many" if what in {"kin_unknown", "kin_which", "kin_late"} else what.removeprefix("kin_")
+    to = Receiver(contact=ask.contact, language=ask.language)
+    await tell(connection, f"{key}{count}", to, Channel.SMS, what, now, alarm=ask.alarm)
+    return what.removeprefix("kin_")
