@@ -108,10 +108,12 @@ document.addEventListener('htmx:after:swap', chooseSound);
 
 live.onEvent((event) => {
   if (event.name === 'lost') {
+    pane.review();
     chooseSound();
     hintWhenEmpty();
   } else if (event.name === 'back' || event.name === 'reset') {
     if (event.name === 'back') say(t('live.back'));
+    pane.review();
     queue.refresh();
     pane.update();
   } else if (event.name === 'change') {

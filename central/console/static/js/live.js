@@ -1,6 +1,7 @@
 // Whether we are in contact, and what happens when we are not: a banner, a tone, and nothing that looks up to date.
 
 import * as clock from './clock.js';
+import { haltAll, resume } from './halted.js';
 import * as duty from './duty.js';
 import * as queue from './queue.js';
 import { consoleId, get } from './server.js';
@@ -39,6 +40,10 @@ function second(silence, ever) {
     tick('miss');
   }
   if (!isLost() || isEnded) return;
+  for (const mark of document.querySelectorAll('.stale-mark')) {
+    mark.hidden = false;
+    mark.textContent = lastBeatAt ? t('live.stale', { time: clock.clockOf(lastBeatAt), n: seconds }) : t('live.stale_never');
+  }
   lostBox.querySelector('.lost-text').textContent = lastBeatAt
     ? t('live.lost_text', { time: clock.clockOf(lastBeatAt), n: seconds })
     : t('live.lost_never');
@@ -56,11 +61,7 @@ function lose() {
     head.textContent = t('queue.waited', { time: clock.clockOf(lastBeatAt ?? clock.now()) });
   }
   document.getElementById('take-next')?.setAttribute('aria-disabled', 'true');
-  // What cannot be done now does not look as if it could; the reload after the contact is back paints it anew.
-  for (const button of document.querySelectorAll('#alarm [data-act]:not([data-act="help"], [data-act="outcome"])')) {
-    button.setAttribute('aria-disabled', 'true');
-    button.classList.remove('primary');
-  }
+  haltAll();
   for (const listener of listeners) listener({ name: 'lost' });
 }
 
@@ -74,6 +75,8 @@ function back() {
   duty.setLost(false);
   duty.tellAgain();
   for (const head of document.querySelectorAll('.waits')) head.textContent = t('queue.waiting');
+  for (const mark of document.querySelectorAll('.stale-mark')) mark.hidden = true;
+  resume();
 }
 
 function ended() {
@@ -111,5 +114,6 @@ worker.onmessage = async ({ data }) => {
 document.getElementById('try-now').addEventListener('click', () => (isEnded ? location.reload() : start()));
 // The stream says whether somebody hears here: whichever process of central has it must know, also after a reconnect.
 duty.onChange(start);
+document.addEventListener('htmx:after:swap', () => { if (isLost()) haltAll(); });
 addEventListener('offline', () => get('/api/v1/session'));
 start();

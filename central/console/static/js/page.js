@@ -1,5 +1,7 @@
 // Every page: the menu closes when one clicks beside it, colours change at once, and text can be copied and printed.
 
+import './contact.js';
+
 /** Over plain HTTP browsers have no clipboard for scripts: then the text is selected and copied as by hand. */
 async function copied(node) {
   let isDone = await navigator.clipboard?.writeText(node.textContent).then(() => true, () => false) ?? false;

@@ -30,6 +30,7 @@ export function open(id) {
 
 export function close() {
   if (isCompact) return;
+  if (document.body.classList.contains('lost')) return document.body.classList.remove('has-alarm'); // still there to go back to
   window.htmx.ajax('GET', '/calm', { target: '#main', push: '/' });
 }
 
@@ -138,7 +139,7 @@ function mayClose() {
 }
 
 /** What is missing is said in words, and the button waits. */
-function review() {
+export function review() {
   if (!form()) return;
   const override = document.getElementById('close-override');
   if (override) override.hidden = isMine() || live()?.dataset.stage === 'waiting';
@@ -149,7 +150,9 @@ function review() {
     visits.hidden = disposition !== 'next_visit';
     if (wasHidden && !visits.hidden) fillChoices(visits);
   }
-  const missing = !mayClose()
+  const missing = document.body.classList.contains('lost')
+    ? 'no_contact'
+    : !mayClose()
     ? 'needs_claim'
     : !disposition && !outcome ? 'missing_both'
     : !disposition ? 'missing_disposition'
@@ -187,6 +190,7 @@ main.addEventListener('submit', async (event) => {
   review();
   const { missing, alarm } = form().dataset;
   if (missing) {
+    if (missing === 'no_contact') return say(t('close.no_contact'), { warn: true, seconds: 10 });
     if (missing === 'needs_claim') return say(t('close.needs_claim'), { warn: true });
     if (missing === 'missing_visit') return document.getElementById('close-visit').focus();
     if (missing !== 'missing_outcome') form().querySelector('fieldset').classList.add('bad');
@@ -250,6 +254,16 @@ document.getElementById('queue').addEventListener('click', (event) => {
   const id = event.target.closest('li[data-opens]')?.dataset.opens;
   if (id) remember(id);
 });
+
+/** Without contact nothing new can be opened; the alarm that is here already can. */
+document.getElementById('queue').addEventListener('click', (event) => {
+  const id = event.target.closest('li[data-opens]')?.dataset.opens;
+  if (!id || !document.body.classList.contains('lost')) return;
+  event.preventDefault();
+  event.stopPropagation();
+  if (current()?.dataset.alarm === id) document.body.classList.add('has-alarm');
+  else say(t('toast.cannot_open'), { warn: true });
+}, { capture: true });
 
 let lastShown = null;
 document.addEventListener('htmx:after:swap', () => {
