@@ -24,6 +24,7 @@ from central.console import (
     pages,
     place_pages,
     plan_pages,
+    record_pages,
     resident_api,
     resident_pages,
     rota_pages,
@@ -74,7 +75,7 @@ def install(app: FastAPI, services: Services) -> None:
         stream,
     ):
         app.include_router(part.router)
-    for part in (resident_pages, resident_api, place_pages, card_pages, criteria_pages, routine_api):
+    for part in (resident_pages, record_pages, resident_api, place_pages, card_pages, criteria_pages, routine_api):
         app.include_router(part.router)
     app.add_api_route("/api/openapi.json", _openapi, include_in_schema=False, dependencies=[])
     app.mount("/static", Files(directory=STATIC), name="static")

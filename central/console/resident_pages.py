@@ -18,18 +18,17 @@ from central.console.resident_view import (
     REASONS,
     alarms_of,
     fact_line,
+    keeps_where,
     reason_text,
     resident_view,
 )
 from central.console.roles import Action
 from central.errors import ActionError, Conflict, IncompleteError
-from central.people.contacts import entry_from
 from central.people.facts import SOURCES, Fact, FactKind
 from central.people.people import MAX_HITS, Card, NoBasisError
 from central.people.residents import resident_of
 from central.people.tenants import tenants, units
 from central.people.vault import ErasedError
-from central.routing.services import SERVICES
 
 router = APIRouter(include_in_schema=False)
 Seeing = Annotated[Visit, Depends(Needs(Action.SEE_RESIDENTS))]
@@ -118,12 +117,12 @@ async def resident(visit: Seeing, resident_id: str) -> Response:
 async def _resident_page(
     visit: Visit, resident_id: str, status: int = 200, *, shown: Fact | None = None, fault: str = ""
 ) -> Response:
-    people, keeps = visit.desk.services.people, visit.may(Action.KEEP_RESIDENTS)
+    people, where = visit.desk.services.people, keeps_where(visit)
     scope = visit.scope_for(Action.SEE_RESIDENTS)
     card: Card | None = None
     is_erased = False
     try:
-        card = await people.card(visit.actor, scope, resident_id, keeps=keeps)
+        card = await people.card(visit.actor, scope, resident_id, keeps=where)
     except NoBasisError:
         pass
     except ErasedError:
@@ -131,12 +130,13 @@ async def _resident_page(
     own = card.resident if card else await visit.desk.services.store.fetch(
         lambda connection: resident_of(connection, resident_id, scope)
     )  # fmt: skip
+    keeps = where if isinstance(where, bool) else where.covers(own.tenant, own.unit)
     places = await _places(visit, Action.KEEP_RESIDENTS) if keeps else {"tenants": (), "units": (), "hubs": ()}
     return page(
         visit, "resident.html", status, own=own, card=card, is_erased=is_erased,
         view=resident_view(visit, card, shown) if card else None,
         alarms=await alarms_of(visit, own.pseudonym) if card else (),
-        reasons=REASONS, keeps=keeps, fault=fault, kinds=list(FactKind), sources=SOURCES, services=SERVICES,
+        reasons=REASONS, keeps=keeps, fault=fault, kinds=list(FactKind), sources=SOURCES,
         today=_today(visit).isoformat(), **places,
     )  # fmt: skip
 
@@ -170,7 +170,7 @@ async def reveal(
     """Unfold one secret: an event of its own."""
     fact = await visit.desk.services.people.reveal(
         visit.actor, visit.scope_for(Action.SEE_RESIDENTS), resident_id, _kind(kind),
-        keeps=visit.may(Action.KEEP_RESIDENTS),
+        keeps=keeps_where(visit),
     )  # fmt: skip
     if is_part(request):
         return page(visit, "_secret.html", fact=fact_line(visit, fact), resident=resident_id)
@@ -218,66 +218,6 @@ async def write_fact(
         )  # fmt: skip
 
     return await _changed(visit, resident_id, work())
-
-
-@router.post("/residents/{resident_id}/contacts")
-async def add_contact(
-    request: Request, visit: Keeping, resident_id: str, name: Short = "", relation: Short = "", phone: Short = "",
-    document: Short = "",
-) -> Response:  # fmt: skip
-    """Somebody to call, last in the order."""
-    granted = [str(one) for one in (await request.form()).getlist("service")]
-    raw = {
-        "name": " ".join(name.split()),
-        "relation": " ".join(relation.split()),
-        "phone": " ".join(phone.split()),
-        "agreement": {"services": granted, "document": document.strip()},
-    }
-
-    async def work() -> None:
-        if not raw["name"]:
-            raise IncompleteError("missing", "name")
-        await visit.desk.services.people.keeping.add_contact(
-            visit.actor, resident_id, entry_from(raw), source="resident", scope=visit.scope_for(Action.KEEP_RESIDENTS)
-        )
-
-    return await _changed(visit, resident_id, work())
-
-
-@router.post("/residents/{resident_id}/contacts/{contact_id}/end")
-async def end_contact(visit: Keeping, resident_id: str, contact_id: str) -> Response:
-    """Not to be called any more."""
-    keeping, scope = visit.desk.services.people.keeping, visit.scope_for(Action.KEEP_RESIDENTS)
-    work = keeping.end_contact(visit.actor, resident_id, contact_id, scope=scope)
-    return await _changed(visit, resident_id, work)
-
-
-@router.post("/residents/{resident_id}/contacts/{contact_id}/up")
-async def call_earlier(visit: Keeping, resident_id: str, contact_id: str) -> Response:
-    """One place up in the order."""
-    keeping, scope = visit.desk.services.people.keeping, visit.scope_for(Action.KEEP_RESIDENTS)
-    work = keeping.call_earlier(visit.actor, resident_id, contact_id, scope=scope)
-    return await _changed(visit, resident_id, work)
-
-
-@router.post("/residents/{resident_id}/services")
-async def grant(visit: Keeping, resident_id: str, service: Short = "", from_day: Short = "") -> Response:
-    """Grant a service."""
-
-    async def work() -> None:
-        await visit.desk.services.people.keeping.grant(
-            visit.actor, resident_id, service, from_ms=_day_ms(visit, from_day), to_ms=None,
-            scope=visit.scope_for(Action.KEEP_RESIDENTS),
-        )  # fmt: skip
-
-    return await _changed(visit, resident_id, work())
-
-
-@router.post("/residents/{resident_id}/services/{service_id}/end")
-async def end_service(visit: Keeping, resident_id: str, service_id: str) -> Response:
-    """It ends now."""
-    keeping, scope = visit.desk.services.people.keeping, visit.scope_for(Action.KEEP_RESIDENTS)
-    return await _changed(visit, resident_id, keeping.end_service(visit.actor, resident_id, service_id, scope=scope))
 
 
 @router.post("/residents/{resident_id}/place")

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
+from central.access import Scope
 from central.console.gate import Visit
 from central.console.roles import Action
 from central.errors import NotFoundError
-from central.people.contacts import Contact
+from central.people.contacts import Agreement, Contact
 from central.people.facts import NAMES, Fact, FactKind
 from central.people.looking import Basis, Purpose
 from central.people.people import Card, NoBasisError
+from central.people.services import Service
 from central.people.vault import ErasedError
+from central.people.visits import PlannedVisit
+from central.routing.words import clock_words, days_words
 from central.sql import Sql
 from central.views import AlarmView
 
@@ -95,9 +99,19 @@ class ResidentView:
         return any(fact.is_secret for fact in self.facts)
 
 
+def keeps_where(visit: Visit) -> bool | Scope:
+    """Where whoever asks keeps residents' records; False: nowhere."""
+    return visit.may(Action.KEEP_RESIDENTS) and visit.scope_for(Action.KEEP_RESIDENTS)
+
+
 def day_text(visit: Visit, at_ms: int) -> str:
     """A date as people write it, with its year."""
-    day = datetime.fromtimestamp(at_ms / 1000, UTC).astimezone(ZoneInfo(visit.desk.services.settings.time_zone))
+    zone = ZoneInfo(visit.desk.services.settings.time_zone)
+    return date_text(visit, datetime.fromtimestamp(at_ms / 1000, UTC).astimezone(zone).date())
+
+
+def date_text(visit: Visit, day: date) -> str:
+    """The same of a day."""
     return f"{day.day}.{day.month}.{day.year}" if visit.words.language == "nb" else f"{day.day} {day:%b} {day.year}"
 
 
@@ -139,7 +153,7 @@ def resident_view(visit: Visit, card: Card, shown: Fact | None = None) -> Reside
             DatedLine(
                 id=service.id,
                 title=t.either(f"granted.{service.kind}", service.kind),
-                caption=_span(visit, service.from_ms, service.to_ms),
+                caption=_service_caption(visit, service),
                 is_over=service.to_ms is not None and service.to_ms <= now,
             )
             for service in card.services
@@ -175,8 +189,8 @@ def _contact_line(visit: Visit, contact: Contact) -> ContactLine:
     person, agreement = contact.person, contact.agreement
     services = ", ".join(t.either(f"granted.{one}", one).lower() for one in agreement.services)
     told = t("resident.agreed", services=services) if services else t("resident.not_agreed")
-    if services and agreement.hours:
-        told += f". {t('resident.hours')}"
+    if services:
+        told += "".join(f". {part}" for part in _limits(visit, agreement))
     source = t.either(f"fact_source.{contact.source}", contact.source)
     return ContactLine(
         id=contact.id,
@@ -189,6 +203,49 @@ def _contact_line(visit: Visit, contact: Contact) -> ContactLine:
     )
 
 
+def _limits(visit: Visit, agreement: Agreement) -> list[str]:
+    """At which hours, until when, and of which alarms only, in words."""
+    t, said = visit.words, []
+    if agreement.hours:
+        spans = (
+            f"{days_words(one.days, t)} {clock_words(one.begin)}\u2013{clock_words(one.to)}" for one in agreement.hours
+        )
+        said.append(", ".join(spans).capitalize())
+    if agreement.kinds:
+        kinds = ", ".join(t.either(f"kind.{one}", one).lower() for one in agreement.kinds)
+        said.append(t("resident.only_kinds", kinds=kinds))
+    for key, day in (("from_date", agreement.from_day), ("until_date", agreement.to_day)):
+        if day is not None:
+            said.append(t(f"resident.{key}", date=date_text(visit, day)))
+    return said
+
+
+def contact_text(visit: Visit, contact: Contact) -> str:
+    """A contact in one line, for whoever wrote another one meanwhile."""
+    line = _contact_line(visit, contact)
+    return ". ".join(part for part in (line.name, line.relation, line.phone, line.agreement) if part)
+
+
+def service_text(visit: Visit, service: Service) -> str:
+    """The same of a service."""
+    return f"{visit.words.either(f'granted.{service.kind}', service.kind)}, {_service_caption(visit, service)}"
+
+
+def visit_text(visit: Visit, planned: PlannedVisit) -> str:
+    """The same of a visit."""
+    parts = (
+        _hours(visit, planned.from_ms, planned.to_ms),
+        planned.team_name or "",
+        visit.words(f"visit_state.{planned.state.value}"),
+    )
+    return ", ".join(part for part in parts if part)
+
+
+def _service_caption(visit: Visit, service: Service) -> str:
+    span = _span(visit, service.from_ms, service.to_ms)
+    return f"{span}, {visit.words('resident.own_plan')}" if service.plan else span
+
+
 def _hours(visit: Visit, from_ms: int, to_ms: int) -> str:
     clock = visit.figures.short_clock
     return f"{day_text(visit, from_ms)}, {clock(from_ms)}\u2013{clock(to_ms)}"
@@ -197,6 +254,8 @@ def _hours(visit: Visit, from_ms: int, to_ms: int) -> str:
 def _span(visit: Visit, from_ms: int, to_ms: int | None) -> str:
     t = visit.words
     since = day_text(visit, from_ms)
+    if to_ms is None and from_ms > visit.now_ms():
+        return t("resident.from_date", date=since).lower()
     if to_ms is None:
         return t("resident.since", date=since)
     return t("resident.span", since=since, until=day_text(visit, to_ms))

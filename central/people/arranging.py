@@ -26,6 +26,7 @@ class Arranging(Recording):
         async def work(connection: AsyncConnection, now: int) -> tuple[str, str]:
             await resident_of(connection, resident, scope)
             key = await self._vault.key_of(connection, resident, now)
+            contacts.check_reachable(entry)
             added = await contacts.add(connection, key, entry, source=source, as_of_ms=now, by=actor.id, now=now)
             return added, "contact_added"
 
@@ -49,6 +50,7 @@ class Arranging(Recording):
             key = await self._vault.key_of(connection, resident, now)
             if await contacts.whose(connection, contact) != resident:
                 raise NotFoundError("contact", contact[:32])
+            contacts.check_reachable(entry)
             is_new = await contacts.change(
                 connection, key, contact, version, entry, source=source, as_of_ms=now, by=actor.id, now=now
             )

@@ -92,7 +92,7 @@ class Person(_Value):
     name: Annotated[str, Field(min_length=1, max_length=128)]
     relation: Annotated[str, Field(max_length=64)] = ""
     phone: Annotated[str, Field(max_length=32, pattern=r"^(\+?[0-9 ]{3,24})?$")] = ""
-    email: Annotated[str, Field(max_length=254)] = ""
+    email: Annotated[str, Field(max_length=254, pattern=r"^([^@\s]+@[^@\s]+)?$")] = ""
     language: Literal["nb", "en", ""] = ""
 
     def __repr__(self) -> str:
@@ -268,6 +268,12 @@ async def _add(
         by=by,
     )
     return contact_id
+
+
+def check_reachable(entry: Entry) -> None:
+    """Whoever has agreed to be told of alarms can be told. Raises IncompleteError."""
+    if entry.agreement.services and not (entry.person.phone or entry.person.email):
+        raise IncompleteError("unreachable", "phone")
 
 
 def entry_from(raw: object) -> Entry:
