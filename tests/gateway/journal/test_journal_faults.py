@@ -103,6 +103,23 @@ async def test_a_damaged_file_is_set_aside_and_its_records_come_back(
     assert troubles == []
 
 
+async def test_a_file_that_is_cut_off_where_its_log_has_it_all_loses_nothing_and_is_no_trouble(
+    journal_at: Any, run: Any, tmp_path: Path, troubles: list[Trouble]
+) -> None:
+    journal_folder, killed = tmp_path / "journal", tmp_path / "killed"
+    async with journal_at() as journal:
+        await fill(journal, run)
+        shutil.copytree(journal_folder, killed, ignore=shutil.ignore_patterns("*-shm"))  # as after kill -9
+    shutil.rmtree(journal_folder)
+    killed.rename(journal_folder)
+    os.truncate(journal_folder / "alarm.db", 2 * 4096 + 100)
+    async with journal_at() as journal:
+        assert await all_seqs(journal, Lane.ALARM, run.epoch) == set(range(1, 61))
+        assert journal.opened.troubles == ()
+    assert troubles == []
+    assert not list(journal_folder.glob("*.damaged-*"))
+
+
 def run_record(run: Any, lane: Lane, seq: int, record: bytes) -> bytes:
     """Opens only if not a bit of it has changed."""
     event = parse_record(record).open(run.key)
