@@ -25,7 +25,7 @@ from central.console.act_models import (
     VersionBody,
     VisitOut,
 )
-from central.console.alarm_page import check_may_see
+from central.console.alarm_page import check_leads, check_may_see
 from central.console.api import PROBLEMS, AlarmId
 from central.console.api_models import AlarmOut
 from central.console.gate import Needs, Visit
@@ -81,7 +81,7 @@ async def choices(visit: Handling, alarm_id: AlarmId) -> ChoicesOut:
 @router.post("/alarms/{alarm_id}/take-over")
 async def take_over(visit: Overriding, alarm_id: AlarmId, body: TakeOverBody) -> AlarmOut:
     """A lead takes what somebody else has, and says why."""
-    await _seen(visit, alarm_id)
+    check_leads(visit, (await _seen(visit, alarm_id)).alarm)
     alarms = visit.desk.services.alarms
     return _out(visit, await alarms.take_over(alarm_id, visit.actor, body.reason, version=body.version))
 

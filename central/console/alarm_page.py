@@ -121,6 +121,18 @@ def check_may_see(visit: Visit, alarm: AlarmView) -> None:
     visit.scope_for(action).check(alarm.tenant, alarm.unit, "alarm", alarm.id)
 
 
+def leads(visit: Visit, alarm: AlarmView) -> bool:
+    """Whether whoever asks leads where this alarm belongs: a lead of one municipality is none of another's."""
+    scope = visit.scope_for(Action.OVERRIDE_CLAIM)
+    return visit.may(Action.OVERRIDE_CLAIM) and scope.covers(alarm.tenant, alarm.unit)
+
+
+def check_leads(visit: Visit, alarm: AlarmView) -> None:
+    """Raises ForbiddenError unless they may act over the head of who has it."""
+    if not leads(visit, alarm):
+        raise ForbiddenError("role", visit.who.account.role)
+
+
 async def alarm_page(visit: Visit, alarm_id: str) -> AlarmPage:
     """Read one alarm. Raises NotFoundError, ForbiddenError."""
     services = visit.desk.services
@@ -167,7 +179,7 @@ def _assemble(
         priority=PRIORITIES[alarm.rank],
         is_mine=is_mine,
         can_handle=can_handle,
-        can_override=visit.may(Action.OVERRIDE_CLAIM),
+        can_override=leads(visit, alarm),
         holder=_holder(visit, alarm, visit_ms, is_mine=is_mine),
         stage=alarm.stage.word,
         next_act=_next_act(alarm, is_mine=is_mine) if can_handle else "",

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from central.console.accounts import LinkGoneError
 from central.console.act_models import AlarmDetailOut, VersionBody
-from central.console.alarm_page import check_may_see
+from central.console.alarm_page import check_leads, check_may_see
 from central.console.api_models import (
     AlarmOut,
     AlarmsOut,
@@ -176,8 +176,8 @@ async def renew(visit: Handling, alarm_id: AlarmId) -> AlarmOut:
 async def close(visit: Handling, alarm_id: AlarmId, body: CloseBody) -> AlarmOut:
     """Record what was done and what it was."""
     await _handled(visit, alarm_id)
-    if body.override and not visit.may(Action.OVERRIDE_CLAIM):
-        raise ForbiddenError("role", visit.who.account.role)
+    if body.override:
+        check_leads(visit, (await visit.desk.services.alarms.alarm(alarm_id)).alarm)
     for field in ("disposition", "outcome"):
         if not getattr(body, field):
             raise IncompleteError("missing", field)

@@ -10,6 +10,7 @@ from pydantic import Field
 from central.console.api import PROBLEMS
 from central.console.api_models import In, Out
 from central.console.gate import Needs, Visit
+from central.console.resident_view import keeps_where
 from central.console.roles import Action
 from central.people.facts import Fact, FactKind
 from central.people.people import Card
@@ -211,7 +212,7 @@ async def residents(
 async def resident(visit: Seeing, resident_id: ResidentId) -> ResidentOut:
     """One resident, for who has their alarm or visit, has given a reason, or keeps records."""
     card = await visit.desk.services.people.card(
-        visit.actor, visit.scope_for(Action.SEE_RESIDENTS), resident_id, keeps=visit.may(Action.KEEP_RESIDENTS)
+        visit.actor, visit.scope_for(Action.SEE_RESIDENTS), resident_id, keeps=keeps_where(visit)
     )
     return ResidentOut.of(card, visit.now_ms())
 
@@ -227,8 +228,7 @@ async def break_glass(visit: Seeing, resident_id: ResidentId, body: ReasonBody) 
 async def reveal(visit: Seeing, resident_id: ResidentId, kind: FactKind) -> FactOut:
     """Read one secret: an event of its own, with the alarm it was for."""
     scope = visit.scope_for(Action.SEE_RESIDENTS)
-    keeps = visit.may(Action.KEEP_RESIDENTS)
-    fact = await visit.desk.services.people.reveal(visit.actor, scope, resident_id, kind, keeps=keeps)
+    fact = await visit.desk.services.people.reveal(visit.actor, scope, resident_id, kind, keeps=keeps_where(visit))
     return FactOut.of(fact, visit.now_ms())
 
 

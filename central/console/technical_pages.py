@@ -34,6 +34,10 @@ def _scope(visit: Visit) -> Scope:
     return visit.scope_for(Action.SEE_QUEUE)
 
 
+def _kept(visit: Visit) -> Scope:
+    return visit.scope_for(Action.KEEP_TECHNICAL)
+
+
 async def _duty(visit: Visit) -> DutyBook:
     return await visit.desk.services.store.fetch(duty_book)
 
@@ -79,7 +83,7 @@ async def close_together(
 ) -> Response:
     """Close those that were ticked; never anything personal."""
     try:
-        count = await visit.desk.services.incidents.close_together(alarm, visit.actor, _scope(visit), outcome)
+        count = await visit.desk.services.incidents.close_together(alarm, visit.actor, _kept(visit), outcome)
     except IncompleteError as error:
         return await _technical(visit, status=error.status, fault=visit.words(f"technical.{error.reason}"))
     left = len(set(alarm)) - count
@@ -117,7 +121,7 @@ async def incident(visit: Seeing, incident_id: str, number: Number = 1) -> Respo
 async def claim(visit: Mending, incident_id: str) -> Response:
     """Answer for it."""
     with contextlib.suppress(Conflict):  # the page that follows says who has it
-        await visit.desk.services.incidents.claim(incident_id, visit.actor, _scope(visit))
+        await visit.desk.services.incidents.claim(incident_id, visit.actor, _kept(visit))
     return RedirectResponse(f"/technical/incidents/{incident_id}", 303)
 
 
@@ -125,7 +129,7 @@ async def claim(visit: Mending, incident_id: str) -> Response:
 async def release(visit: Mending, incident_id: str) -> Response:
     """Give it back."""
     with contextlib.suppress(Conflict):
-        await visit.desk.services.incidents.release(incident_id, visit.actor, _scope(visit))
+        await visit.desk.services.incidents.release(incident_id, visit.actor, _kept(visit))
     return RedirectResponse(f"/technical/incidents/{incident_id}", 303)
 
 
@@ -138,7 +142,7 @@ async def note(
 ) -> Response:
     """What is known."""
     try:
-        await visit.desk.services.incidents.note(incident_id, visit.actor, _scope(visit), text, version=version)
+        await visit.desk.services.incidents.note(incident_id, visit.actor, _kept(visit), text, version=version)
     except (Conflict, IncompleteError) as error:
         fault = visit.words(_REASONS.get(error.reason, f"technical.{error.reason}"))
         return await _incident(visit, incident_id, status=error.status, fault=fault, typed=text)
@@ -154,7 +158,7 @@ async def close(
 ) -> Response:
     """It is over."""
     try:
-        await visit.desk.services.incidents.close(incident_id, visit.actor, _scope(visit), outcome, text)
+        await visit.desk.services.incidents.close(incident_id, visit.actor, _kept(visit), outcome, text)
     except (Conflict, IncompleteError) as error:
         fault = visit.words(_REASONS.get(error.reason, f"technical.{error.reason}"))
         return await _incident(visit, incident_id, status=error.status, fault=fault, typed=text)
@@ -193,7 +197,7 @@ async def announce(
     try:
         await visit.desk.services.maintenance.announce(
             visit.actor,
-            _scope(visit),
+            _kept(visit),
             reach=reach,
             ref=ref,
             sort=sort,
@@ -210,7 +214,7 @@ async def announce(
 @router.post("/technical/maintenance/{period_id}/end")
 async def end(visit: Mending, period_id: str) -> Response:
     """Over now."""
-    await visit.desk.services.maintenance.end(period_id, visit.actor, _scope(visit))
+    await visit.desk.services.maintenance.end(period_id, visit.actor, _kept(visit))
     return RedirectResponse("/technical/maintenance", 303)
 
 

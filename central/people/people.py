@@ -131,14 +131,17 @@ class People:
         )
         return found or (ADMINISTRATION if keeps else None)
 
-    async def card(self, actor: Actor, scope: Scope, resident: str, *, keeps: bool = False) -> Card:
-        """Everything but the secrets. Raises NotFoundError, NoBasisError, ErasedError."""
+    async def card(self, actor: Actor, scope: Scope, resident: str, *, keeps: bool | Scope = False) -> Card:
+        """Everything but the secrets. Raises NotFoundError, NoBasisError, ErasedError.
+
+        `keeps`: whether they keep residents' records, or where they do: elsewhere they need a basis like everybody.
+        """
 
         async def work(connection: AsyncConnection) -> Card:
             now = self._clock.now_ms()
             own = await resident_of(connection, resident, scope)
             basis = await looking.basis_of(connection, actor, scope, own.pseudonym, now)
-            basis = basis or (ADMINISTRATION if keeps else None)
+            basis = basis or (ADMINISTRATION if _keeps(keeps, own) else None)
             if basis is None:
                 raise NoBasisError("no_basis", own.pseudonym)
             return await self._open_card(connection, own, actor, basis, now)
@@ -189,14 +192,16 @@ class People:
         """By which a telephone number is known again that is nowhere stored: keyed, so that nobody can try numbers."""
         return (await self.vault.reference_hash(connection, _NUMBERS, number))[:_MARK_LENGTH]
 
-    async def reveal(self, actor: Actor, scope: Scope, resident: str, kind: FactKind, *, keeps: bool = False) -> Fact:
+    async def reveal(
+        self, actor: Actor, scope: Scope, resident: str, kind: FactKind, *, keeps: bool | Scope = False
+    ) -> Fact:
         """One secret. It is an entry of the event log too, with the alarm that it was for. Raises as `card`."""
 
         async def work(connection: AsyncConnection) -> Fact:
             now = self._clock.now_ms()
             own = await resident_of(connection, resident, scope)
             basis = await looking.basis_of(connection, actor, scope, own.pseudonym, now)
-            basis = basis or (ADMINISTRATION if keeps else None)
+            basis = basis or (ADMINISTRATION if _keeps(keeps, own) else None)
             if basis is None:
                 raise NoBasisError("no_basis", own.pseudonym)
             key = await self.vault.known_key(connection, own.pseudonym)
@@ -336,6 +341,11 @@ class People:
             return await self.vault.known_key(connection, resident)
         except ErasedError:
             return None
+
+
+def _keeps(keeps: bool | Scope, own: Resident) -> bool:
+    """Whether this resident's record is theirs to keep: a lead of one municipality is none of another's."""
+    return keeps if isinstance(keeps, bool) else keeps.covers(own.tenant, own.unit)
 
 
 async def _unit_name(connection: AsyncConnection, unit: str | None) -> str:

@@ -15,6 +15,7 @@ import pytest
 from central.console.gate import Needs
 from central.console.roles import ALLOWED, Action, Role
 from central.console.routes import UNGUARDED, api_routes, guards
+from central.people.facts import FactKind
 from tests.central.console.conftest import ADMIN, FREE_IN_PATHS, LEAD, Holdings, Towns
 from tests.central.console.sound_requests import SOUND, asked, missing, sent_as
 
@@ -148,3 +149,35 @@ async def test_a_role_in_a_unit_covers_what_lies_in_it_and_nothing_beside(towns:
     assert (await browser.get("/api/v1/residents/r-own")).status == 200
     assert (await browser.get("/api/v1/residents/r-beside")).status == 404
     assert Action.OVERRIDE_CLAIM.value in (await browser.get("/api/v1/session")).json["may"]
+
+
+async def test_who_leads_in_one_town_and_answers_in_another_is_no_lead_there(towns: Towns) -> None:
+    """Two roles in two places do not add up: what the one allows stays where it was given."""
+    other = towns.other
+    browser = await towns.signed_in(Role.LEAD)
+    account = await towns.console.accounts.id_of("Somebody lead")
+    await towns.console.services.people.places.assign(ADMIN, account, Role.RESPONDER, tenant=other["tenant_id"])
+    # Records there are opened with a basis, as by every responder, and not as part of keeping them.
+    keeping = towns.console.services.people.keeping
+    for town, pseudonym in ((towns.own, "r-quiet-own"), (other, "r-quiet-other")):
+        await keeping.register(LEAD, tenant=town["tenant_id"], pseudonym=pseudonym)
+        await keeping.record(LEAD, pseudonym, FactKind.KEY_CODE, "4711", source="home_care")
+    resident = "/api/v1/residents/r-quiet-other"
+    assert (await browser.get(resident)).json["reason"] == "no_basis"
+    assert (await browser.post(f"{resident}/facts/key_code/reveal")).json["reason"] == "no_basis"
+    assert (await browser.get("/api/v1/residents/r-quiet-own")).json["purpose"] == "administration"
+    page = "/residents/r-quiet-{}"
+    assert "4711" not in (await browser.post(f"{page.format('other')}/reveal", form={"kind": "key_code"})).text
+    assert "/facts" in (await browser.get(page.format("own"))).text  # the form for a new fact
+    assert "/facts" not in (await browser.get(page.format("other"))).text
+    # Nobody there is overruled.
+    alarm = f"/api/v1/alarms/{other['alarm_id']}"
+    body = {"disposition": "false_alarm", "outcome": "mis_press", "override": "in a hurry"}
+    assert (await browser.post(f"{alarm}/close", content=body)).status == 403
+    assert (await browser.post(f"{alarm}/take-over", content={"reason": "in a hurry"})).status == 403
+    assert 'data-open="take-over-dialog"' not in (await browser.get(f"/alarms/{other['alarm_id']}")).text
+    # Nothing there is made quiet.
+    period = f"/technical/maintenance/{other['period_id']}/end"
+    assert (await browser.post(period)).status == 404
+    begins = {"reach": "hub", "ref": other["hub_id"], "to": other["later"], "why": "new router"}
+    assert (await browser.post("/technical/maintenance", form=begins)).status in {404, 422}
