@@ -114,6 +114,14 @@ class Home:
         """When the hub is to act for this event by itself, as far as central has said."""
         return self._replies.deadlines(event)
 
+    def home_deadlines(self) -> LocalDeadlines | None:
+        """The same for all that this home may raise next."""
+        return self._replies.home_deadlines
+
+    def recall_deadlines(self, home: LocalDeadlines | None, events: Mapping[EventId, LocalDeadlines]) -> None:
+        """What central told an earlier run of these."""
+        self._replies.recall_deadlines(home, events)
+
     def central_replaced(self) -> None:
         """Central's database is another one than before."""
         self._replies.central_replaced()

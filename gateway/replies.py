@@ -122,6 +122,7 @@ class Replies:
         self._tests: OrderedDict[EventId, AlarmReply | None] = OrderedDict()
         self._quiet: OrderedDict[EventId, None] = OrderedDict()
         self._home: LocalDeadlines | None = None
+        self._of_before: dict[EventId, LocalDeadlines] = {}
 
     # what happens
 
@@ -144,6 +145,11 @@ class Replies:
         """An earlier run raised this. One that central had is closed by a snapshot that lacks it."""
         self._raised.setdefault(event, _Raised(action, receipted_ms=0 if is_receipted else None))
 
+    def recall_deadlines(self, home: LocalDeadlines | None, events: Mapping[EventId, LocalDeadlines]) -> None:
+        """What central told an earlier run. It holds until central tells this one everything anew."""
+        self._home = home
+        self._of_before = dict(events)
+
     def test_raised(self, event: EventId) -> None:
         """A test was made here: wait for its answer, show nothing."""
         self._tests[event] = None
@@ -160,7 +166,9 @@ class Replies:
     def heard(self, reply: Reply) -> None:
         """A verified reply to this run of the hub."""
         said_ms = reply.to.central_ms
-        if reply.home is not None:
+        if reply.is_snapshot:
+            self._of_before.clear()
+        if reply.home is not None or reply.is_snapshot:
             self._home = reply.home
         for one in reply.alarms:
             self._take(one, said_ms)
@@ -197,6 +205,11 @@ class Replies:
         for alarm in self._alarms.values():
             if event in alarm.events and alarm.reply.local is not None:
                 return alarm.reply.local
+        return self._of_before.get(event, self._home)
+
+    @property
+    def home_deadlines(self) -> LocalDeadlines | None:
+        """The same for alarms that central has not spoken of."""
         return self._home
 
     def test_answer(self, event: EventId) -> AlarmReply | None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
+from cloud_sync.central_messages import LocalDeadlines
 from cloud_sync.identity import EventId, Lane
 from drivers.contract import Lamp
 from gateway.clock import boot_id
@@ -13,7 +14,7 @@ from gateway.local_response.lights_and_sounds import LampAndBuzzer, Relay
 from gateway.local_response.measure import Measure
 from gateway.local_response.policy import Deadlines
 from gateway.local_response.response import LocalResponse
-from gateway.local_response.watched import MEMORY_KEY
+from gateway.local_response.watched import DEADLINES_KEY, MEMORY_KEY
 from gateway.local_response.words import Words
 from gateway.triage.moments import Now
 
@@ -60,8 +61,7 @@ def assemble(hub: Hub) -> LocalResponse:
     """Made once, when all other parts of the hub are there. What earlier runs watched over is known from now on."""
     settings = hub.settings.local_response
 
-    def told(event: EventId) -> Deadlines | None:
-        found = hub.home.deadlines(event)
+    def of(found: LocalDeadlines | None) -> Deadlines | None:
         return None if found is None else Deadlines(no_receipt_s=found.no_receipt_s, no_claim_s=found.no_claim_s)
 
     local = LocalResponse(
@@ -69,14 +69,24 @@ def assemble(hub: Hub) -> LocalResponse:
         _Around(hub),
         measures_of(hub),
         deadlines=Deadlines(no_receipt_s=settings.after_no_receipt_s, no_claim_s=settings.after_no_claim_s),
-        told=told,
+        told=lambda event: of(hub.home.deadlines(event)),
+        told_home=lambda: of(hub.home.home_deadlines()),
         cut_off_after_s=settings.cut_off.after_s,
         remembered=hub.journal.memory.get(MEMORY_KEY),
+        remembered_home=hub.journal.memory.get(DEADLINES_KEY),
     )
+    home, own = local.recalled_deadlines()
+    hub.home.recall_deadlines(_as_told(home), {event: told for event, one in own.items() if (told := _as_told(one))})
     for event, action, is_receipted in local.recalled():
         hub.home.recalled(event, action, is_receipted=is_receipted)
     hub.home.on_look = local.look
     return local
+
+
+def _as_told(deadlines: Deadlines | None) -> LocalDeadlines | None:
+    if deadlines is None:
+        return None
+    return LocalDeadlines(no_receipt_s=round(deadlines.no_receipt_s), no_claim_s=round(deadlines.no_claim_s))
 
 
 def measures_of(hub: Hub) -> list[Measure]:

@@ -24,7 +24,7 @@ from gateway.errors import JournalError
 from gateway.local_response import watched as book
 from gateway.local_response.measure import Desk, Ended, Measure, MeasureError, Wish
 from gateway.local_response.policy import Call, Deadlines, Decision, Stage, decide
-from gateway.local_response.watched import MEMORY_KEY, Watched
+from gateway.local_response.watched import DEADLINES_KEY, MEMORY_KEY, Watched
 from gateway.pending import Pending
 from gateway.triage.moments import Now, recall
 
@@ -86,12 +86,17 @@ class LocalResponse:
         *,
         deadlines: Deadlines,
         told: Callable[[EventId], Deadlines | None] = lambda _event: None,
+        told_home: Callable[[], Deadlines | None] = lambda: None,
         cut_off_after_s: float | None,
         remembered: object = None,
+        remembered_home: object = None,
     ) -> None:
+        """`told`: what central says of an alarm, `told_home` of all that may be raised next; both may change."""
         self._around = surroundings
         self._deadlines = deadlines
         self._told = told
+        self._told_home = told_home
+        self._home = book.load_deadlines(remembered_home)
         self._cut_off_after_s = cut_off_after_s
         self._watched: dict[EventId, Watched] = {}
         self._decision = Decision()
@@ -146,6 +151,11 @@ class LocalResponse:
     def recalled(self) -> list[tuple[EventId, LocalAction, bool]]:
         """What earlier runs watched over and was not closed when they ended; whether central is known to have it."""
         return [(one.event, one.action, not one.is_unproven) for one in self._watched.values() if not one.is_gone]
+
+    def recalled_deadlines(self) -> tuple[Deadlines | None, dict[EventId, Deadlines]]:
+        """What central told earlier runs: of the home, and of alarms of its own."""
+        own = {one.event: one.told for one in self._watched.values() if one.told is not None}
+        return self._home, own
 
     def describe(self) -> dict[str, Any]:
         """For the status."""
@@ -236,7 +246,8 @@ class LocalResponse:
 
     def _deadlines_of(self, one: Watched) -> Deadlines:
         """How long this alarm may wait: as its plan at central says, or else the settings."""
-        return self._told(one.event) or self._deadlines
+        one.told = self._told(one.event)
+        return one.told or self._deadlines
 
     def _desk(self, measure: Measure) -> Desk:
         desk = Desk(measure.name, watched=self._watched_of, on_health=self._health)
@@ -306,7 +317,7 @@ class LocalResponse:
             desk.put(wish)
         if decision.next_s != before.next_s:
             self._wake.set()
-        if self._dump() != self._saved:
+        if self._dump() != self._saved or self._told_home() != self._home:
             self._save_within(SAVE_LAZILY_S)
 
     def _judge_stages(self, now_s: float) -> None:
@@ -400,15 +411,18 @@ class LocalResponse:
         self._saving = loop.call_later(limit_s, self._save)
 
     def _dump(self) -> str:
-        return book.dump(self._watched.values(), self._deadlines)
+        return book.dump(self._watched.values(), self._deadlines, self._told_home())
 
     def _save(self) -> None:
         self._saving = None
-        text = self._dump()
-        if text == self._saved:
+        text, home = self._dump(), self._told_home()
+        memory = {MEMORY_KEY: text} if text != self._saved else {}
+        if home != self._home:
+            memory[DEADLINES_KEY] = book.dump_deadlines(home)
+        if not memory:
             return
-        self._saved = text
+        self._saved, self._home = text, home
         try:
-            self._around.remember(Lane.ALARM, {MEMORY_KEY: text})
+            self._around.remember(Lane.ALARM, memory)
         except JournalError as error:
             _log.debug("memory_not_stored", error=error)  # the journal itself has told it

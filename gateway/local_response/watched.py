@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from cloud_sync.central_messages import LocalDeadlines
 from cloud_sync.errors import MalformedError
 from cloud_sync.identity import EventId, Lane, id_from_text
 from cloud_sync.stub import LocalAction
@@ -18,6 +19,8 @@ from cloud_sync.vocabulary import AlarmClass
 from gateway.local_response.policy import Alarm, Cause, Deadlines, Stage
 
 MEMORY_KEY = "local/alarms"
+DEADLINES_KEY = "local/deadlines"
+"""Under which those of the home are remembered, as central told them last."""
 MAX_WATCHED = 64
 """Beyond this the oldest is forgotten, those that are over first."""
 MAX_REMEMBERED = 12
@@ -47,6 +50,8 @@ class Watched:
     """Of an earlier run, which did not say that central has it. The journal knows."""
     sent: dict[str, int] = field(default_factory=dict)
     """How often each way of calling was used for it since the hub began to act."""
+    told: Deadlines | None = None
+    """When to act for it, as central has said."""
 
     def alarm(self, deadlines: Deadlines) -> Alarm:
         """What policy sees of it."""
@@ -61,10 +66,14 @@ class Watched:
             deadlines=deadlines,
         )
 
-    def line(self, deadlines: Deadlines) -> list[Any]:
-        """As it is remembered. That central got it in time is left out: the journal knows, and the card is spared."""
-        event = self.event
-        is_plain = self.stage is Stage.WAITING and not self.alarm(deadlines).is_late
+    def line(self, settings: Deadlines, home: Deadlines | None) -> list[Any]:
+        """As it is remembered. That central got it in time is left out: the journal knows, and the card is spared.
+
+        So are its deadlines, when they are those of the home (or of the settings, where central has told none).
+        """
+        event, usual = self.event, home or settings
+        is_plain = self.stage is Stage.WAITING and not self.alarm(self.told or usual).is_late
+        own = [] if self.told in {None, usual} else [_pair(self.told)]
         return [
             f"{event.epoch.hex()}/{int(event.lane)}/{event.seq}",
             self.moment,
@@ -77,13 +86,40 @@ class Watched:
             self.ended,
             int(self.is_gone),
             self.sent,
+            *own,
         ]
 
 
-def dump(watched: Iterable[Watched], deadlines: Deadlines) -> str:
+def dump(watched: Iterable[Watched], settings: Deadlines, home: Deadlines | None = None) -> str:
     """The newest of them as one text, empty when there is none."""
-    lines = [one.line(deadlines) for one in list(watched)[-MAX_REMEMBERED:]]
+    lines = [one.line(settings, home) for one in list(watched)[-MAX_REMEMBERED:]]
     return json.dumps(lines, separators=(",", ":")) if lines else ""
+
+
+def dump_deadlines(deadlines: Deadlines | None) -> str:
+    """As they are remembered; empty when central has told none."""
+    return "" if deadlines is None else json.dumps(_pair(deadlines), separators=(",", ":"))
+
+
+def load_deadlines(text: object) -> Deadlines | None:
+    """What was remembered of them. Anything that no central can have told is left out."""
+    try:
+        return _deadlines(json.loads(text)) if isinstance(text, str) and text else None
+    except (ValueError, TypeError):
+        return None
+
+
+def _pair(deadlines: Deadlines | None) -> list[int]:
+    return [] if deadlines is None else [round(deadlines.no_receipt_s), round(deadlines.no_claim_s)]
+
+
+def _deadlines(pair: Any) -> Deadlines | None:
+    no_receipt_s, no_claim_s = pair
+    if type(no_receipt_s) is not int or type(no_claim_s) is not int:
+        return None
+    if not LocalDeadlines(no_receipt_s=no_receipt_s, no_claim_s=no_claim_s).is_within_bounds:
+        return None
+    return Deadlines(no_receipt_s=no_receipt_s, no_claim_s=no_claim_s)
 
 
 def load(text: object, hub: bytes) -> list[Watched]:
@@ -102,7 +138,7 @@ def load(text: object, hub: bytes) -> list[Watched]:
 
 
 def _watched(line: Any, hub: bytes) -> Watched:
-    name, moment, device, alarm_class, action, stage, after_s, acting, ended, is_gone, sent = line
+    name, moment, device, alarm_class, action, stage, after_s, acting, ended, is_gone, sent, *own = line
     epoch, lane, seq = name.split("/")
     counts: Mapping[Any, Any] = sent if isinstance(sent, dict) else {}
     return Watched(
@@ -119,4 +155,5 @@ def _watched(line: Any, hub: bytes) -> Watched:
         ended=str(ended),
         is_gone=bool(is_gone),
         sent={str(key)[:16]: int(count) for key, count in counts.items()},
+        told=_deadlines(own[0]) if own else None,
     )
