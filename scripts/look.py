@@ -37,6 +37,7 @@ SCHEMES = ("dark", "light")
 ROWS = ("none", "one", "many")
 MANY = 10_000
 SLOW_MS = 200
+NOT_PAGES = frozenset({"/calm", "/parts/queue", "/parts/gate", "/log/verify"})
 STICKS_OUT = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
@@ -107,7 +108,7 @@ class Look:
         services = self._here.central.services
         found: list[tuple[str, str, Role | None, str]] = []
         for one in page_routes(services):
-            if one.route.endswith(("/part", "/check")) or one.route in {"/calm", "/parts/queue", "/log/verify"}:
+            if one.route.endswith(("/part", "/check")) or one.route in NOT_PAGES:
                 continue
             with contextlib.suppress(NoExampleError):
                 found.append((one.name, await address(one, services), one.role, ""))
