@@ -54,6 +54,7 @@ async def _events(visit: Visit, console: str, start: int, *, has_sound: bool) ->
     desk = visit.desk
     yield f"retry: {RETRY_MS}\n\n"
     account = visit.who.account.id
+    has_sound = has_sound or await desk.services.duty.is_on(account, console)
     with desk.onlookers.looking(console, account, has_sound=has_sound) as onlooker:
         async with aclosing(desk.services.feed.follow(start)) as items:
             async for item in items:

@@ -58,6 +58,9 @@ _OTHERS = Sql(
     """SELECT DISTINCT team, account_name FROM duty WHERE account <> :account AND has_sound AND seen_ms > :since
     ORDER BY account_name"""
 )
+_IS_ON = Sql(
+    "SELECT 1 FROM duty WHERE account = :account AND console = :console AND has_sound AND seen_ms > :since LIMIT 1"
+)
 _GONE = Sql("DELETE FROM duty WHERE account = :account AND console = :console")
 _FORGET = Sql("DELETE FROM duty WHERE seen_ms <= :before")
 _ON_DUTY = Sql(
@@ -178,6 +181,15 @@ class Duty:
         self._seen.discard((account, console))
         await self._store.transact(Priority.PEOPLE, work)
         await self.watch()
+
+    async def is_on(self, account: str, console: str) -> bool:
+        """Whether a console is on duty with sound: its page may have been opened before somebody went on duty."""
+
+        async def look(connection: AsyncConnection) -> bool:
+            since = await seen_since(connection, self._clock.now_ms())
+            return await _IS_ON.one(connection, account=account, console=console, since=since) is not None
+
+        return await self._store.fetch(look)
 
     def seen(self, account: str, console: str) -> None:
         """The stream of a console on duty with sound is alive."""
