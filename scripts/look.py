@@ -26,7 +26,9 @@ from central.console.roles import Role
 from central.daemon import Running, running
 from central.founding import Plan, found
 from central.settings import load
+from central.sql import Sql
 from central.views import Actor
+from simulators.busy_night import area_without_power, plan_in_force
 from simulators.console_pages import NoExampleError, address, page_routes
 from simulators.furnished import alarms_at_work, furnish
 from simulators.live_hub import LiveHub
@@ -37,6 +39,7 @@ SCHEMES = ("dark", "light")
 ROWS = ("none", "one", "many")
 MANY = 10_000
 SLOW_MS = 200
+_MEMBER = Sql("INSERT INTO team_member (team, account) VALUES (:team, :account)")
 NOT_PAGES = frozenset({"/calm", "/parts/queue", "/parts/gate", "/log/verify"})
 STICKS_OUT = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
@@ -117,6 +120,8 @@ class Look:
             ("help", "/", Role.LEAD, "document.getElementById('help').showModal()"),
             ("gate", "/", Role.LEAD, "document.getElementById('duty').click()"),
             ("calm-responder", "/?view=technical", Role.RESPONDER, ""),
+            ("asked", "/", Role.RESPONDER, ""),
+            ("asked-alarm", "/", Role.RESPONDER, "document.querySelector('li[data-stand] a')?.click()"),
         ]
         return found
 
@@ -132,6 +137,7 @@ class Look:
         await page.wait_for_timeout(500)
         if then:
             await page.evaluate(then)
+            await page.wait_for_timeout(500)
         await page.screenshot(path=self._options.out / f"{label}.png", full_page=self._options.whole)
         wide = await page.evaluate(STICKS_OUT)
         remark = f"  {took:.0f} ms" if took > SLOW_MS else ""
@@ -145,6 +151,11 @@ async def fill_one(here: Running, accounts: Accounts, hub: LiveHub) -> None:
     services = here.central.services
     patrol = await furnish(services)
     lead = await accounts.add("Kari Lead", Role.LEAD)
+    responder = await accounts.add("Kari Responder", Role.RESPONDER)
+    async with services.store.write() as connection:
+        await _MEMBER.rows(connection, team=patrol, account=responder.id)
+    await plan_in_force(services)
+    await area_without_power(services)
     await alarms_at_work(services.alarms, hub, Actor(id=lead.id, name=lead.name, role="lead"), patrol)
     await hub.raise_event("battery_low", device="pendant-1", value=12)
 

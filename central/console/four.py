@@ -107,7 +107,8 @@ def _mine(visit: Visit, alarm: AlarmView, offer: Offer | None) -> tuple[Button, 
     elif is_there:
         there = Button(key="on_site", icon="user", tone="did", hint=t("phone.you_are_there"))
     else:
-        there = Button(key="on_site", icon="user", tone="primary", act="on-site")
+        tone = "primary" if alarm.stage.word == "on_the_way" else ""  # until then sending somebody is the next step
+        there = Button(key="on_site", icon="user", tone=tone, act="on-site")
     done_next = is_there or not is_personal
     return take, away, there, Button(key="done", icon="note", tone="primary" if done_next else "", act="outcome")
 

@@ -100,6 +100,7 @@ duty.onChange(() => {
   hintWhenEmpty();
   if (!pane.current()) setTimeout(() => pane.update(), 600); // it counts who listens
 });
+document.addEventListener('vaktpost:duty', () => queue.refresh()); // a team that was just taken may be asked to go
 document.addEventListener('visibilitychange', () => {
   markShown();
   chooseSound();

@@ -45,6 +45,7 @@ async function set(next) {
     wake?.release();
   }
   await tell();
+  document.dispatchEvent(new Event('vaktpost:duty'));
 }
 
 const tell = () => post('/api/v1/duty', { console: consoleId, has_sound: state === 'on', ...(teams ? { teams: teams.map((team) => team.id) } : {}) });
