@@ -13,8 +13,10 @@ from collections.abc import Iterator
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 COLOURS = 256
-COMMON = 160
-"""Colours that are kept as they are, the most frequent ones; the others share what is left of the palette."""
+COMMON = 144
+"""Colours that are kept as they are, the most frequent ones; then cells of near colours, by how frequent they are."""
+CELLS = 64
+"""What is left of the palette goes to what is least like anything in it: a small yellow dot must not become red."""
 CHANNELS = {2: 3, 6: 4}
 Colour = tuple[int, int, int]
 _COARSE = int.from_bytes(bytes((0xF8, 0xF8, 0xF8, 0)), sys.byteorder)
@@ -107,11 +109,25 @@ def _split(packed: int) -> Colour:
     return first, second, third
 
 
-def _nearest(palette: list[Colour], colour: Colour) -> int:
-    def distance(n: int) -> int:
-        return sum((a - b) ** 2 for a, b in zip(palette[n], colour, strict=True))
+def _distance(one: Colour, other: Colour) -> int:
+    return sum((a - b) ** 2 for a, b in zip(one, other, strict=True))
 
-    return min(range(len(palette)), key=distance)
+
+def _nearest(palette: list[Colour], colour: Colour) -> int:
+    return min(range(len(palette)), key=lambda n: _distance(palette[n], colour))
+
+
+def _least_like(palette: list[Colour], colours: list[Colour], count: int) -> list[Colour]:
+    """One after the other the colour that is farthest from all that are in the palette by then."""
+    far = {colour: min(_distance(colour, known) for known in palette) for colour in colours}
+    chosen: list[Colour] = []
+    while far and len(chosen) < count:
+        taken = max(far, key=far.__getitem__)
+        chosen.append(taken)
+        del far[taken]
+        for colour, distance in far.items():
+            far[colour] = min(distance, _distance(colour, taken))
+    return chosen
 
 
 def _palette(counts: Counter[int]) -> tuple[list[Colour], dict[int, int]]:
@@ -125,7 +141,9 @@ def _palette(counts: Counter[int]) -> tuple[list[Colour], dict[int, int]]:
         cells: Counter[int] = Counter()
         for packed in rest:
             cells[packed & _COARSE] += counts[packed]
-        palette += [_split(cell | _MIDDLE) for cell, _ in cells.most_common(COLOURS - len(palette))]
+        by_count = [_split(cell | _MIDDLE) for cell, _ in cells.most_common()]
+        palette += by_count[:CELLS]
+        palette += _least_like(palette, by_count[CELLS:], COLOURS - len(palette))
         for packed in rest:
             place[packed] = _nearest(palette, _split(packed))
     return palette, place
