@@ -8,6 +8,7 @@ answered, is followed by another one sooner.
 from __future__ import annotations
 
 import random
+from contextlib import suppress
 from dataclasses import dataclass
 
 EVERY_S = 86_400.0
@@ -33,8 +34,12 @@ class ProbeView:
 
     sent_ms: int | None = None
     answered_ms: int | None = None
+    answered_s_ago: float | None = None
+    """None also when the clock cannot say, because the answer came in an earlier run."""
     awaited_s: float | None = None
     is_overdue: bool = False
+    is_stale: bool = False
+    """The last answer says nothing about now: by the plan there should have been another one since."""
     error: str = ""
 
 
@@ -49,7 +54,24 @@ class Probes:
         self._sent_s: float | None = None
         self._sent_ms: int | None = None
         self._answered_ms: int | None = None
+        self._answered_s: float | None = None
         self._error = ""
+
+    def recall(self, remembered: int | str | None, now_s: float, wall_ms: int) -> None:
+        """What an earlier run knew, as `memory` put it; nothing when it is none of that."""
+        if not isinstance(remembered, str):
+            return
+        with suppress(ValueError):
+            answered_ms, awaited_ms = map(int, remembered.split())
+            self._answered_ms = answered_ms or None
+            if awaited_ms:
+                self._awaited_since_s = now_s - max(0, wall_ms - awaited_ms) / 1000
+
+    def memory(self, now_s: float, wall_ms: int) -> str:
+        """For the next run: when an answer came last, and since when one is missing (0: none)."""
+        since_s = self._awaited_since_s
+        awaited_ms = 0 if since_s is None else wall_ms - round((now_s - since_s) * 1000)
+        return f"{self._answered_ms or 0} {awaited_ms}"
 
     def sent(self, now_s: float, wall_ms: int) -> None:
         """The network has one."""
@@ -65,7 +87,7 @@ class Probes:
 
     def answered(self, now_s: float, wall_ms: int) -> None:
         """Something that was sent has been answered: a probe, or an alarm."""
-        self._answered_ms, self._awaited_since_s, self._error = wall_ms, None, ""
+        self._answered_ms, self._answered_s, self._awaited_since_s, self._error = wall_ms, now_s, None, ""
         self.due_s = now_s + self._jittered(self._rule.every_s)
 
     def soon(self, now_s: float) -> None:
@@ -79,16 +101,26 @@ class Probes:
         """Whether an answer should have come by now."""
         return self._awaited_since_s is not None and now_s - self._awaited_since_s >= self._rule.answered_within_s
 
-    def view(self, now_s: float) -> ProbeView:
+    def view(self, now_s: float, wall_ms: int) -> ProbeView:
         """For people to look at."""
-        since_s = self._awaited_since_s
+        since_s, ago_s = self._awaited_since_s, self._answered_s_ago(now_s, wall_ms)
+        fresh_s = self._rule.every_s + self._rule.answered_within_s
         return ProbeView(
             sent_ms=self._sent_ms,
             answered_ms=self._answered_ms,
+            answered_s_ago=ago_s,
+            is_stale=self._answered_ms is not None and (ago_s is None or ago_s > fresh_s),
             awaited_s=None if since_s is None else max(0.0, now_s - since_s),
             is_overdue=self.is_overdue(now_s),
             error=self._error,
         )
+
+    def _answered_s_ago(self, now_s: float, wall_ms: int) -> float | None:
+        if self._answered_s is not None:
+            return max(0.0, now_s - self._answered_s)
+        if self._answered_ms is None or wall_ms < self._answered_ms:
+            return None
+        return (wall_ms - self._answered_ms) / 1000
 
     def _await(self, now_s: float) -> None:
         if self._awaited_since_s is None:

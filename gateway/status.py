@@ -50,6 +50,7 @@ def _describe_probe(probe: ProbeView) -> dict[str, Any]:
         "sent_ms": probe.sent_ms,
         "answered_ms": probe.answered_ms,
         "awaited_s": None if probe.awaited_s is None else round(probe.awaited_s, 1),
+        "is_stale": probe.is_stale,
         "error": probe.error or None,
     }
 
@@ -59,6 +60,10 @@ def _path_state(path: Path) -> str:
         return "lost"
     if not path.is_up:
         return "down" if path.answered_s is not None or path.failures else "connecting"
+    if isinstance(path, StubPath) and path.answered_s is None:
+        probe = path.probe_view()
+        is_known = probe.answered_ms is not None and not probe.is_stale and not probe.is_overdue
+        return "up" if is_known else "unanswered"
     if path.answered_s is None:
         return "unanswered"
     return "up" if path.view().is_answering else "silent"

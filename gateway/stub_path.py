@@ -47,6 +47,8 @@ class StubPath(Path):
         rule: ProbeRule | None = None,
         chance: random.Random | None = None,
         stubs_per_hour: int = PER_HOUR,
+        remembered: int | str | None = None,
+        remember: Callable[[str], object] = lambda _: None,
     ) -> None:
         super().__init__(
             uplink,
@@ -64,6 +66,9 @@ class StubPath(Path):
         self._probe = probe
         self._answer_ms = 0
         self.probes = Probes(self._chance, rule or ProbeRule(), boot_s())
+        self.probes.recall(remembered, boot_s(), wall_ms())
+        self._remember = remember
+        self._is_wait_kept = isinstance(remembered, str) and not remembered.endswith(" 0")
 
     def view(self) -> PathView:
         """The path as the selector sees it."""
@@ -79,13 +84,24 @@ class StubPath(Path):
 
     def probe_view(self) -> ProbeView:
         """How the probes went."""
-        return self.probes.view(self._boot_s())
+        return self.probes.view(self._boot_s(), self._wall_ms())
 
     def heard(self) -> None:
         """Something that was sent this way has been answered."""
         now_s = self._boot_s()
         self.probes.answered(now_s, self._wall_ms())
+        self._keep()
         super().heard()
+
+    def _keep(self) -> None:
+        """For the next run: a reserve that was good an hour ago is not unknown because the hub was started again."""
+        kept = self.probes.memory(self._boot_s(), self._wall_ms())
+        self._is_wait_kept = not kept.endswith(" 0")
+        self._remember(kept)
+
+    def _keep_waiting(self) -> None:
+        if not self._is_wait_kept:  # since when does not change: the card is not written to for each try
+            self._keep()
 
     def probe_answered(self, central_ms: int) -> bool:
         """Central's machine has answered a probe. False for an answer that was seen before, or an older one."""
@@ -111,9 +127,11 @@ class StubPath(Path):
             except UplinkError as error:
                 self.last_error = str(error)[:200]
                 self.probes.failed(self._boot_s(), self.last_error)
+                self._keep_waiting()
                 _log.warning("probe_not_sent", uplink=self.name, error=self.last_error)
             else:
                 self.probes.sent(self._boot_s(), self._wall_ms())
+                self._keep_waiting()
                 _log.info("probe_sent", uplink=self.name)
 
     async def _supervise(self) -> NoReturn:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -21,6 +22,7 @@ from cloud_sync.record import parse_record
 from cloud_sync.stub_answer import StubAnswer
 from cloud_sync.uplink import Uplink
 from cloud_sync.vocabulary import AlarmClass
+from gateway.errors import JournalError
 from gateway.probes import EVERY_S, ProbeRule
 from gateway.stub_allowance import PER_HOUR, StubAllowance
 from gateway.stub_path import SEND_DEADLINE_S, StubPath
@@ -144,6 +146,8 @@ def path_of(
     """The path over an uplink that carries stubs."""
     chosen = hub.settings.uplinks.get(uplink.name)
     every_s = getattr(chosen, "probe_s", EVERY_S)
+    way = hashlib.sha256(str(getattr(chosen, "number", "")).encode()).hexdigest()[:8]
+    key = f"path/{uplink.name}/{way}"  # what is known of one number says nothing about another
     return StubPath(
         uplink,
         boot_s=hub.clock.boot_s,
@@ -154,7 +158,14 @@ def path_of(
         on_supervision=on_supervision,
         rule=ProbeRule(every_s=every_s),
         stubs_per_hour=getattr(chosen, "stubs_per_hour", PER_HOUR),
+        remembered=hub.journal.memory.get(key),
+        remember=lambda text: _remember(hub, key, text),
     )
+
+
+def _remember(hub: Hub, key: str, text: str) -> None:
+    with contextlib.suppress(JournalError):  # only when the journal is closed: the hub is ending
+        hub.journal.remember(Lane.TECHNICAL, {key: text})
 
 
 def take_answer(hub: Hub, path: Path, answer: StubAnswer) -> None:

@@ -104,6 +104,8 @@ class ProbedFacts:
     awaited_s: float | None
     """How long nothing has come back; None: nothing is awaited."""
     is_overdue: bool
+    is_stale: bool = False
+    """The last answer is older than the plan of the probes allows."""
     last_error: str = ""
 
 

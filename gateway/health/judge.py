@@ -334,7 +334,7 @@ def _judge_probed(facts: ProbedFacts) -> HealthLine:
         params["error"] = facts.last_error[:_MAX_TEXT]
     elif facts.answered_at is None:
         result, found, next_key = Outcome.UNKNOWN, "probe_not_yet", "wait_for_probe"
-    elif facts.is_lost:
+    elif facts.is_lost or facts.is_stale:
         result, found, next_key = Outcome.WARN, "probe_answered", "wait_for_probe"
     else:
         result, found, next_key = Outcome.OK, "probe_answered", ""

@@ -225,15 +225,16 @@ async def _round_trip(hub: Hub, path: Path) -> UplinkFacts | ProbedFacts:
 
 
 def _probed(hub: Hub, path: StubPath) -> ProbedFacts:
-    probe, answered_s = path.probe_view(), path.answered_s
+    probe = path.probe_view()
     return ProbedFacts(
         name=path.name,
         is_up=path.is_up,
         is_lost=path.is_lost,
         answered_at=None if probe.answered_ms is None else clock_text(probe.answered_ms, hub.settings.zone),
-        answered_s_ago=None if answered_s is None else max(0.0, hub.clock.boot_s() - answered_s),
+        answered_s_ago=probe.answered_s_ago,
         awaited_s=probe.awaited_s,
         is_overdue=probe.is_overdue,
+        is_stale=probe.is_stale,
         last_error=probe.error or path.last_error,
     )
 

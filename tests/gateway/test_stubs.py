@@ -330,6 +330,61 @@ async def test_a_probe_that_nobody_answers_makes_the_path_lost_and_the_next_answ
         assert not hub.paths[1].is_lost
 
 
+async def test_that_the_reserve_was_good_is_known_after_a_restart_until_the_answer_is_too_old(
+    home: HubUnderTest, central: Central, texts: TextLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def seen(hub: Any) -> tuple[str, str, str]:
+        line = next(one for one in (await hub.examiner.examine()).lines if one.id == "uplink.sms")
+        return (await describe(hub))["paths"][1]["state"], line.result.value, line.found_key
+
+    with monkeypatch.context() as quick:
+        hurried(quick)
+        async with home.running() as hub:
+            await texts.until(lambda: hub.paths[1].answered_s is not None)
+            answered_ms = hub.paths[1].probe_view().answered_ms
+    async with home.running() as hub:  # its first probe is minutes away
+        await texts.until(lambda: hub.paths[1].is_up)
+        assert hub.paths[1].probe_view().answered_ms == answered_ms
+        assert await seen(hub) == ("up", "ok", "probe_answered")
+        monkeypatch.setattr(hub.paths[1], "_wall_ms", lambda: answered_ms + 3 * 86_400_000)
+        assert await seen(hub) == ("unanswered", "warn", "probe_answered")
+        monkeypatch.setattr(
+            hub.paths[1], "_wall_ms", lambda: answered_ms - 3 * 86_400_000
+        )  # a clock that cannot be right
+        assert await seen(hub) == ("unanswered", "warn", "probe_answered")
+
+
+async def test_that_the_reserve_gave_no_answer_is_known_after_a_restart_too(
+    home: HubUnderTest, central: Central, texts: TextLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts.answers = False
+    with monkeypatch.context() as quick:
+        hurried(quick, answered_within_s=0.1)
+        async with home.running():
+            await central.event("path_lost")
+    monkeypatch.setattr("gateway.stubs.ProbeRule", lambda every_s: ProbeRule(every_s=every_s, answered_within_s=0.1))
+    async with home.running() as hub:
+        await texts.until(lambda: hub.paths[1].is_up)
+        line = next(one for one in (await hub.examiner.examine()).lines if one.id == "uplink.sms")
+        assert (line.result.value, line.found_key) == ("fail", "probe_unanswered")
+
+
+async def test_what_is_known_of_one_number_says_nothing_about_another(
+    home: HubUnderTest, central: Central, texts: TextLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    section = '\n[modem]\nport = "socket://127.0.0.1:9"\n\n[uplinks.sms]\ntype = "sms"\nnumber = "{}"\n'
+    plain = home.settings_text
+    with monkeypatch.context() as quick:
+        hurried(quick)
+        home.settings_text = plain + section.format("+4759000000")
+        async with home.running() as hub:
+            await texts.until(lambda: hub.paths[1].answered_s is not None)
+    for number, is_known in (("+4759000000", True), ("+4759000001", False)):
+        home.settings_text = plain + section.format(number)
+        async with home.running() as hub:
+            assert (hub.paths[1].probe_view().answered_ms is not None) is is_known
+
+
 async def test_a_probe_that_cannot_be_sent_is_told_with_the_reason_and_does_not_end_the_path(
     home: HubUnderTest, central: Central, texts: TextLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
