@@ -1,4 +1,4 @@
-"""Nurse calls in a ward whose settings say so: staff presence at the room claims them, the reset there closes them.
+"""Nurse calls in wards that work so: staff presence at the room claims them, the reset there closes them.
 
 Nobody walks to a console to type. Parts of the transaction that stores the event. A press that came after what was
 heard at the room is never answered by it.
@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from central.escalation import patrols
 from central.escalation.begin import answered
 from central.lifecycle import NURSE_CALLS, ROOM_MS, ROOM_OUTCOME, Action, Disposition, KindOfHelp, after, stage_of
+from central.people.tenants import UnitKind
 from central.sql import Sql
 from central.views import Actor
 
@@ -23,9 +24,9 @@ ROOM = Actor(id="room", name="Staff at the room", role="room")
 
 # Which came first is told by the hub's own clock; what central corrects its times by changes from frame to frame.
 _CALL = Sql(
-    """SELECT a.kind, a.handling, a.dispatch, u.settings FROM alarm a
+    """SELECT a.kind, a.handling, a.dispatch, u.settings, u.kind, t.settings FROM alarm a
     LEFT JOIN hub h ON h.id = a.hub LEFT JOIN resident r ON r.pseudonym = a.resident
-    JOIN unit u ON u.id = coalesce(a.unit, r.unit, h.unit)
+    JOIN unit u ON u.id = coalesce(a.unit, r.unit, h.unit) LEFT JOIN tenant t ON t.id = u.tenant
     JOIN event n ON n.hub = :hub AND n.epoch = :epoch AND n.lane = :lane AND n.seq = :seq
     WHERE a.id = :id AND a.queue = 'personal' AND a.closed_ms IS NULL AND NOT EXISTS (
       SELECT 1 FROM alarm_event e
@@ -63,7 +64,7 @@ async def answer(
     `key` names the event that told of it, which is stored.
     """
     row = await _CALL.one(connection, id=alarm, **key)
-    if row is None or row[0] not in NURSE_CALLS or not _presence_claims(row[3]):
+    if row is None or row[0] not in NURSE_CALLS or not _presence_claims(*row[3:]):
         return None
     action = Action.ROOM_CLOSE if is_reset else Action.ROOM_CLAIM
     if after(stage_of(row[1], row[2]), action) is None:
@@ -95,9 +96,16 @@ async def _call_off(connection: AsyncConnection, alarm: str, now: int, why: str)
         await patrols.called_off(connection, dispatch, now)
 
 
-def _presence_claims(settings: str) -> bool:
+def _presence_claims(unit: str, kind: str, tenant: str | None) -> bool:
+    """What the unit says; where it says nothing and is a ward, what its municipality says."""
+    own = _rule(unit)
+    return own is True or (own is None and kind == UnitKind.WARD and _rule(tenant or "{}") is True)
+
+
+def _rule(settings: str) -> bool | None:
     try:
         found = json.loads(settings)
     except ValueError:
-        return False
-    return isinstance(found, dict) and found.get("presence_claims") is True
+        return None
+    said = found.get("presence_claims") if isinstance(found, dict) else None
+    return said if isinstance(said, bool) else None

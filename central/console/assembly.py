@@ -22,8 +22,11 @@ from central.console import (
     hub_routes,
     office,
     pages,
+    place_api,
     place_pages,
     plan_pages,
+    plan_writing,
+    record_api,
     record_pages,
     resident_api,
     resident_pages,
@@ -31,7 +34,9 @@ from central.console import (
     routine_api,
     routing_api,
     stream,
+    technical_api,
     technical_pages,
+    tenant_pages,
 )
 from central.console.accounts import Accounts
 from central.console.described import describe
@@ -68,6 +73,7 @@ def install(app: FastAPI, services: Services) -> None:
         office,
         technical_pages,
         plan_pages,
+        plan_writing,
         rota_pages,
         routing_api,
         api,
@@ -75,7 +81,19 @@ def install(app: FastAPI, services: Services) -> None:
         stream,
     ):
         app.include_router(part.router)
-    for part in (resident_pages, record_pages, resident_api, place_pages, card_pages, criteria_pages, routine_api):
+    for part in (
+        resident_pages,
+        record_pages,
+        resident_api,
+        record_api,
+        place_pages,
+        tenant_pages,
+        place_api,
+        card_pages,
+        criteria_pages,
+        routine_api,
+        technical_api,
+    ):
         app.include_router(part.router)
     app.add_api_route("/api/openapi.json", _openapi, include_in_schema=False, dependencies=[])
     app.mount("/static", Files(directory=STATIC), name="static")

@@ -8,13 +8,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
-from central.console.elsewhere import accounts_seen, hub_seen, in_scope
+from central.console.elsewhere import accounts_seen, hub_seen
 from central.console.gate import ForbiddenError, Needs, Visit
 from central.console.rendering import page
 from central.console.resident_pages import fault_text
 from central.console.roles import Action, Role, role_from
 from central.errors import Conflict, IncompleteError
-from central.people.tenants import TeamKind, Tenant, TenantSettings, UnitKind, assignments, teams, tenants, units
+from central.people.tenants import TeamKind, UnitKind, assignments, teams, tenants, units
 
 router = APIRouter(include_in_schema=False)
 Placing = Annotated[Visit, Depends(Needs(Action.KEEP_PLACES))]
@@ -36,13 +36,13 @@ async def _page(visit: Visit, status: int = 200, fault: str = "") -> Response:
     services = visit.desk.services
     found, within, answering, given = await services.store.fetch(look)
     accounts = await accounts_seen(visit, scope)
-    hubs = await in_scope(visit, await services.hubs.all(), scope)
+    hubs = await services.hubs.listed(scope)
     placed = await services.people.places.of_hubs()
     return page(
         visit, "places.html", status, fault=fault, tenants=found, units=within, teams=answering,
         assignments=[one for one in given if one.to_ms is None or one.to_ms > visit.now_ms()]
         if scope.is_everything else [],
-        accounts=accounts, hubs=sorted(hubs, key=lambda hub: (hub.label, hub.id)), placed=placed,
+        accounts=accounts, hubs=sorted(hubs), placed=placed,
         names={one.id: one.name for one in (*found, *within)}, unit_kinds=list(UnitKind), team_kinds=list(TeamKind),
         roles=list(Role), is_everything=scope.is_everything,
     )  # fmt: skip
@@ -66,26 +66,6 @@ async def places(visit: Placing) -> Response:
 async def add_tenant(visit: Everywhere, name: Short = "", zone: Short = "Europe/Oslo") -> Response:
     """Another municipality."""
     return await _done(visit, visit.desk.services.people.places.add_tenant(visit.actor, name, zone=zone))
-
-
-@router.post("/places/tenants/{tenant_id}")
-async def set_tenant(
-    visit: Everywhere, tenant_id: str, version: Annotated[int, Form()] = 0, name: Short = "",
-    zone: Short = "Europe/Oslo",
-) -> Response:  # fmt: skip
-    """Another name or time zone."""
-    known = await _tenants(visit)
-    before = known.get(tenant_id)
-    work = visit.desk.services.people.places.set_tenant(
-        visit.actor, tenant_id, version, name=name, zone=zone, language=before.language if before else "nb",
-        settings=before.settings if before else TenantSettings(),
-    )  # fmt: skip
-    return await _done(visit, work)
-
-
-async def _tenants(visit: Visit) -> dict[str, Tenant]:
-    found = await visit.desk.services.store.fetch(tenants)
-    return {one.id: one for one in found}
 
 
 @router.post("/places/units")

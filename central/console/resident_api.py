@@ -12,6 +12,7 @@ from central.console.api_models import In, Out
 from central.console.gate import Needs, Visit
 from central.console.resident_view import keeps_where
 from central.console.roles import Action
+from central.people.contacts import Agreement
 from central.people.facts import Fact, FactKind
 from central.people.people import Card
 
@@ -21,6 +22,10 @@ Seeing = Annotated[Visit, Depends(Needs(Action.SEE_RESIDENTS))]
 Keeping = Annotated[Visit, Depends(Needs(Action.KEEP_RESIDENTS))]
 Reviewing = Annotated[Visit, Depends(Needs(Action.READ_ACCESS))]
 ResidentId = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$", examples=["r-7f3a90"])]
+
+
+Source = Literal["resident", "next_of_kin", "home_care", "epj", "population_register", "installer", "import", "other"]
+"""Who says so."""
 
 
 class HitOut(Out):
@@ -64,21 +69,28 @@ class FactOut(Out):
 
 
 class ContactOut(Out):
-    """Somebody to call, in order."""
+    """Somebody to call, in order. Only of what the agreement covers are they told by central itself."""
 
     id: str
+    version: int
     name: str
     relation: str
     phone: str
+    email: str
     services: list[str]
     document: str
+    agreement: Agreement
+    source: str
+    as_of_ms: int
 
 
 class ServiceOut(Out):
     """A service that was granted."""
 
     id: str
+    version: int
     kind: str
+    plan: str | None
     from_ms: int
     to_ms: int | None
 
@@ -87,7 +99,10 @@ class VisitOut(Out):
     """A planned visit."""
 
     id: str
+    version: int
     team: str | None
+    team_name: str
+    reference: str
     from_ms: int
     to_ms: int
     state: str
@@ -131,12 +146,29 @@ class ResidentOut(Out):
                     phone=contact.person.phone if contact.person else "",
                     services=list(contact.agreement.services),
                     document=contact.agreement.document,
+                    agreement=contact.agreement,
+                    source=contact.source,
+                    as_of_ms=contact.as_of_ms,
+                    version=contact.version,
+                    email=contact.person.email if contact.person else "",
                 )
                 for contact in card.contacts
             ],
-            services=[ServiceOut(id=s.id, kind=s.kind, from_ms=s.from_ms, to_ms=s.to_ms) for s in card.services],
+            services=[
+                ServiceOut(id=s.id, version=s.version, kind=s.kind, plan=s.plan, from_ms=s.from_ms, to_ms=s.to_ms)
+                for s in card.services
+            ],
             visits=[
-                VisitOut(id=v.id, team=v.team, from_ms=v.from_ms, to_ms=v.to_ms, state=v.state.value)
+                VisitOut(
+                    id=v.id,
+                    version=v.version,
+                    team=v.team,
+                    team_name=v.team_name or "",
+                    reference=v.reference,
+                    from_ms=v.from_ms,
+                    to_ms=v.to_ms,
+                    state=v.state.value,
+                )
                 for v in card.visits
             ],
         )
@@ -171,9 +203,7 @@ class FactBody(In):
 
     kind: FactKind
     text: str = Field(max_length=2000, examples=["Solbakken 214"])
-    source: Literal[
-        "resident", "next_of_kin", "home_care", "epj", "population_register", "installer", "import", "other"
-    ]
+    source: Source
     as_of_ms: int | None = Field(None, ge=0, le=2**53)
 
 

@@ -13,7 +13,7 @@ from fastapi.responses import RedirectResponse
 
 from central.console.gate import Needs, Visit
 from central.console.plan_draft import minute_of
-from central.console.plan_pages import scope_of
+from central.console.plan_preview import scope_of
 from central.console.rendering import page
 from central.console.roles import Action
 from central.console.week_grid import GridSpan, WeekGrid

@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field
 from central.console.api import PROBLEMS
 from central.console.api_models import In, Out
 from central.console.gate import Needs, Visit
-from central.console.plan_pages import plans_of
+from central.console.plan_preview import plans_of
 from central.console.problems import problem
 from central.console.roles import Action
 from central.console.rota_pages import rotas_of
