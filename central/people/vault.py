@@ -37,7 +37,10 @@ _REFERENCES = Sql("SELECT value FROM central_state WHERE name = 'reference_key'"
 _ADD_REFERENCES = Sql("INSERT INTO central_state (name, value) VALUES ('reference_key', :value) ON CONFLICT DO NOTHING")
 _SET_REFERENCES = Sql("UPDATE central_state SET value = :value WHERE name = 'reference_key'")
 _REFERENCES_OWNER = "references"
-_WRAP_AGAIN = Sql("UPDATE resident_key SET wrapped = :wrapped, master = :master WHERE resident = :resident")
+# A key that is destroyed while the others are wrapped again stays destroyed.
+_WRAP_AGAIN = Sql(
+    "UPDATE resident_key SET wrapped = :wrapped, master = :master WHERE resident = :resident AND wrapped IS NOT NULL"
+)
 
 
 class ErasedError(ActionError):
