@@ -6,20 +6,24 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
+import structlog
+
 from central.access import Scope
 from central.console.gate import Visit
 from central.console.roles import Action
-from central.errors import NotFoundError
+from central.errors import KeysError, NotFoundError
 from central.people.contacts import Agreement, Contact
 from central.people.facts import NAMES, Fact, FactKind
 from central.people.looking import Basis, Purpose
 from central.people.people import Card, NoBasisError
 from central.people.services import Service
-from central.people.vault import ErasedError
+from central.people.vault import DamagedError, ErasedError
 from central.people.visits import PlannedVisit
 from central.routing.words import clock_words, days_words
 from central.sql import Sql
 from central.views import AlarmView
+
+log = structlog.get_logger()
 
 ORDER = (
     FactKind.KNOW,
@@ -305,3 +309,6 @@ async def person_for(visit: Visit, alarm: AlarmView, *, goes: bool = False) -> R
         return resident_view(visit, await people.card(visit.actor, scope, alarm.resident))
     except (NotFoundError, NoBasisError, ErasedError):
         return None  # the alarm is answered all the same; what hubs tell of a resident stands on it anyway
+    except (DamagedError, KeysError) as error:
+        log.warning("record_does_not_open", resident=alarm.resident, reason=str(error))
+        return None

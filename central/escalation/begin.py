@@ -7,15 +7,18 @@ queue. The plan is the one that held when the alarm was raised; which of its var
 from __future__ import annotations
 
 from typing import Literal
-from zoneinfo import ZoneInfo
 
+import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from central.escalation import steps
 from central.escalation.steps import Case, Snapshot
+from central.routing.calendar import zone_or_usual
 from central.routing.plan import resolve
 from central.routing.store import plan_for
 from central.sql import Sql
+
+log = structlog.get_logger()
 
 AnsweredBy = Literal["claimed", "accepted", "closed", "deferred"]
 
@@ -47,8 +50,17 @@ _NOW_ROUND = Sql("SELECT escalation_round, hub FROM alarm WHERE id = :alarm")
 async def begin(connection: AsyncConnection, alarm_id: str, now: int) -> None:
     """A personal alarm waits for a person: for the first time, or again after it was given back.
 
-    Nothing happens when its plan runs already, or when it does not wait.
+    Nothing happens when its plan runs already, or when it does not wait. A plan that cannot be begun, for whatever
+    fault of ours, does not keep the alarm from being stored or from coming back: it waits in the queue, a later tick
+    begins its plan, and the auditor sees that it stands without one.
     """
+    try:
+        await _begin(connection, alarm_id, now)
+    except (ValueError, LookupError, TypeError, AttributeError, AssertionError):  # none of these is the database's
+        log.exception("plan_not_begun", alarm=alarm_id)
+
+
+async def _begin(connection: AsyncConnection, alarm_id: str, now: int) -> None:
     row = await _LOCK.one(connection, alarm=alarm_id)
     if row is None:
         return
@@ -63,7 +75,7 @@ async def begin(connection: AsyncConnection, alarm_id: str, now: int) -> None:
         found = await plan_for(connection, tenant=tenant, resident=resident, kind_word=kind, now_ms=now)
         kept = Snapshot(plan=found.plan, zone=found.zone)
         plan_id, version = found.id, found.version
-    variant = resolve(kept.plan, now, ZoneInfo(kept.zone))
+    variant = resolve(kept.plan, now, zone_or_usual(kept.zone))
     await _ROUND.rows(connection, alarm=alarm_id, round=number + 1)
     await _KEEP.rows(
         connection,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from zoneinfo import ZoneInfo
 
 import structlog
 from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from central.people.contacts import Agreement
+from central.routing.calendar import zone_or_usual
 from central.routing.plan import Channel, ReceiverKind, Step
 from central.routing.services import service_of
 from central.sql import Row, Sql
@@ -90,7 +90,7 @@ async def receivers_of(
 def _covers(agreement: str, service: str, kind: str, now: int, zone: str) -> bool:
     """Whether somebody has agreed to it. What cannot be read covers nothing: nobody is called at night by mistake."""
     try:
-        return Agreement.model_validate_json(agreement).covers(service, kind, now, ZoneInfo(zone))
+        return Agreement.model_validate_json(agreement).covers(service, kind, now, zone_or_usual(zone))
     except ValidationError as error:
         log.warning("agreement_unreadable", problems=error.error_count())
         return False

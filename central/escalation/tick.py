@@ -6,6 +6,7 @@ take a step once, however many look at the same time. A tick that dies half way 
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 import structlog
@@ -13,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from central import event_log, feed
 from central.clock import Clock
+from central.errors import NotStoredError
 from central.escalation import begin as beginning
 from central.escalation import patrols, screens, steps
 from central.sql import Row, Sql
@@ -68,22 +70,38 @@ class Escalation:
         self._ticks = 0
 
     async def tick(self) -> int:
-        """Take every step that is due. Returns how many alarms went on. Raises NotStoredError."""
+        """Take every step that is due. Returns how many alarms went on. Raises NotStoredError.
+
+        Each alarm has a transaction of its own: one that cannot go on, whatever the reason, holds up no other, and
+        who takes another alarm meanwhile never waits for it in a circle.
+        """
         if self._ticks % HEAL_EVERY == 0:
             await self.heal()
         self._ticks += 1
         count = 0
+        stuck: set[str] = set()
         while True:
             now = self._clock.now_ms()
-            due = await self._store.fetch(partial(_DUE.rows, now=now, limit=BATCH))
+            found = await self._store.fetch(partial(_DUE.rows, now=now, limit=BATCH + len(stuck)))
+            due = [row for row in found if row[0] not in stuck]
             if not due:
                 return count
-
-            async def work(connection: AsyncConnection, due: list[Row] = due, now: int = now) -> int:
-                return sum([await go_on(connection, row, now) for row in due])
-
-            count += await self._store.transact(Priority.PEOPLE, work)
+            for row in due:
+                went_on = await self._alone(row[0], partial(go_on, due=row, now=now))
+                if went_on is None:
+                    stuck.add(row[0])
+                count += bool(went_on)
             self._wakeup.wake()
+
+    async def _alone(self, alarm: str, work: Callable[[AsyncConnection], Awaitable[bool]]) -> bool | None:
+        """One alarm's transaction. None: it could not be done, and the next tick tries again."""
+        try:
+            return await self._store.transact(Priority.PEOPLE, work)
+        except NotStoredError:
+            raise
+        except Exception:  # a fault over one alarm must not keep the others waiting; the auditor sees that it stands
+            log.exception("step_not_taken", alarm=alarm)
+            return None
 
     async def heal(self) -> int:
         """Begin a plan for what waits without one: alarms of an older version, or a fault of ours. Returns how many."""
@@ -91,12 +109,13 @@ class Escalation:
         if not forgotten:
             return 0
 
-        async def work(connection: AsyncConnection) -> None:
-            now = self._clock.now_ms()
-            for (alarm,) in forgotten:
-                await beginning.begin(connection, alarm, now)
+        for (alarm,) in forgotten:
 
-        await self._store.transact(Priority.PEOPLE, work)
+            async def work(connection: AsyncConnection, alarm: str = alarm) -> bool:
+                await beginning.begin(connection, alarm, self._clock.now_ms())
+                return True
+
+            await self._alone(alarm, work)
         self._wakeup.wake()
         log.warning("plans_begun_late", count=len(forgotten))
         return len(forgotten)

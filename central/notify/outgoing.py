@@ -176,6 +176,15 @@ class Outgoing:
         return len(due)
 
     async def _send(self, due: _Due) -> None:
+        try:
+            await self._hand_over(due)
+        except NotStoredError:
+            raise
+        except Exception as error:  # noqa: BLE001  # a fault over one of them must not hold up those to all others
+            # Its text may hold what was to be kept secret.
+            await self._failed(due, ChannelError(f"fault: {type(error).__name__}"))
+
+    async def _hand_over(self, due: _Due) -> None:
         carrier = self._channels.get(due.channel)
         if carrier is None:
             await self._give_up(due.id, due.channel, "no_channel")

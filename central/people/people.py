@@ -7,12 +7,13 @@ from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from central import event_log
 from central.access import Scope
 from central.clock import Clock
-from central.errors import ActionError, IncompleteError, NotFoundError
+from central.errors import ActionError, IncompleteError, KeysError, NotFoundError
 from central.people import contacts, facts, looking, residents
 from central.people.contacts import Contact
 from central.people.facts import NAMES, SECRET, Fact, FactKind
@@ -22,13 +23,15 @@ from central.people.master import MasterFiles, MasterKeys
 from central.people.placing import Places, ensure_first
 from central.people.residents import Resident, resident_of
 from central.people.services import Service, services_of
-from central.people.vault import ErasedError, ResidentKey, Vault
+from central.people.vault import DamagedError, ErasedError, ResidentKey, Vault
 from central.people.visits import PlannedVisit, visits_of
 from central.settings import CentralSettings
 from central.sql import Sql
 from central.store import Priority, Store
 from central.views import SYSTEM, Actor, AlarmView
 from central.wakeup import Wakeup
+
+log = structlog.get_logger()
 
 OPENED = frozenset(FactKind) - SECRET
 MIN_REASON = 3
@@ -303,21 +306,34 @@ class People:
             if resident not in known:
                 own = await residents.known(connection, resident)
                 key = None if own is None else await self._key_or_none(connection, resident)
-                first = await facts.current(connection, key, resident, opened=frozenset({FactKind.FIRST_NAME}))
-                name = next((fact.text for fact in first if fact.kind is FactKind.FIRST_NAME), None)
+                name = await self._first_name(connection, key, resident)
                 known[resident] = Caller(
                     first_name=name or "", unit_name="" if own is None else units.get(own.unit or "", "")
                 )
             found[alarm] = known[resident]
         return found
 
+    @staticmethod
+    async def _first_name(connection: AsyncConnection, key: ResidentKey | None, resident: str) -> str | None:
+        """None as well for one that does not open: a queue is shown all the same."""
+        try:
+            found = await facts.current(connection, key, resident, opened=frozenset({FactKind.FIRST_NAME}))
+        except DamagedError as error:
+            log.warning("name_does_not_open", resident=resident, reason=str(error))
+            return None
+        return next((fact.text for fact in found if fact.kind is FactKind.FIRST_NAME), None)
+
     async def _names(self, connection: AsyncConnection) -> dict[str, str]:
         """First and last names of everybody, by pseudonym."""
         keys = await self.vault.all_keys(connection)
         parts: dict[str, dict[str, str]] = {}
         for resident, fact_id, kind, sealed in await _NAME_FACTS.rows(connection):
-            if resident in keys:
+            if resident not in keys:
+                continue
+            try:
                 parts.setdefault(resident, {})[kind] = keys[resident].open(fact_id, kind, sealed)
+            except DamagedError as error:  # everybody else can be found all the same
+                log.warning("name_does_not_open", resident=resident, reason=str(error))
         return {
             resident: " ".join(found[kind.value] for kind in NAMES if kind.value in found)
             for resident, found in parts.items()
@@ -340,6 +356,9 @@ class People:
         try:
             return await self.vault.known_key(connection, resident)
         except ErasedError:
+            return None
+        except (DamagedError, KeysError) as error:
+            log.warning("key_does_not_open", resident=resident, reason=str(error))
             return None
 
 

@@ -7,10 +7,15 @@ Rotas and people need instants: `instants` gives all that a local time means, `i
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import structlog
 
 DAY_MIN = 24 * 60
 MINUTE_MS = 60_000
+LAST_RESORT = "Europe/Oslo"
+
+log = structlog.get_logger()
 
 
 class LocalTimeError(ValueError):
@@ -24,6 +29,15 @@ class LocalTimeError(ValueError):
         super().__init__(reason)
         self.reason = reason
         self.choices = choices
+
+
+def zone_or_usual(name: str) -> ZoneInfo:
+    """A zone by its name; the usual one where this machine does not know it: no alarm waits for a list of zones."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        log.warning("time_zone_unknown", zone=name[:64], reason=type(error).__name__)
+        return ZoneInfo(LAST_RESORT)
 
 
 def instants(zone: ZoneInfo, day: date, minute: int) -> tuple[int, ...]:

@@ -17,6 +17,7 @@ from central.notify.channel import Channel, ChannelError, Message
 from central.notify.letters import EmailChannel
 from central.notify.outgoing import Outgoing
 from central.notify.phones import SmsChannel
+from central.people.contacts import entry_from
 from central.routing.plan import Channel as Way
 from central.routing.plan import Plan, ReceiverKind, Step, Variant
 from central.settings import EmailSettings, SmsSettings
@@ -282,3 +283,25 @@ async def test_a_mail_server_that_refuses_or_hangs_is_told_apart(desk: Desk) -> 
     desk.mail.is_deaf = True
     with pytest.raises(ChannelError, match=r"timeout|unreachable"):
         await channel.send(ADDRESS, letter, reference="r")
+
+
+async def test_a_contact_who_cannot_be_opened_does_not_hold_up_the_others(desk: Desk, bench: Bench) -> None:
+    kin = Step(receiver=ReceiverKind.CONTACTS, channels=(Way.EMAIL,), patience_s=90)
+    content = Plan(name="Test", variants=(Variant(name="always", steps=(kin, kin)),)).model_dump_json()
+    keeping, tenant = bench.services.people.keeping, await bench.value("SELECT id FROM tenant")
+    async with bench.store.write() as connection:
+        await Sql("UPDATE plan SET content = :content").rows(connection, content=content)
+    for who in ("r-1", "r-2"):
+        await keeping.register(FIRST, tenant=tenant, pseudonym=who)
+        entry = {"name": "Somebody", "email": f"{who}@nord.example", "agreement": {"services": ["TA"]}}
+        await keeping.add_contact(FIRST, who, entry_from(entry), source="resident")
+        await bench.press(await bench.enrolled(who), resident=who)
+    async with bench.store.write() as connection:
+        await Sql("UPDATE contact SET sealed = :sealed WHERE resident = 'r-1'").rows(connection, sealed=bytes(60))
+    await desk.out.send_due("email")
+    assert [letter.to for letter in desk.mail.letters] == [("r-2@nord.example",)]
+    found = await bench.rows("SELECT state, fault FROM notification WHERE channel = 'email' ORDER BY state")
+    assert [tuple(row) for row in found] == [("pending", "fault: DamagedError"), ("sent", "")]
+    bench.clock.advance(91)
+    await desk.out.send_due("email")
+    assert "notification_failed" in await bench.kinds(Queue.TECHNICAL)  # given up after its time, and not in silence
