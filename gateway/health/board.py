@@ -9,7 +9,7 @@ from cloud_sync.health import HealthLine, Outcome
 from cloud_sync.vocabulary import Scalar
 from gateway.health import limits
 from gateway.health.facts import BoardFacts
-from gateway.health.judge import over
+from gateway.health.lines import over
 
 MAX_SENSORS = 32
 _THROTTLED = ("devices/platform/soc/soc:firmware/get_throttled", "devices/platform/soc@*/soc*:firmware/get_throttled")

@@ -14,9 +14,10 @@ from typing import Any, TypeVar
 import structlog
 
 from cloud_sync.health import HealthLine, HealthResult, Outcome
-from gateway.health import judge, limits
+from gateway.health import central_lines, device_lines, hub_lines, limits
 from gateway.health.board import judge_board, read_board
 from gateway.health.facts import Expectation, HealthSources, JournalFacts, ProbedFacts, TestFacts, UplinkFacts
+from gateway.health.lines import slug, unknown
 
 JOURNAL_DEADLINE_S = 5.0
 UPLINK_DEADLINE_S = limits.RECEIPT_DEADLINE_S
@@ -77,7 +78,7 @@ class Examiner:
         uplinks = self._sources.uplinks
         parts: list[Coroutine[Any, Any, Lines]] = [self._journal(), self._test(), self._board()]
         if uplinks is None:
-            parts.append(_only(judge.unknown("uplink", "uplink_any", found_key="program_stopped", **_START)))
+            parts.append(_only(unknown("uplink", "uplink_any", found_key="program_stopped", **_START)))
         else:
             parts += [self._uplink(name, probe) for name, probe in uplinks.items()]
         async with asyncio.TaskGroup() as group:
@@ -102,7 +103,7 @@ class Examiner:
 
     async def _journal(self) -> Lines:
         if self._sources.journal is None:
-            return [judge.unknown("journal.write", "journal_write", found_key="program_stopped", unit="ms", **_START)]
+            return [unknown("journal.write", "journal_write", found_key="program_stopped", unit="ms", **_START)]
         try:
             facts = await self._within("journal", self._sources.journal, self._deadlines.journal_s)
         except _NoAnswerError as error:
@@ -110,27 +111,29 @@ class Examiner:
             facts = JournalFacts(
                 write_ms=None, read_ms=None, free_bytes=0, total_bytes=0, reserve_bytes=0, error=error.reason
             )
-        return judge.judge_journal(facts)
+        return hub_lines.judge_journal(facts)
 
     async def _uplink(self, name: str, probe: Callable[[], Awaitable[UplinkFacts | ProbedFacts]]) -> Lines:
         try:
             # The probe has the deadline itself and says what it found; a little more, so that it can say so.
-            return [judge.judge_uplink(await self._within(f"uplink.{name}", probe, self._deadlines.uplink_s + 0.5))]
+            return [
+                central_lines.judge_uplink(await self._within(f"uplink.{name}", probe, self._deadlines.uplink_s + 0.5))
+            ]
         except _NoAnswerError as error:
             params = {"uplink": name, "error": error.reason}
-            line_id = f"uplink.{judge.slug(name)}"
-            return [judge.unknown(line_id, "uplink", found_key="probe_failed", unit="ms", params=dict(params))]
+            line_id = f"uplink.{slug(name)}"
+            return [unknown(line_id, "uplink", found_key="probe_failed", unit="ms", params=dict(params))]
 
     async def _test(self) -> Lines:
         if self._sources.test_event is None:
-            return [judge.unknown("test", "test", found_key="program_stopped", unit="ms", **_START)]
+            return [unknown("test", "test", found_key="program_stopped", unit="ms", **_START)]
         try:
             facts = await self._within("test", self._sources.test_event, self._deadlines.test_s + 0.5)
         except _NoAnswerError as error:
             if error.is_late:
-                return [judge.judge_test(TestFacts())]
-            return [judge.unknown("test", "test", found_key="probe_failed", unit="ms", params={"error": error.reason})]
-        return [judge.judge_test(facts)]
+                return [central_lines.judge_test(TestFacts())]
+            return [unknown("test", "test", found_key="probe_failed", unit="ms", params={"error": error.reason})]
+        return [central_lines.judge_test(facts)]
 
     async def _board(self) -> Lines:
         root = self._sources.board
@@ -138,7 +141,7 @@ class Examiner:
             facts = await self._within("board", lambda: asyncio.to_thread(read_board, root), self._deadlines.quick_s)
         except _NoAnswerError as error:
             found = {"found_key": "probe_failed", "next_key": "ask_again"}
-            return [judge.unknown("board.power", "board_power", **found, params={"error": error.reason})]
+            return [unknown("board.power", "board_power", **found, params={"error": error.reason})]
         return judge_board(facts)
 
     # what is told at once
@@ -147,19 +150,19 @@ class Examiner:
         waiting = self._sources.waiting
         if waiting is None:
             return []
-        return self._told("waiting.alarms", "waiting_alarms", lambda: [judge.judge_waiting(waiting())])
+        return self._told("waiting.alarms", "waiting_alarms", lambda: [central_lines.judge_waiting(waiting())])
 
     def _equipment(self) -> Lines:
         drivers, devices = self._sources.drivers, self._sources.devices
         if drivers is None or devices is None:
             return [
-                judge.unknown("driver", "driver_any", found_key="program_stopped", **_START),
-                judge.unknown("device", "device_any", found_key="program_stopped", **_START),
+                unknown("driver", "driver_any", found_key="program_stopped", **_START),
+                unknown("device", "device_any", found_key="program_stopped", **_START),
             ]
 
         def look() -> Lines:
             hosted = drivers()
-            return [*(judge.judge_driver(one) for one in hosted), *judge.judge_devices(devices(), hosted)]
+            return [*(device_lines.judge_driver(one) for one in hosted), *device_lines.judge_devices(devices(), hosted)]
 
         return self._told("driver", "driver_any", look)
 
@@ -175,7 +178,7 @@ class Examiner:
         measures = self._sources.measures
         if measures is None:
             return []
-        return self._told("local", "measure_any", lambda: [judge.judge_measure(one) for one in measures()])
+        return self._told("local", "measure_any", lambda: [device_lines.judge_measure(one) for one in measures()])
 
     def _clock_and_keys(self) -> Lines:
         clock, keys = self._sources.clock, self._sources.keys
@@ -183,19 +186,19 @@ class Examiner:
         def look() -> Lines:
             facts = None if clock is None else clock()
             if facts is None:
-                yield judge.unknown("clock", "clock", found_key="program_stopped", unit="s", **_START)
+                yield unknown("clock", "clock", found_key="program_stopped", unit="s", **_START)
             else:
-                yield judge.judge_clock(facts)
+                yield hub_lines.judge_clock(facts)
             for key in () if keys is None else keys():
-                yield judge.judge_key(key, facts)
+                yield hub_lines.judge_key(key, facts)
 
         return self._told("clock", "clock", look)
 
     def _versions(self, expected: Expectation) -> Lines:
         settings = self._sources.settings
         if settings is None:
-            return [judge.unknown("program", "program", found_key="program_stopped", **_START)]
-        return self._told("program", "program", lambda: judge.judge_settings(settings(), expected))
+            return [unknown("program", "program", found_key="program_stopped", **_START)]
+        return self._told("program", "program", lambda: hub_lines.judge_settings(settings(), expected))
 
     @staticmethod
     def _told(line_id: str, text_key: str, look: Callable[[], Lines]) -> Lines:
@@ -203,7 +206,7 @@ class Examiner:
             return list(look())
         except Exception as error:  # noqa: BLE001  # one source at fault must not cost the other lines
             _log.warning("health_source_failed", source=line_id, error=error)
-            return [judge.unknown(line_id, text_key, found_key="probe_failed", params={"error": _name(error)})]
+            return [unknown(line_id, text_key, found_key="probe_failed", params={"error": _name(error)})]
 
     async def _within(self, name: str, probe: Callable[[], Awaitable[T]], limit_s: float) -> T:
         """What a probe brings. Raises _NoAnswerError.

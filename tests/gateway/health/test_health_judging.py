@@ -12,7 +12,7 @@ import pytest
 
 from cloud_sync.health import HealthLine, Outcome
 from cloud_sync.health_texts import LANGUAGES, NOTHING, HealthWords, texts
-from gateway.health import board, judge
+from gateway.health import board, central_lines, device_lines, hub_lines
 from gateway.health.facts import (
     BoardFacts,
     ClockFacts,
@@ -64,11 +64,11 @@ RUNS = SettingsFacts(
 
 
 def devices(*those: DeviceFacts, drivers: Sequence[DriverFacts] = (RADIO,)) -> list[HealthLine]:
-    return list(judge.judge_devices(those, drivers))
+    return list(device_lines.judge_devices(those, drivers))
 
 
 def journal(**changes: Any) -> list[HealthLine]:
-    return judge.judge_journal(replace(CARD, **changes))
+    return hub_lines.judge_journal(replace(CARD, **changes))
 
 
 def pendant(**changes: Any) -> list[HealthLine]:
@@ -76,7 +76,7 @@ def pendant(**changes: Any) -> list[HealthLine]:
 
 
 def radio(**changes: Any) -> list[HealthLine]:
-    return [judge.judge_driver(replace(RADIO, **changes))]
+    return [device_lines.judge_driver(replace(RADIO, **changes))]
 
 
 def wired(**changes: Any) -> list[HealthLine]:
@@ -85,15 +85,15 @@ def wired(**changes: Any) -> list[HealthLine]:
 
 
 def path(**changes: Any) -> list[HealthLine]:
-    return [judge.judge_uplink(replace(PATH, **changes))]
+    return [central_lines.judge_uplink(replace(PATH, **changes))]
 
 
 def clock(**changes: Any) -> list[HealthLine]:
-    return [judge.judge_clock(replace(CLOCK, **changes))]
+    return [hub_lines.judge_clock(replace(CLOCK, **changes))]
 
 
 def key(facts: KeyFacts, facts_of_clock: ClockFacts | None = CLOCK) -> list[HealthLine]:
-    return [judge.judge_key(facts, facts_of_clock)]
+    return [hub_lines.judge_key(facts, facts_of_clock)]
 
 
 def aged(days: float) -> KeyFacts:
@@ -105,15 +105,15 @@ def ending(days: float) -> KeyFacts:
 
 
 def waiting(records: int, oldest_s: float | None) -> list[HealthLine]:
-    return [judge.judge_waiting(WaitingFacts(records=records, oldest_s=oldest_s))]
+    return [central_lines.judge_waiting(WaitingFacts(records=records, oldest_s=oldest_s))]
 
 
 def sent_through(**changes: Any) -> list[HealthLine]:
-    return [judge.judge_test(replace(TESTED, **changes))]
+    return [central_lines.judge_test(replace(TESTED, **changes))]
 
 
 def runs(expected: Expectation = Expectation(), **changes: Any) -> list[HealthLine]:  # noqa: B008  # a frozen value
-    return list(judge.judge_settings(replace(RUNS, **changes), expected))
+    return list(hub_lines.judge_settings(replace(RUNS, **changes), expected))
 
 
 def powered(**facts: Any) -> list[HealthLine]:
@@ -123,15 +123,15 @@ def powered(**facts: Any) -> list[HealthLine]:
 CASES: dict[str, tuple[list[HealthLine], dict[str, tuple[Outcome, str, str]]]] = {
     # help on the spot
     "pager there": (
-        [judge.judge_measure(MeasureFacts(name="pager", is_ready=True))],
+        [device_lines.judge_measure(MeasureFacts(name="pager", is_ready=True))],
         {"local.pager": (OK, "measure_ready", "")},
     ),
     "pager silent": (
-        [judge.judge_measure(MeasureFacts(name="pager", is_ready=False, reason="silent for 30 s"))],
+        [device_lines.judge_measure(MeasureFacts(name="pager", is_ready=False, reason="silent for 30 s"))],
         {"local.pager": (FAIL, "measure_fails", "check_pager")},
     ),
     "voice never heard": (
-        [judge.judge_measure(MeasureFacts(name="voice", is_ready=None))],
+        [device_lines.judge_measure(MeasureFacts(name="voice", is_ready=None))],
         {"local.voice": (UNKNOWN, "measure_untried", "test_measures")},
     ),
     # the card
@@ -162,7 +162,7 @@ CASES: dict[str, tuple[list[HealthLine], dict[str, tuple[Outcome, str, str]]]] =
     ),
     **{
         f"line of {type_name} lost, {reason}": (
-            [judge.judge_driver(replace(RADIO, type_name=type_name, is_link_up=False, link_reason=reason))],
+            [device_lines.judge_driver(replace(RADIO, type_name=type_name, is_link_up=False, link_reason=reason))],
             {"driver.bluetooth": (FAIL, "link_down", next_key)},
         )
         for type_name, reason, next_key in (
@@ -196,11 +196,11 @@ CASES: dict[str, tuple[list[HealthLine], dict[str, tuple[Outcome, str, str]]]] =
         {"driver.bluetooth": (FAIL, "driver_backing_off", "check_ble")},
     ),
     "driver parked": (
-        [judge.judge_driver(replace(RADIO, state="parked", type_name="own", last_error="no key"))],
+        [device_lines.judge_driver(replace(RADIO, state="parked", type_name="own", last_error="no key"))],
         {"driver.bluetooth": (FAIL, "driver_parked", "check_driver")},
     ),
     "pins held by another program": (
-        [judge.judge_driver(replace(RADIO, name="inputs", type_name="gpio", state="parked", last_error="busy"))],
+        [device_lines.judge_driver(replace(RADIO, name="inputs", type_name="gpio", state="parked", last_error="busy"))],
         {"driver.inputs": (FAIL, "driver_parked", "check_gpio")},
     ),
     "driver starts": (radio(state="starting"), {"driver.bluetooth": (UNKNOWN, "driver_starting", "ask_again")}),
@@ -216,9 +216,9 @@ CASES: dict[str, tuple[list[HealthLine], dict[str, tuple[Outcome, str, str]]]] =
         radio(diagnostics={"silent_restarts_in_a_row": 2}),
         {"driver.bluetooth": (OK, "driver_runs", "")},
     ),
-    "panel polls": ([judge.judge_driver(PANEL)], {"driver.panel": (OK, "driver_runs", "")}),
+    "panel polls": ([device_lines.judge_driver(PANEL)], {"driver.panel": (OK, "driver_runs", "")}),
     "panel cut off": (
-        [judge.judge_driver(replace(PANEL, is_link_up=False, link_reason="line_lost"))],
+        [device_lines.judge_driver(replace(PANEL, is_link_up=False, link_reason="line_lost"))],
         {"driver.panel": (FAIL, "link_down", "plug_in_serial")},
     ),
     # devices
@@ -400,7 +400,7 @@ def test_every_text_is_used() -> None:
 def test_a_dead_driver_is_one_fault_and_no_more() -> None:
     drivers = [replace(RADIO, is_link_up=False), PANEL]
     room = DeviceFacts(alias="room-12", driver="panel", heard_s_ago=5.0, watched_s=60.0, missing_after_s=None)
-    lines = [*map(judge.judge_driver, drivers), *devices(PENDANT, room, drivers=drivers)]
+    lines = [*map(device_lines.judge_driver, drivers), *devices(PENDANT, room, drivers=drivers)]
     assert {line.id: line.result for line in lines} == {
         "driver.bluetooth": FAIL,
         "driver.panel": OK,
@@ -411,4 +411,4 @@ def test_a_dead_driver_is_one_fault_and_no_more() -> None:
 
 @pytest.mark.parametrize("name", ["", "Ærlig Sambånd 4G", "x" * 200, "../..", "a b", "--x", "\n"])
 def test_any_name_makes_a_line(name: str) -> None:
-    assert judge.judge_uplink(replace(PATH, name=name)).id.startswith("uplink.")
+    assert central_lines.judge_uplink(replace(PATH, name=name)).id.startswith("uplink.")
