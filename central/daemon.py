@@ -107,7 +107,7 @@ async def open_central(settings: CentralSettings, clock: Clock | None = None) ->
     async with open_store(settings.database_url, clock) as store:
         wakeup, metrics, links = Wakeup(), Metrics(), HubLinks()
         alarms = Alarms(store, clock, wakeup)
-        feed = Feed(store, clock, wakeup, alarms.open_digest)
+        feed = Feed(store, clock, wakeup, alarms.opened)
         hubs = Hubs(store, keys, clock, wakeup)
         presence = Presence(store, clock, links, wakeup)
         hubs.ear = presence

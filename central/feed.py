@@ -15,9 +15,11 @@ from dataclasses import dataclass
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from central.access import EVERYTHING
 from central.clock import Clock
 from central.errors import NotStoredError
-from central.sql import Row, Sql
+from central.opened import OpenAlarms
+from central.sql import Sql
 from central.store import Priority, Store
 from central.wakeup import Wakeup
 
@@ -33,7 +35,21 @@ MANY = ("technical", "", "many")
 
 _NEXT = Sql("UPDATE counter SET value = value + :count WHERE name = 'feed' RETURNING value")
 _INSERT = Sql("INSERT INTO feed (no, at_ms, topic, ref, what) VALUES (:no, :at_ms, :topic, :ref, :what)")
-_AFTER = Sql("SELECT no, at_ms, topic, ref, what FROM feed WHERE no > :after ORDER BY no LIMIT :limit")
+# Where the thing is that has changed, so that only those are told of it who see that place.
+_AFTER = Sql(
+    """SELECT f.no, f.at_ms, f.topic, f.ref, f.what, a.queue,
+       coalesce(a.id, h.id, i.id, m.id, r.pseudonym, t.id) IS NOT NULL,
+       coalesce(a.tenant, h.tenant, i.tenant, m.tenant, r.tenant, t.tenant),
+       coalesce(a.unit, h.unit, i.unit, m.unit, r.unit, t.unit)
+    FROM feed f LEFT JOIN alarm a ON f.topic = 'alarm' AND a.id = f.ref
+    LEFT JOIN hub h ON f.topic IN ('hub', 'check') AND h.id = f.ref
+    LEFT JOIN incident i ON f.topic = 'incident' AND i.id = f.ref
+    LEFT JOIN maintenance m ON f.topic = 'maintenance' AND m.id = f.ref
+    LEFT JOIN resident r ON f.topic = 'resident' AND r.pseudonym = f.ref
+    LEFT JOIN team t ON f.topic = 'duty' AND t.id = f.ref
+    WHERE f.no > :after ORDER BY f.no LIMIT :limit"""
+)
+_SERVED = Sql("SELECT tenant FROM team_tenant WHERE team = :team ORDER BY tenant")
 _NOW = Sql("SELECT value FROM counter WHERE name = 'feed'")
 _OLDEST = Sql("SELECT min(no) FROM feed")
 _TRIM = Sql("DELETE FROM feed WHERE no <= :upto")
@@ -51,16 +67,29 @@ class Change:
     topic: str
     ref: str
     what: str
+    queue: str | None = None
+    """Of an alarm."""
+    places: tuple[tuple[str | None, str | None], ...] = ()
+    """Tenant and unit of what has changed; a team may serve several tenants. Empty: nobody knows where it is."""
 
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """Central lives. `open_hash` over the open personal alarms: a console that shows others reloads."""
+    """Central lives. A console that shows other open alarms than these reloads."""
 
     no: int  # the feed number it stands at
     at_ms: int
-    open_count: int
-    open_hash: str
+    opened: OpenAlarms
+
+    @property
+    def open_count(self) -> int:
+        """Of all personal alarms, wherever."""
+        return self.opened.digest(EVERYTHING)[0]
+
+    @property
+    def open_hash(self) -> str:
+        """Over all personal alarms, wherever."""
+        return self.opened.digest(EVERYTHING)[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,16 +115,29 @@ async def publish_all(connection: AsyncConnection, at_ms: int, changes: Sequence
     return last
 
 
+async def _changes(connection: AsyncConnection, after: int, limit: int) -> list[Change]:
+    found = []
+    for no, at_ms, topic, ref, what, queue, is_known, tenant, unit in await _AFTER.rows(
+        connection, after=after, limit=limit
+    ):
+        places: list[tuple[str | None, str | None]] = [(tenant, unit)] if is_known else []
+        if topic == "duty" and tenant is None:
+            served = await _SERVED.rows(connection, team=ref)
+            places = [(row[0], None) for row in served] or places
+        found.append(Change(no, at_ms, topic, ref, what, queue, tuple(places)))
+    return found
+
+
 class Feed:
     """The feed of one database. `run` has to be running for followers to hear anything."""
 
     def __init__(
-        self, store: Store, clock: Clock, wakeup: Wakeup, digest: Callable[[], Awaitable[tuple[int, str]]]
+        self, store: Store, clock: Clock, wakeup: Wakeup, opened: Callable[[], Awaitable[OpenAlarms]]
     ) -> None:
         self._store = store
         self._clock = clock
         self._wakeup = wakeup
-        self._digest = digest
+        self._opened = opened
         self._kept: deque[Change] = deque(maxlen=KEPT_IN_MEMORY)
         self._newest = 0
         self._beat: Beat | None = None
@@ -136,8 +178,7 @@ class Feed:
             oldest = await _OLDEST.value(connection)
             if oldest is None or oldest > seen + 1 or self._newest - seen > KEPT_IN_MEMORY:
                 return [Reset(self._newest)]
-            rows = await _AFTER.rows(connection, after=seen, limit=KEPT_IN_MEMORY)
-        return [Change(*row) for row in rows]
+            return list(await _changes(connection, seen, KEPT_IN_MEMORY))
 
     async def run(self) -> None:
         """Reads the feed and beats, until cancelled. While the database is silent there is no beat: consoles see it."""
@@ -149,8 +190,8 @@ class Feed:
                 is_new = await self._read()
                 if self._clock.mono_s() >= next_beat_s:
                     next_beat_s = self._clock.mono_s() + BEAT_S
-                    count, digest = await self._digest()
-                    self._beat = Beat(self._newest, self._clock.now_ms(), count, digest)
+                    opened = await self._opened()
+                    self._beat = Beat(self._newest, self._clock.now_ms(), opened)
                     self._beats += 1
                     is_new = True
                 if is_new:
@@ -163,20 +204,20 @@ class Feed:
     async def _read(self) -> bool:
         newest = self._newest
 
-        async def read(connection: AsyncConnection) -> list[Row]:
-            rows = await _AFTER.rows(connection, after=newest, limit=_PAGE)
-            while len(rows) % _PAGE == 0 and rows:
-                more = await _AFTER.rows(connection, after=rows[-1][0], limit=_PAGE)
+        async def read(connection: AsyncConnection) -> list[Change]:
+            found = await _changes(connection, newest, _PAGE)
+            while len(found) % _PAGE == 0 and found:
+                more = await _changes(connection, found[-1].no, _PAGE)
                 if not more:
                     break
-                rows += more
-            return rows
+                found += more
+            return found
 
-        rows = await self._store.fetch(read)
-        self._kept.extend(Change(*row) for row in rows)
-        if rows:
-            self._newest = rows[-1][0]
-        return bool(rows)
+        found = await self._store.fetch(read)
+        self._kept.extend(found)
+        if found:
+            self._newest = found[-1].no
+        return bool(found)
 
     async def trim(self) -> None:
         """Forget changes that no console asks for any more."""

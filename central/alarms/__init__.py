@@ -13,8 +13,9 @@ from central.alarms.dispatching import Dispatching
 from central.alarms.handing_over import HandingOver
 from central.alarms.handling import Handling
 from central.alarms.judging import Judging
-from central.alarms.looking import Looking, digest_of
+from central.alarms.looking import Looking
 from central.alarms.sweeping import Sweeping
+from central.opened import digest_of
 
 __all__ = ["Alarms", "digest_of"]
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
-from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -15,6 +13,7 @@ from central.alarms.rows import SELECT, calls_of, load, open_offer, sent_of, vie
 from central.errors import NotFoundError
 from central.escalation import screens
 from central.lifecycle import Queue
+from central.opened import OpenAlarms
 from central.sql import Sql
 from central.store import Priority
 from central.views import SYSTEM, AlarmDetail, AlarmView, Journey
@@ -28,7 +27,7 @@ _QUEUE = Sql(
 )
 _RECENT = Sql(f"{SELECT} WHERE a.closed_ms IS NOT NULL ORDER BY a.closed_ms DESC, a.id LIMIT :limit")
 _OF_HUB = Sql(f"{SELECT} WHERE a.hub = :hub ORDER BY a.raised_ms DESC, a.id LIMIT :limit")
-_DIGEST = Sql("SELECT id, version FROM alarm WHERE queue = 'personal' AND closed_ms IS NULL ORDER BY id")
+_DIGEST = Sql("SELECT id, version, tenant, unit FROM alarm WHERE queue = 'personal' AND closed_ms IS NULL")
 _NOT_SHOWN = Sql("SELECT 1 FROM alarm WHERE id = :id AND shown_ms IS NULL")
 _HUB = Sql("SELECT hub FROM alarm WHERE id = :id")
 _SHOWN = Sql("UPDATE alarm SET shown_ms = :now WHERE id = :id AND shown_ms IS NULL RETURNING hub")
@@ -93,10 +92,17 @@ class Looking(Acting):
             steps[name] = None if at_ms is None else float(at_ms - pressed)
         return Journey(alarm=alarm_id, pressed_ms=pressed, steps=steps)
 
-    async def open_digest(self) -> tuple[int, str]:
-        """Count and hash of the open personal alarms, as beats carry them."""
-        rows = await self._store.fetch(_DIGEST.rows)
-        return len(rows), digest_of((row[0], row[1]) for row in rows)
+    async def opened(self) -> OpenAlarms:
+        """The open personal alarms, as beats tell of them."""
+
+        async def look(connection: AsyncConnection) -> OpenAlarms:
+            return OpenAlarms(await _DIGEST.rows(connection))
+
+        return await self._store.fetch(look)
+
+    async def open_digest(self, scope: Scope = EVERYTHING) -> tuple[int, str]:
+        """Count and hash of those that are seen."""
+        return (await self.opened()).digest(scope)
 
     async def mark_shown(self, alarm_id: str, console_id: str, account: str = "") -> None:
         """A console with a person before it has this alarm on screen. The first one counts for the alarm.
@@ -119,9 +125,3 @@ class Looking(Acting):
 
         if await self._store.fetch(is_new):
             await self._store.transact(Priority.PEOPLE, work)
-
-
-def digest_of(alarms: Any) -> str:
-    """The hash that beats carry: over `id:version` of the open personal alarms, ordered by id."""
-    text = ",".join(f"{alarm}:{version}" for alarm, version in sorted(alarms))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]

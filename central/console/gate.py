@@ -128,12 +128,13 @@ async def visit_of(request: Request) -> Visit:
         return known
     desk: Desk = request.app.state.desk
     session = await desk.sessions.find(request.cookies.get(desk.session_cookie))
-    access = None if session is None else await _access(desk, session)
+    access = None if session is None else await access_now(desk, session)
     request.state.visit = visit = bare_visit(desk, request, session, access)
     return visit
 
 
-async def _access(desk: Desk, session: Session) -> Access:
+async def access_now(desk: Desk, session: Session) -> Access:
+    """What the account of a session may do at this moment."""
     account, now = session.account, desk.services.clock.now_ms()
     return await desk.services.store.fetch(lambda connection: access_of(connection, account.id, account.role, now))
 

@@ -14,6 +14,7 @@ from central.console.elsewhere import cover_seen
 from central.console.gate import Visit
 from central.console.open_count import OpenCount, count_open, own_open
 from central.console.roles import Action
+from central.console.sight import sight_for
 from central.lifecycle import WAITING, Handling, Queue
 from central.views import AlarmView
 
@@ -255,7 +256,7 @@ async def queue_list(visit: Visit, view: View, limit: int = SHOWN) -> QueueList:
     alarms, store = services.alarms, services.store
     limit = max(SHOWN, min(limit, MOST_SHOWN))
     feed_no = await services.feed.now()
-    digest = (await alarms.open_digest())[1]
+    digest = sight_for(visit).digest_of(await alarms.opened())[1]
     sees_personal = visit.may(Action.PERSONAL)
     scope = visit.scope_for(Action.PERSONAL if sees_personal else Action.SEE_QUEUE)
     counts = await count_open(store, scope)

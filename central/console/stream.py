@@ -14,13 +14,15 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Header, Query
 from fastapi.responses import StreamingResponse
 
-from central.console.gate import Needs, Visit
+from central.console.gate import Needs, Visit, access_now
 from central.console.roles import Action
+from central.console.sight import ELSEWHERE, sight_for, sight_of
 from central.errors import ActionError
 from central.feed import Beat, Change, Reset
 
 router = APIRouter(prefix="/api/v1")
 RETRY_MS = 2000
+_ELSEWHERE = {"topic": ELSEWHERE, "ref": "", "what": ""}
 
 
 class TooManyStreamsError(ActionError):
@@ -53,22 +55,27 @@ async def feed(
 async def _events(visit: Visit, console: str, start: int, *, has_sound: bool) -> AsyncIterator[str]:
     desk = visit.desk
     yield f"retry: {RETRY_MS}\n\n"
-    account = visit.who.account.id
+    account, sight = visit.who.account.id, sight_for(visit)
     has_sound = has_sound or await desk.services.duty.is_on(account, console)
     with desk.onlookers.looking(console, account, has_sound=has_sound) as onlooker:
         async with aclosing(desk.services.feed.follow(start)) as items:
             async for item in items:
                 match item:
                     case Change(no=no):
-                        yield _event("change", no, {"topic": item.topic, "ref": item.ref, "what": item.what})
+                        told = {"topic": item.topic, "ref": item.ref, "what": item.what}
+                        yield _event("change", no, told if sight.sees(item) else _ELSEWHERE)
                     case Beat(no=no):
                         if await desk.sessions.look(visit.who.token_hash) is None:
                             yield _event("ended", no, {})
                             return
+                        seen = sight_of(await access_now(desk, visit.who))
+                        if seen != sight:
+                            sight = seen
+                            yield _event("reset", no, {})
                         if onlooker.has_sound:
                             desk.services.duty.seen(account, console)
-                        content = {"at_ms": item.at_ms, "count": item.open_count, "hash": item.open_hash}
-                        yield _event("beat", no, content)
+                        count, digest = await sight.digest(item)
+                        yield _event("beat", no, {"at_ms": item.at_ms, "count": count, "hash": digest})
                     case Reset(no=no):
                         yield _event("reset", no, {})
 

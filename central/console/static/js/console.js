@@ -118,6 +118,7 @@ live.onEvent((event) => {
     queue.refresh();
     pane.update();
   } else if (event.name === 'change') {
+    if (event.topic === 'elsewhere') return; // in a place that is not shown here
     queue.refresh();
     if (event.topic === 'alarm' && pane.current()) pane.update(event.ref);
     if (!pane.current()) {
