@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
-import random
 import re
 import sqlite3
 import sys
@@ -21,47 +19,23 @@ from cloud_sync.identity import Lane
 from gateway.errors import HubError
 from gateway.journal.inspection import dump
 from gateway.safe_mode import CRASHES
-from simulators import control, plans
+from simulators import plans
 from simulators.broker import Broker
-from simulators.control import RefusedError
 from simulators.demo.program import Program
 from simulators.demo.stage import Ports, Stage, free_port
 from simulators.faults import growth
 from simulators.faults.growth import Size
 from simulators.faults.ledger import Ledger, Press
+from simulators.faults.load import BUTTON, CARE_BUTTON, LOAD_SETTINGS, PRESS_WAIT_S, Load
 from simulators.faults.registry import Run
 from simulators.faults.verdict import Verdict
 
 OF_THE_UNIT = {"MALLOC_ARENA_MAX": "1"}
 """What the hub's service sets: otherwise its memory would be judged as it never is."""
-BUTTON, CARE_BUTTON = "button-1", "care-1"
-LOAD_SOCKET = "load.sock"
-IDLE_CONNECTION_S = 90.0
-"""What a burst opened between hub and central is closed by central after 75 s without use."""
-LOAD_SETTINGS = f"""
-[drivers.load]
-type = "load"
-socket = "{LOAD_SOCKET}"
-more_buttons = ["{CARE_BUTTON}"]
-
-[[devices]]
-alias = "sensor-1"
-profile = "thermometer"
-
-[[devices]]
-alias = "{BUTTON}"
-profile = "pendant"
-resident = "r-7f3a90"
-
-[[devices]]
-alias = "{CARE_BUTTON}"
-profile = "pendant"
-lane = "care"
-resident = "r-7f3a90"
-"""
 HUB_BROKER = '\n[uplinks.broker]\ntype = "mqtt"\nhost = "127.0.0.1"\nport = {port}\ntls = false\n'
 CENTRAL_BROKER = '\n[mqtt]\nhost = "127.0.0.1"\nport = {port}\ntls = false\n'
-PRESS_WAIT_S = 10.0
+IDLE_CONNECTION_S = 90.0
+"""What a burst opened between hub and central is closed by central after 75 s without use."""
 DEADLINE_S = 15.0
 """So long after there is a way an alarm must be at central: a reconnection and a resend on a fresh one."""
 LOOK_S = 0.05
@@ -96,6 +70,7 @@ class Trial:
         self._out_since: float | None = None
         self._first: dict[str, Size] = {}
         self._looking = growth.Looking()
+        self._load = Load(stage, self.ledger, run.seed)
 
     @classmethod
     @asynccontextmanager
@@ -182,15 +157,7 @@ class Trial:
         self, *, presses: bool = True, calls: bool = True, readings_per_s: float = 300.0, often: float = 1.0
     ) -> AsyncIterator[None]:
         """Press, call and measure for as long as this lasts. `often` above 1: more presses."""
-        seed = self.run.seed
-        works = []
-        if presses:
-            works += [self._press_on(BUTTON, random.Random(seed + 1), often)]
-            works += [self._press_on(CARE_BUTTON, random.Random(seed + 2), often)]
-        if calls and self.stage.plan.rooms:
-            works.append(self._call_on(random.Random(seed + 3)))
-        if readings_per_s:
-            works.append(self._measure_on(readings_per_s))
+        works = self._load.works(presses=presses, calls=calls, readings_per_s=readings_per_s, often=often)
         tasks = [asyncio.create_task(work) for work in works]
         try:
             yield
@@ -202,43 +169,12 @@ class Trial:
                     self.complain(f"the load stopped: {end!r}")
 
     async def press(self, device: str = BUTTON, *, wait_s: float = PRESS_WAIT_S) -> Press | None:
-        """Press once; a Press when the hub confirmed it within `wait_s`, None when it did not or is dead."""
-        self.ledger.asked[device] += 1
-        request = {"press": True, "device": device, "wait_s": wait_s}
-        try:
-            answer = await control.ask(self.home / LOAD_SOCKET, request, timeout_s=wait_s + 5)
-        except RefusedError:  # nothing was promised
-            return None
-        if answer["confirmed_at_boot_s"] is None:
-            return None
-        press = Press(device=device, pressed_s=answer["at_boot_s"], confirmed_s=answer["confirmed_at_boot_s"])
-        self.ledger.presses.append(press)
-        return press
+        """See `Load.press`."""
+        return await self._load.press(device, wait_s=wait_s)
 
     async def measure_some(self, readings: int, per_s: float = 0.0) -> None:
-        """So many measurements."""
-        await control.ask(self.home / LOAD_SOCKET, {"readings": readings, "per_s": per_s})
-
-    async def _press_on(self, device: str, chance: random.Random, often: float) -> None:
-        while True:
-            await self.press(device)
-            await asyncio.sleep(chance.uniform(0.03, 0.2) / often)
-
-    async def _call_on(self, chance: random.Random) -> None:
-        # Never the same room twice running: after a restart the same block within 15 s is rightly taken for the
-        # panel's repeat, because the hub cannot know whether its ACK was heard.
-        for room in itertools.cycle(self.stage.plan.rooms):
-            with contextlib.suppress(RefusedError):  # the panel goes on trying, but we have stopped waiting
-                self.ledger.called[room] += 1
-                answer = await self.stage.home_act(do="call", room=room, kind="call")
-                self.ledger.acked[room] += answer["outcome"] == "acked"
-            await asyncio.sleep(chance.uniform(0.05, 0.3))
-
-    async def _measure_on(self, per_s: float) -> None:
-        while True:
-            with contextlib.suppress(RefusedError):
-                await self.measure_some(int(per_s / 2), per_s)
-            await asyncio.sleep(0.5)
+        """See `Load.measure_some`."""
+        await self._load.measure_some(readings, per_s)
 
     async def confirmed(self, more: int, *, within_s: float = 40.0) -> None:
         """Wait until so many more presses were confirmed: it goes on."""

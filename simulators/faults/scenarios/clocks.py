@@ -15,8 +15,9 @@ from itertools import pairwise
 from pathlib import Path
 
 from cloud_sync.vocabulary import BY_WORD
+from simulators.faults.load import BUTTON
 from simulators.faults.registry import Run, scenario
-from simulators.faults.trial import BUTTON, Trial, boot_s
+from simulators.faults.trial import Trial, boot_s
 from simulators.faults.verdict import Verdict
 
 RIGHT_MS = 1500
