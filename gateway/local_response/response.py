@@ -23,7 +23,7 @@ from drivers.contract import Lamp
 from gateway.errors import JournalError
 from gateway.local_response import watched as book
 from gateway.local_response.measure import Desk, Ended, Measure, MeasureError, Wish
-from gateway.local_response.policy import Call, Deadlines, Decision, Stage, decide
+from gateway.local_response.policy import Call, Deadlines, Decision, Phrase, Stage, decide
 from gateway.local_response.watched import DEADLINES_KEY, MEMORY_KEY, Watched
 from gateway.pending import Pending
 from gateway.triage.moments import Now, recall
@@ -40,6 +40,9 @@ BACK_OFF_S = (1.0, 2.0, 5.0, 10.0, 20.0, 30.0)
 PROOF_S = 3.0
 """How long the journal may take to say whether central has had an alarm of an earlier run, before the worst counts."""
 PROOF_LOOK_S = 0.05
+BELIEVED_S = 90.0
+"""So long after a start an earlier run's word holds that somebody has an alarm: as long as central's own word would.
+After that nobody knows, and people on the spot are called as if it had come back into the queue."""
 LAST_WORD_S = 900.0
 """So long it is tried to tell those who were called that nobody need come."""
 TEST_WITHIN_S = 20.0
@@ -309,7 +312,7 @@ class LocalResponse:
         wish = Wish(
             calls=decision.calls,
             sound=decision.sound,
-            phrase=decision.phrase,
+            phrase=self._sayable(decision.phrase),
             is_cut_off=decision.is_cut_off,
             ended=ended,
         )
@@ -339,10 +342,18 @@ class LocalResponse:
                     one.is_unproven = False
                 continue
             stage = _STAGES.get(lamp, Stage.WAITING)
-            if one.stage >= Stage.TAKEN and stage is Stage.WAITING and not self._around.has_heard_central():
+            if one.stage >= Stage.TAKEN and stage is Stage.WAITING and self._believes_earlier_run(now_s):
                 continue  # an earlier run knew that somebody had taken it, and nobody has said otherwise
             if stage is not one.stage:
                 one.stage, one.since_s, one.is_unproven = stage, now_s, False
+
+    def _believes_earlier_run(self, now_s: float) -> bool:
+        return now_s - self._started_s < BELIEVED_S and not self._around.has_heard_central()
+
+    def _sayable(self, phrase: Phrase | None) -> Phrase | None:
+        """Aloud is said what this run has heard; that somebody comes is not said from memory."""
+        is_good = phrase in {Phrase.TAKEN, Phrase.ON_THE_WAY}
+        return None if is_good and not self._around.has_heard_central() else phrase
 
     def _judge_paths(self, now_s: float) -> None:
         if self._around.is_path_usable():

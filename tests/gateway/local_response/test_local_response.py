@@ -18,6 +18,7 @@ from cloud_sync.vocabulary import BY_WORD, Event
 from drivers.contract import Lamp
 from gateway.annunciator import LOCAL_ALARM, SILENT, UNANSWERED
 from gateway.daemon import Hub
+from gateway.local_response import response
 from gateway.local_response.policy import Cause, Phrase
 from gateway.triage import Judged
 from simulators.espa_wires import ServerWire
@@ -209,6 +210,24 @@ async def test_an_alarm_that_somebody_had_taken_is_not_called_for_after_a_restar
         await asyncio.sleep(2.5)  # longer than any of the two waits: nothing may come of them
         assert not hub.local_response.decision.calls
         assert hub.home.view.lamp is not Lamp.TAKEN, "nobody has said so to this run"
+
+
+async def test_what_an_earlier_run_knew_of_a_claim_is_not_believed_for_ever(
+    ward: Ward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with ward.running() as hub:
+        ward.home.button.press()
+        await ward.central.event("pendant_pressed")
+        ward.central.reply(ReplyState.TAKEN, ward.central.id_of("pendant_pressed"))
+        await ward.until(lambda: hub.home.view.lamp is Lamp.TAKEN)
+        await ward.until(lambda: not hub.urgent.is_waiting)
+    ward.home.lines[0].is_reachable = False
+    monkeypatch.setattr(response, "BELIEVED_S", 1.0)
+    async with ward.running() as hub:
+        said = [desk.wish.phrase for _, desk in hub.local_response._parts]
+        assert not {Phrase.TAKEN, Phrase.ON_THE_WAY} & set(said), "nobody has said so to this run"
+        await ward.until(lambda: hub.local_response.decision.sound is Cause.NO_CLAIM)
+        await ward.until(lambda: ward.phones.texts)
 
 
 async def test_a_pager_that_fails_takes_no_other_measure_along_and_is_tried_again(ward: Ward) -> None:
