@@ -26,6 +26,8 @@ OFF = Pattern(colour=None)
 ON = Pattern(colour=None, steps=((True, math.inf),))
 LAMPS: tuple[Output, ...] = ("red", "yellow", "green")
 LONGEST_BACK_OFF_S = 30.0
+HANGING_S = 2.0
+"""Switching a pin takes microseconds. One that is not done by then hangs in the kernel, and nothing can be shown."""
 
 
 @dataclass(slots=True)
@@ -146,7 +148,7 @@ class GpioIndicators:
             for name in sorted(lines, key=lambda name: wanted.get(name, False)):  # off before on: never two colours
                 is_on = wanted.get(name, False)
                 if shown[name] is not is_on:
-                    await pins.write(lines[name], is_on)
+                    await self._switch(pins, lines[name], is_on)
                     shown[name] = is_on
             self._tried.set()
             try:
@@ -154,6 +156,21 @@ class GpioIndicators:
                     await self._changed.wait()
             except TimeoutError:
                 continue
+
+    async def _switch(self, pins: OpenPins, line: Line, is_on: bool) -> None:
+        """Switch one. While that hangs it is said so: whoever relies on a siren has to know that it is silent."""
+        switching = asyncio.ensure_future(pins.write(line, is_on))
+        try:
+            await asyncio.wait([switching], timeout=HANGING_S)
+            if not switching.done():
+                self._trouble = f"the pins have not answered for {HANGING_S:g} s"
+                self._log.warning("indicators_hang", pin=line.number)
+            await switching
+        finally:
+            switching.cancel()  # of no use when it is done
+        if self._trouble:
+            self._trouble = ""
+            self._log.info("indicators_recovered")
 
     def _wanted(self, now_s: float) -> tuple[dict[Output, bool], float | None]:
         """Which outputs are to be on, and for how long this holds."""

@@ -26,7 +26,7 @@ from cloud_sync.seal import EpochKey, SealPrivateKey, SealSuite
 from cloud_sync.trust import KeyCertificate, Purpose, TrustBundle
 from cloud_sync.vocabulary import Event
 from config import HubSettings, load
-from drivers.contract import DriverContext, Fact, Observation, Pattern
+from drivers.contract import Driver, DriverContext, Fact, Observation, Pattern
 from gateway.annunciator import LAMP
 from gateway.daemon import Hub
 from gateway.identity_store import Identity
@@ -418,6 +418,7 @@ class HubUnderTest:
         self.central = central
         self.lines = [central.path("main")]
         self.button = Button()
+        self.more_drivers: list[tuple[Driver, str]] = []
         self.settings_text = SETTINGS
         self.hub: Hub | None = None
 
@@ -446,7 +447,7 @@ class HubUnderTest:
                 stop,
                 on_ready=on_ready,
                 make_uplinks=lambda *_: list(self.lines),
-                make_drivers=lambda _: [(self.button, "button")],
+                make_drivers=lambda _: [(self.button, "button"), *self.more_drivers],
             )
         )
         waiting = asyncio.create_task(ready.wait())
