@@ -114,14 +114,14 @@ async def add_team(
 @router.post("/places/teams/{team_id}")
 async def set_team(
     request: Request, visit: Placing, team_id: str, version: Annotated[int, Form()] = 0, name: Short = "",
-    kind: Short = "", phone: Short = "", email: Short = "",
+    kind: Short = "", phone: Short = "", email: Short = "", ended: Short = "",
 ) -> Response:  # fmt: skip
-    """Other members, municipalities or telephone."""
+    """Other members, municipalities or telephone; or that it is no longer in use."""
     known = {one.id: one for one in await visit.desk.services.store.fetch(teams)}
     work = visit.desk.services.people.places.set_team(
         visit.actor, team_id, version, name=name, kind=kind, unit=known[team_id].unit if team_id in known else None,
         serves=await _chosen(request, "serves"), members=await _chosen(request, "member"), phone=phone, email=email,
-        scope=visit.scope_for(Action.KEEP_PLACES),
+        is_active=not ended, scope=visit.scope_for(Action.KEEP_PLACES),
     )  # fmt: skip
     return await _done(visit, work)
 

@@ -40,7 +40,8 @@ Short = Annotated[str, Form(max_length=128)]
 
 def fault_text(visit: Visit, error: ActionError) -> str:
     """What was wrong, for who typed it."""
-    return visit.words.either(f"resident.fault_{error.reason}", visit.words("resident.fault"))
+    named = error.state if isinstance(error, Conflict) else ""
+    return visit.words.either(f"resident.fault_{error.reason}", visit.words("resident.fault"), named=named)
 
 
 @router.get("/residents")

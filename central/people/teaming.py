@@ -11,6 +11,7 @@ from central.console.roles import Role
 from central.errors import Conflict, IncompleteError, NotFoundError
 from central.people.place_changes import PlaceChanges, clean_name, one_of, only
 from central.people.tenants import TeamKind, teams, tenants, units
+from central.routing.plans import plans_naming
 from central.sql import Sql
 from central.views import Actor
 from cloud_sync.identity import new_id
@@ -88,7 +89,10 @@ class Teaming(PlaceChanges):
         is_active: bool = True,
         scope: Scope = EVERYTHING,
     ) -> None:
-        """Other words, members or tenants for it. Raises NotFoundError, Conflict, IncompleteError."""
+        """Other words, members or tenants for it. Raises NotFoundError, Conflict, IncompleteError.
+
+        One that plans turn to is not ended: the Conflict names them.
+        """
         name, team_kind, phone, email = clean_name(name), one_of(TeamKind, kind), _phone(phone), _email(email)
 
         async def work(connection: AsyncConnection, _: int) -> str:
@@ -98,6 +102,8 @@ class Teaming(PlaceChanges):
             await _check_served(connection, own.tenant, unit, serves, scope)
             if any(one.name == name and one.id != team for one in known.values()):
                 raise Conflict("name_taken")
+            if not is_active and (plans := await plans_naming(connection, team)):
+                raise Conflict("team_in_plans", state=", ".join(plans), current={"plans": list(plans)})
             if not await _SET_TEAM.one(
                 connection,
                 id=team,
