@@ -79,9 +79,9 @@ class Core:
         """Open what can be opened, without waiting long for a card that hangs. Raises JournalRefusedError."""
         until = asyncio.get_running_loop().time() + self.settings.open_s
         for store in self.stores:
-            store.begin_open()
+            store.tenure.begin_open()
         for store in self.stores:
-            found = await store.opened(until)
+            found = await store.tenure.opened(until)
             if found is not None:
                 await self._take_in(store, found)
         for store in self.stores:
@@ -95,7 +95,7 @@ class Core:
         opening = JournalOpening(
             previous=self.epochs.previous(
                 {lane: store.ledgers[lane] for lane, store in self.by_lane.items()},
-                [lane for lane, store in self.by_lane.items() if store.is_loaded and not self._is_fresh(store)],
+                [lane for lane, store in self.by_lane.items() if store.tenure.is_loaded and not self._is_fresh(store)],
             ),
             memory=dict(self.memory.values),
             lineage=self.lineage,
@@ -189,11 +189,11 @@ class Core:
             if found.is_fresh:  # the remains of a damaged file do not fit: its records tell their epochs themselves
                 self._found[store.shape] = Found(is_fresh=True)
             else:
-                await store.replace(str(error), "foreign")
+                await store.tenure.replace(str(error), "foreign")
 
     async def _plant(self, store: Store) -> None:
         try:
-            await store.plant()
+            await store.tenure.plant()
         except (sqlite3.Error, OSError, JournalError) as error:
             _log.error("journal_not_planted", file=store.path.name, why=str(error))  # told by its task
 
@@ -243,7 +243,7 @@ class Core:
 
     def number(self) -> int | None:
         """See Host."""
-        if self._number is None and self.running is not None and any(store.is_loaded for store in self.stores):
+        if self._number is None and self.running is not None and any(store.tenure.is_loaded for store in self.stores):
             epoch, header = self.running
             row = self.epochs.add(epoch, header)
             self._number = row.number
@@ -337,7 +337,7 @@ class Core:
 
     def tidy(self) -> None:
         """Leave out, with the next commit, epochs and memory that nothing needs any more."""
-        if self._tasks_of_salvage() or not all(store.is_loaded for store in self.stores):
+        if self._tasks_of_salvage() or not all(store.tenure.is_loaded for store in self.stores):
             return
         unused = self.epochs.unused([ledger for store in self.stores for ledger in store.ledgers.values()])
         self.epochs.forget(unused)

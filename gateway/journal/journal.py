@@ -198,7 +198,7 @@ class Journal:
     def is_taking(self, lane: Lane) -> bool:
         """Whether what is appended comes onto the card, as far as is known."""
         store = self._core.by_lane[lane]
-        return store.is_loaded and store.plight.word is None
+        return store.tenure.is_loaded and store.plight.word is None
 
     def is_settled(self, lane: Lane, epoch: bytes, seq: int) -> bool:
         """Whether central has receipted this."""
@@ -236,7 +236,7 @@ class Journal:
                 records=records,
                 size_bytes=round(records * ledger.mean_bytes),
                 oldest_ms=await self._oldest_ms(lane) if records else None,
-                is_exact=ledger.is_exact and store.is_loaded,
+                is_exact=ledger.is_exact and store.tenure.is_loaded,
             )
         return counts
 

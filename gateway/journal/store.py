@@ -9,23 +9,23 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import structlog
 
 from cloud_sync.identity import Lane
-from gateway.errors import JournalError, JournalRefusedError
+from gateway.errors import JournalError
 from gateway.journal import directory
 from gateway.journal.batch import Batch, Outcome
-from gateway.journal.database import EpochRow, Fault, ForeignError, Found, MemoryRow, Shape, fault_of
-from gateway.journal.hop import hop
+from gateway.journal.database import EpochRow, Fault, MemoryRow, Shape, fault_of
 from gateway.journal.journal_file import JournalFile
 from gateway.journal.ledger import Ledger
 from gateway.journal.numbering import Spans, epoch_number, seq_of
 from gateway.journal.plight import Plight
-from gateway.journal.reports import FileState, Trouble
+from gateway.journal.reports import FileState
 from gateway.journal.settings import JournalSettings
 from gateway.journal.statements import LANE_SQL
+from gateway.journal.tenure import Host, Tenure
 from gateway.journal.waiting import Entry, Waiting
 
 T = TypeVar("T")
@@ -40,37 +40,6 @@ _CARRIED_BYTES = 512 * 1024
 _log = structlog.get_logger()
 
 
-class Host(Protocol):
-    """What a store asks of the journal around it."""
-
-    async def take_hold(self) -> None:
-        """Make sure that the directory is there and nobody else's. Raises OSError, JournalRefusedError."""
-
-    async def is_card_good(self) -> bool:
-        """Whether the card takes another file and gives it back."""
-
-    def number(self) -> int | None:
-        """The number of the running epoch, once one was started and a file is open."""
-
-    def is_ours(self, found: Found) -> bool:
-        """Whether a file that was opened again knows the running epoch, and by the same number."""
-
-    async def seed(self, shape: Shape) -> Batch:
-        """What a new file in the place of a lost one begins with."""
-
-    def found_late(self, shape: Shape, found: Found) -> None:
-        """A file that could not be opened at the start is open now. Raises ForeignError when it does not fit in."""
-
-    async def make_room(self) -> bool:
-        """The card is full, and an alarm waits. Returns whether trying again is worth it."""
-
-    def tell(self, trouble: Trouble) -> None:
-        """Something is wrong, or mended."""
-
-    def set_aside(self, shape: Shape, trouble: Trouble, aside: Path | None) -> None:
-        """A file was replaced; the records of the one that was set aside are to be salvaged."""
-
-
 class Store:
     """One commit at a time, by one task, which alone opens and replaces the file."""
 
@@ -78,8 +47,6 @@ class Store:
         self.shape = shape
         self.path = path
         self.ledgers = {lane: Ledger(lane) for lane in shape.lanes}
-        self.is_loaded = False
-        """Whether the ledgers know what is in the file."""
         self.waiting = Waiting(shape, settings, self.ledgers, path.parent)
         self._file = JournalFile(shape, path, hub, lambda trouble, aside: host.set_aside(shape, trouble, aside))
         self._settings = settings
@@ -95,8 +62,7 @@ class Store:
         self.plight = Plight(
             path.name, host.tell, hanging_s=settings.hanging_s, replace_after_s=settings.replace_after_s
         )
-        self._opening: asyncio.Task[Found] | None = None
-        self._was_reopened = False
+        self.tenure = Tenure(self._file, settings, host, plight=self.plight, ledgers=self.ledgers, waiting=self.waiting)
         self._log_pages = 0
         self._thinned = 0
         self._thinned_told = -_TELL_S
@@ -173,56 +139,6 @@ class Store:
 
     # Its life.
 
-    def begin_open(self) -> None:
-        """Begin to open it for the first time."""
-        self._opening = asyncio.create_task(self._open(), name=f"journal-open-{self.shape.name}")
-
-    async def opened(self, until: float) -> Found | None:
-        """Wait for that, until a moment of the loop's clock. None when the card does not take it (yet).
-
-        Every commit tries again, or goes on waiting. Raises JournalRefusedError.
-        """
-        opening = self._opening
-        if opening is None:
-            return None
-        loop = asyncio.get_running_loop()
-        await asyncio.wait([opening], timeout=max(0.0, until - loop.time()))
-        if not opening.done():
-            self.plight.hangs(until - self._settings.open_s)
-            return None
-        self._opening = None
-        try:
-            found = await opening
-        except JournalRefusedError:
-            raise
-        except (sqlite3.Error, OSError, JournalError) as error:
-            self.plight.fails(error)
-            return None
-        self.load(found)
-        return found
-
-    async def _open(self) -> Found:
-        await self._host.take_hold()
-        try:
-            return await self._file.open()
-        except (sqlite3.Error, OSError):
-            if not self.shape.has_memo or not await hop(directory.has_no_room, self.path.parent):
-                raise
-        if not await self._host.make_room():  # what a file needs beside it has no room
-            raise JournalError(f"{self.path.name} cannot be opened: the card is full")
-        return await self._file.open()
-
-    def load(self, found: Found) -> None:
-        """Begin with what the file holds."""
-        for ledger in self.ledgers.values():
-            ledger.load(found)
-        self.waiting.load(found)
-        self.is_loaded = True
-
-    async def plant(self) -> None:
-        """Write into a new file what it must begin with."""
-        await self._file.write(await self._host.seed(self.shape))
-
     def start(self) -> None:
         """Begin to commit."""
         self._task = asyncio.create_task(self._run(), name=f"journal-{self.shape.name}")
@@ -232,7 +148,7 @@ class Store:
         self._is_closing = True
         self._wake.set()
         tasks: list[asyncio.Task[Any]] = [
-            task for task in (self._opening, self._task, self._checkpoint) if task is not None
+            task for task in (self.tenure.opening, self._task, self._checkpoint) if task is not None
         ]
         patience_s = self._settings.close_s / 4 if self.plight.is_hanging else self._settings.close_s
         closing = asyncio.create_task(self._end(tasks), name=f"journal-close-{self.shape.name}")
@@ -287,7 +203,7 @@ class Store:
         started = time.perf_counter()
         try:
             with self.plight.watched():
-                await self._reopen()
+                await self.tenure.reopen()
                 is_lazy_due = self._lazy_due is not None and loop.time() >= self._lazy_due
                 batch = self.waiting.take(self._host.number(), is_lazy_due=is_lazy_due)
                 outcome = await self._write(batch)
@@ -302,63 +218,6 @@ class Store:
         self._written(batch, outcome)
         return True
 
-    async def _reopen(self) -> None:
-        if self._file.damage is not None:
-            await self.replace(str(self._file.damage), "damaged")
-        elif (self.plight.is_suspect or self._file.is_unreadable) and await self._host.is_card_good():
-            if self._was_reopened:
-                await self.replace("it fails again and again, and the card is well otherwise", "damaged")
-            else:  # perhaps it is another file by now: the card was taken out and put back
-                await self._file.close()
-            self._was_reopened = not self._was_reopened
-        if self._file.is_open and self._opening is None:  # one that came up late has yet to be taken in
-            return
-        if self._opening is None:
-            self._opening = asyncio.create_task(self._open(), name=f"journal-open-{self.shape.name}")
-        opening = self._opening
-        try:
-            found = await asyncio.shield(opening)
-        finally:
-            if opening.done():
-                self._opening = None
-        if not self.is_loaded:
-            await self._take_late(found)
-        elif found.is_fresh:
-            await self._planted()
-        elif not self._host.is_ours(found):  # another card
-            for ledger in self.ledgers.values():
-                ledger.present.clear()
-                ledger.doomed.clear()
-            await self._take_late(found)
-            await self.plant()
-
-    async def _take_late(self, found: Found) -> None:
-        try:
-            self._host.found_late(self.shape, found)
-        except ForeignError as error:
-            if not found.is_fresh:  # otherwise it is only the remains of a damaged one that do not fit
-                await self._file.begin_anew(str(error), "foreign")
-            found = Found(is_fresh=True)
-        self.load(found)
-        if found.is_fresh:
-            await self.plant()
-
-    async def replace(self, why: str, what: str) -> None:
-        """Begin anew while running: what is known in memory goes into the new file."""
-        found = await self._file.begin_anew(why, what)
-        self.plight.replaced()
-        if self.is_loaded:
-            await self._planted()
-        else:
-            await self._take_late(found)
-
-    async def _planted(self) -> None:
-        for ledger in self.ledgers.values():
-            ledger.present.clear()
-            ledger.doomed.clear()
-        self.is_loaded = True
-        await self.plant()
-
     async def _write(self, batch: Batch) -> Outcome:
         for attempt in range(4):
             try:
@@ -368,7 +227,7 @@ class Store:
                 if attempt == 3 or fault is Fault.OTHER:
                     raise
                 if fault is Fault.DAMAGED:
-                    await self.replace(str(error), "damaged")
+                    await self.tenure.replace(str(error), "damaged")
                     batch.deletes.clear()
                 elif not await self._make_room(batch, attempt):
                     raise
@@ -402,7 +261,7 @@ class Store:
                 _log.warning("journal_thinned", file=self.path.name, records=self._thinned)
                 self._thinned, self._thinned_told = 0, loop.time()
         self.plight.is_over()
-        self._was_reopened = False
+        self.tenure.is_well()
         self._copy_log_back(batch)
 
     def _not_written(self, batch: Batch | None, error: Exception) -> None:
@@ -474,7 +333,7 @@ class Store:
                 ledger.lose(gone)
             try:
                 await self._file.give_up()
-                await self._planted()
+                await self.tenure.planted()
             except (sqlite3.Error, OSError, JournalError) as error:
                 self.plight.fails(error)
             for row, raw in carried:

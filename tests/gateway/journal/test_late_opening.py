@@ -15,19 +15,19 @@ from gateway.errors import JournalError
 from gateway.journal import JournalSettings, Trouble, open_journal
 from gateway.journal.inspection import dump
 from gateway.journal.numbering import MAX_EPOCH_NUMBER, row_id
-from gateway.journal.store import Store
+from gateway.journal.tenure import Tenure
 
 
 async def test_records_of_a_run_that_began_before_its_files_were_open_have_its_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real_open = Store._open
+    real_open = Tenure._open
 
     async def late(self: Any) -> Any:
         await asyncio.sleep(0.3)
         return await real_open(self)
 
-    monkeypatch.setattr(Store, "_open", late)
+    monkeypatch.setattr(Tenure, "_open", late)
     epoch = new_id()
     settings = JournalSettings(open_s=0.05)
     async with open_journal(
