@@ -69,6 +69,17 @@ hub = Table(
     Column("operator", String(64), nullable=False, server_default=""),  # of the mobile network, where it is known
 )
 
+# What several processes of central tell each other about whom they heard. One process alone keeps it in memory.
+hub_heard = Table(
+    "hub_heard",
+    metadata,
+    Column("hub", ID16, primary_key=True),
+    Column("heard_ms", MS, nullable=False),
+    Column("epoch", ID16, nullable=False),
+    Column("content", Text, nullable=False),  # JSON: paths with their times, and what waits
+    Index("ix_hub_heard_heard_ms", "heard_ms"),
+)
+
 hub_epoch = Table(
     "hub_epoch",
     metadata,

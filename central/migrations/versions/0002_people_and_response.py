@@ -400,6 +400,14 @@ def upgrade() -> None:
     )
     op.create_index('ix_visit_planned_to_ms', 'visit', ['to_ms'], unique=False, sqlite_where=sa.text("state = 'planned'"), postgresql_where=sa.text("state = 'planned'"))
     op.create_index('ix_visit_resident_from_ms', 'visit', ['resident', 'from_ms'], unique=False)
+    op.create_table('hub_heard',
+    sa.Column('hub', sa.String(length=16), nullable=False),
+    sa.Column('heard_ms', sa.BigInteger(), nullable=False),
+    sa.Column('epoch', sa.String(length=16), nullable=False),
+    sa.Column('content', sa.Text(), nullable=False),
+    sa.PrimaryKeyConstraint('hub', name=op.f('pk_hub_heard'))
+    )
+    op.create_index('ix_hub_heard_heard_ms', 'hub_heard', ['heard_ms'], unique=False)
     op.add_column('alarm', sa.Column('tenant', sa.String(length=16), nullable=True))
     op.add_column('alarm', sa.Column('unit', sa.String(length=16), nullable=True))
     op.add_column('alarm', sa.Column('criterion', sa.String(length=80), server_default='', nullable=False))
@@ -433,3 +441,9 @@ def upgrade() -> None:
     op.add_column('resident', sa.Column('version', sa.Integer(), server_default='1', nullable=False))
     op.create_index('ix_resident_tenant_unit', 'resident', ['tenant', 'unit'], unique=False)
     op.create_index('ux_resident_tenant_reference', 'resident', ['tenant', 'reference'], unique=True)
+    if op.get_bind().dialect.name == 'postgresql':
+        # Other processes hear of a change with its commit, not with their next look: see central.news.
+        op.execute("""CREATE FUNCTION tell_of_change() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN NOTIFY vaktpost_change; RETURN NULL; END $$""")
+        op.execute("""CREATE TRIGGER tell_of_change AFTER UPDATE ON counter FOR EACH STATEMENT
+            EXECUTE FUNCTION tell_of_change()""")
