@@ -24,6 +24,8 @@ class Why(StrEnum):
     MINE = "mine"
     ASKS = "asks"
     OFF = "off"
+    ALONE = "alone"
+    """Called off, but nobody has the alarm now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,8 +72,13 @@ def bells_of(account: str, alarms: Iterable[tuple[AlarmView, str, str]], asked: 
                 key=key, alarm=alarm.id, rank=alarm.rank, sound=1, why=Why.ASKS, title=titles.get(alarm.id, "")
             )
         elif one.stand is Stand.OFF and was_going:
-            key = f"off-{one.id}"
+            key, is_alone = f"off-{one.id}", alarm.stage == WAITING
             found[key] = Bell(
-                key=key, alarm=alarm.id, rank=OFF_RANK, sound=1, why=Why.OFF, title=titles.get(alarm.id, "")
+                key=key,
+                alarm=alarm.id,
+                rank=alarm.rank if is_alone else OFF_RANK,
+                sound=1,
+                why=Why.ALONE if is_alone else Why.OFF,
+                title=titles.get(alarm.id, ""),
             )
     return tuple(found.values())

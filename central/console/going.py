@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from central.console.asked import Stand, stand_of
 from central.console.gate import Visit
-from central.lifecycle import DISPATCH_STEPS, DispatchState, Handling
+from central.lifecycle import DISPATCH_STEPS, WAITING, DispatchState, Handling
 from central.views import AlarmDetail, AlarmView, Offer, Sent, TimelineEntry
 
 ORDER = (DispatchState.ACCEPTED, DispatchState.ON_THE_WAY, DispatchState.ON_SITE, DispatchState.DONE)
@@ -154,6 +154,9 @@ def _told_over(visit: Visit, detail: AlarmDetail) -> Iterable[Told]:
     sent = max(ours, key=lambda one: one.ended_ms or 0)
     time = visit.figures.when(sent.ended_ms or 0, now)
     if sent.state is DispatchState.CANCELLED:
+        if detail.alarm.stage == WAITING:
+            yield Told(tone="life", text=t("told.off_alone", time=time), note=reason_text(visit, sent.reason))
+            return
         by = _last(detail.timeline, {"dispatch_cancelled"}, "dispatch", sent.id)
         text = t("told.off_by", name=by.actor_name, time=time) if by else t("told.off", time=time)
         yield Told(tone="life", text=text, note=reason_text(visit, sent.reason))

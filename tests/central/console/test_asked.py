@@ -232,3 +232,18 @@ async def test_one_goes_on_duty_for_some_of_ones_teams(console: Any, patrol: Any
     assert (await patrol.post("/api/v1/duty", content={**body, "teams": [PATROL]})).status == 204
     taken = await console.bench.rows("SELECT team FROM duty WHERE console = 'aabbccdd00112233'")
     assert [row[0] for row in taken] == [PATROL]
+
+
+async def test_who_goes_to_an_alarm_that_nobody_has_any_more_is_not_told_to_stay_away(
+    console: Any, first: Any, patrol: Any, home: LiveHub
+) -> None:
+    alarm = await taken(console, first, home)
+    await patrol.post(f"/api/v1/dispatches/{await send(first, alarm)}/accepted")
+    await first.post(f"/api/v1/alarms/{alarm}/release")
+    page = (await patrol.get(f"/alarms/{alarm}")).text
+    assert "<b>Du trenger ikke dra" not in page
+    assert "ingen har alarmen nå. Ta den hvis du kan dra." in page
+    assert await bells(patrol) == [("alone", alarm), ("waiting", alarm)]
+    assert await heads(patrol) == ["off", "waiting"]
+    assert "Ingen har den nå" in (await patrol.get("/parts/queue")).text
+    assert (await four(patrol, alarm))["take"] == "claim"

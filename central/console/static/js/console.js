@@ -18,7 +18,8 @@ const isCompact = document.body.dataset.compact === 'yes';
 const heardOf = new Map(); // bell → sound number that was opened here
 const shownOf = new Set();
 const announced = new Set(queue.rows().map((row) => row.dataset.alarm));
-const told = new Set(queue.bells().filter((bell) => bell.why === 'asks' || bell.why === 'off').map((bell) => bell.key));
+const SAID = { asks: 'toast.asked', off: 'toast.called_off', alone: 'toast.alone' };
+const told = new Set(queue.bells().filter((bell) => SAID[bell.why]).map((bell) => bell.key));
 let calmTimer = 0;
 
 /** Tell central that a person has it before them; not from a window that nobody sees. */
@@ -61,9 +62,9 @@ function announce() {
     if (Number(rank) <= 1) document.getElementById('announce').textContent = t('live.new_alarm', { kind: title, place });
   }
   for (const bell of queue.bells()) {
-    if (told.has(bell.key) || (bell.why !== 'asks' && bell.why !== 'off')) continue;
+    if (told.has(bell.key) || !SAID[bell.why]) continue;
     told.add(bell.key);
-    say(t(bell.why === 'off' ? 'toast.called_off' : 'toast.asked', { kind: bell.title }), { warn: bell.why === 'off', seconds: 20, beside: true });
+    say(t(SAID[bell.why], { kind: bell.title }), { warn: bell.why !== 'asks', seconds: 20, beside: true });
   }
 }
 
