@@ -60,13 +60,24 @@ def _first(query: str) -> Callable[[Services], Awaitable[str]]:
     return look
 
 
+_WITH_ALL = """(SELECT pseudonym FROM resident r ORDER BY
+    EXISTS (SELECT 1 FROM contact c WHERE c.resident = r.pseudonym AND c.ended_ms IS NULL) DESC, pseudonym LIMIT 1)"""
+"""Whoever has somebody to call: of them there is something on every page."""
+
 EXAMPLES: Mapping[str, Callable[[Services], Awaitable[str]]] = {
     "alarm_id": _first(
         "SELECT id FROM alarm WHERE queue = 'personal' ORDER BY closed_ms IS NOT NULL, rank, id LIMIT 1"
     ),
     "hub_id": _first("SELECT id FROM hub ORDER BY id LIMIT 1"),
     "account_id": _first("SELECT id FROM user_account ORDER BY id LIMIT 1"),
-    "resident_id": _first("SELECT pseudonym FROM resident ORDER BY pseudonym LIMIT 1"),
+    "resident_id": _first(f"SELECT pseudonym FROM resident WHERE pseudonym = {_WITH_ALL}"),  # noqa: S608  # our own words
+    "contact_id": _first(
+        f"SELECT id FROM contact WHERE ended_ms IS NULL AND resident = {_WITH_ALL} ORDER BY position LIMIT 1"  # noqa: S608
+    ),
+    "service_id": _first(f"SELECT id FROM service WHERE resident = {_WITH_ALL} ORDER BY id LIMIT 1"),  # noqa: S608
+    "visit_id": _first(f"SELECT id FROM visit WHERE resident = {_WITH_ALL} ORDER BY id LIMIT 1"),  # noqa: S608
+    "tenant_id": _first("SELECT id FROM tenant ORDER BY name LIMIT 1"),
+    "card_id": _first("SELECT id FROM routine_card WHERE state = 'active' ORDER BY id LIMIT 1"),
     "plan_id": _first("SELECT id FROM plan ORDER BY id LIMIT 1"),
     "team_id": _first("SELECT id FROM team ORDER BY id LIMIT 1"),
     "incident_id": _first("SELECT id FROM incident ORDER BY id LIMIT 1"),

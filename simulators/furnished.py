@@ -5,10 +5,13 @@ For people who look at pages; the names are invented.
 
 from __future__ import annotations
 
+from central.access import EVERYTHING
 from central.alarms import Alarms
 from central.people.contacts import entry_from
 from central.people.facts import FactKind
 from central.people.people import People
+from central.people.tenants import TenantSettings
+from central.routines.cards import Cards, CardText, Subject
 from central.services import Services
 from central.views import Actor
 from simulators.live_hub import LiveHub
@@ -35,9 +38,27 @@ async def furnish(services: Services) -> str:
     aure = await people.places.add_tenant(LEAD, "Aure")
     zone = await people.places.add_unit(LEAD, aure, "Sone nord", "zone")
     await people.places.add_unit(LEAD, aure, "Solbakken omsorgsboliger", "house", parent=zone)
+    await people.places.add_unit(LEAD, aure, "Avdeling 2", "ward", parent=zone)
     patrol = await people.places.add_team(LEAD, "Nattpatruljen", "patrol", tenant=aure, phone="+47 900 00 009")
     await _resident(people, aure, zone, now)
+    await _routines(services, aure)
     return patrol
+
+
+async def _routines(services: Services, tenant: str) -> None:
+    """What the municipality has written for its responders, and what it has decided."""
+    cards = Cards(services.store, services.clock)
+    smoke = CardText(nb=("Ring 110 først", "Ring vaktmester på Solbakken, 70 00 00 00", "Send Nattpatruljen"))
+    await cards.write(LEAD, EVERYTHING, smoke, tenant=tenant, subject=Subject(kind="smoke"), why="ny vaktmester")
+    fallen = CardText(
+        nb=("Spør om hodet og hoften", "Ikke løft alene", "Send Nattpatruljen"),
+        en=("Ask about head and hip", "Do not lift alone", "Send the night patrol"),
+    )
+    await cards.write(LEAD, EVERYTHING, fallen, tenant=tenant, subject=Subject(criterion="fallen"))
+    await services.people.places.set_tenant(
+        LEAD, tenant, 1, name="Aure", zone="Europe/Oslo", language="nb",
+        settings=TenantSettings(presence_claims=True, notify="Leder hjemmetjenesten, 70 00 00 00"),
+    )  # fmt: skip
 
 
 async def _resident(people: People, tenant: str, unit: str, now: int) -> None:
@@ -48,7 +69,9 @@ async def _resident(people: People, tenant: str, unit: str, now: int) -> None:
     for kind, text, source, age in FACTS:
         await people.keeping.record(LEAD, RESIDENT, kind, text, source=source, as_of_ms=now - age * DAY_MS)
     for name, relation, granted in CONTACTS:
-        agreement = {"services": granted, "document": "2026/118" if granted else ""}
+        agreement: dict[str, object] = {"services": granted, "document": "2026/118" if granted else ""}
+        if granted:
+            agreement["hours"] = [{"days": [5, 6], "begin": 22 * 60, "to": 7 * 60}]
         raw = {"name": name, "relation": relation, "phone": "+47 900 00 002", "agreement": agreement}
         await people.keeping.add_contact(LEAD, RESIDENT, entry_from(raw), source="resident")
     await people.keeping.grant(LEAD, RESIDENT, "TA", from_ms=now - 300 * DAY_MS, to_ms=None)

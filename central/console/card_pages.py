@@ -48,9 +48,13 @@ class CardLine:
     title: str
     kind: str
     rank: int | None
-    first: str
-    steps: int
+    lines: tuple[str, ...]
     source: str
+
+    @property
+    def first(self) -> str:
+        """What it begins with."""
+        return self.lines[0]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -141,8 +145,7 @@ def _own_line(visit: Visit, row: CardRow, listed: CriteriaList, kinds: Mapping[s
         title=subject_text(visit, row.subject, listed),
         kind=row.subject.kind,
         rank=kinds.get(row.subject.kind),
-        first=lines[0],
-        steps=len(lines),
+        lines=lines,
         source=card_source(visit, row),
     )
 
@@ -154,8 +157,7 @@ def _kind_line(visit: Visit, kind: str, rank: int, row: CardRow | None) -> CardL
         title=visit.words(f"kind.{kind}"),
         kind=kind,
         rank=rank,
-        first=lines[0],
-        steps=len(lines),
+        lines=lines,
         source=card_source(visit, row),
     )
 
@@ -165,7 +167,7 @@ async def card(visit: Seeing, card_id: str, said: str = "") -> Response:
     """One card as the responder sees it, and its versions."""
     versions = await cards_of(visit).versions(card_id, visit.scope_for(Action.SEE_ROUTINES))
     newest = versions[0]
-    names = {account.id: account.name for account in await visit.desk.accounts.all()}
+    names = await visit.desk.accounts.names()
     places = {one.id: one.name for one in await tenants_seen(visit, Action.SEE_ROUTINES)}
     return page(
         visit, "card.html", row=newest, versions=versions, names=names, place=places.get(newest.tenant, ""),
@@ -305,7 +307,7 @@ async def _editor(
     if draft.tenant:
         await tenant_chosen(visit, found, draft.tenant, Action.KEEP_ROUTINES)
     listed = await criteria_now(visit, draft.tenant or None)
-    accounts = {account.id: account.name for account in await visit.desk.accounts.all()} if theirs else {}
+    accounts = await visit.desk.accounts.names() if theirs else {}
     t = visit.words
     return page(
         visit, "card_editor.html", status, draft=draft, card_id=card_id, tenants=found, theirs=theirs,

@@ -15,6 +15,7 @@ from central.console.roles import Action
 from central.errors import IncompleteError
 from central.people.contacts import Agreement, Entry, Person
 from central.people.facts import FactKind
+from central.people.residents import resident_of
 from central.people.visits import VisitState
 
 router = APIRouter(prefix="/api/v1", responses=dict(PROBLEMS), tags=["residents"])
@@ -256,8 +257,8 @@ async def set_visit(visit: Keeping, resident_id: ResidentId, visit_id: Ref, body
 @router.post("/residents/{resident_id}/erase", status_code=204)
 async def erase(visit: Keeping, resident_id: ResidentId, body: EraseBody) -> None:
     """Destroy the key: names, facts and contacts are gone for good. Refused while an alarm is open or it is held."""
+    scope = visit.scope_for(Action.KEEP_RESIDENTS)
+    await visit.desk.services.store.fetch(lambda connection: resident_of(connection, resident_id, scope))
     if body.confirm.strip() != resident_id:
         raise IncompleteError("not_confirmed", "confirm")
-    await visit.desk.services.people.keeping.erase(
-        visit.actor, resident_id, scope=visit.scope_for(Action.KEEP_RESIDENTS)
-    )
+    await visit.desk.services.people.keeping.erase(visit.actor, resident_id, scope=scope)

@@ -34,6 +34,7 @@ from central.raising import raise_technical
 from central.routing.duty import Rotas
 from central.routing.plan import DEFAULT_PLAN
 from central.routing.plans import Plans
+from central.routines.cards import Cards, CardText, Subject
 from central.routing.rota import Override, Shift
 from central.store import Priority
 from central.views import Actor
@@ -334,6 +335,10 @@ async def holdings(console: Console, name: str, pseudonym: str) -> Holdings:
         f" VALUES ('{incident}', 'unit:{unit}', 'mains_lost', '{tenant}', '{unit}', 'open', 1, 0, {now}, {now})"
     )
 
+    card = await Cards(bench.store, bench.clock).write(
+        ADMIN, everywhere, CardText(nb=(f"Ring {name}",)), tenant=tenant, subject=Subject(kind="smoke")
+    )
+
     async def only(table: str) -> str:
         return str(await bench.value(f"SELECT id FROM {table} WHERE resident = '{pseudonym}'"))
 
@@ -359,6 +364,7 @@ async def holdings(console: Console, name: str, pseudonym: str) -> Holdings:
         "dispatch_id": sent.id,
         "period_id": period.id,
         "incident_id": incident,
+        "card_id": card.id,
         "link": link,
         **moments(now),
     }
@@ -374,6 +380,7 @@ def moments(now_ms: int) -> dict[str, str]:
         "later": (now + timedelta(hours=2)).strftime("%Y-%m-%dT%H:%M"),
         "soon_ms": str(now_ms + 3_600_000),
         "later_ms": str(now_ms + 7_200_000),
+        "later_day": (now + timedelta(days=2)).date().isoformat(),
     }
 
 

@@ -23,6 +23,7 @@ DUTY, COLLEAGUE, NOBODY = "vakt", "kollega", "nobody"
 CLAIM_CASE = ("POST /technical/incidents/{incident_id}/claim",)
 STEP = {"receiver": "centres", "channels": ["console"], "patience_s": 60}
 PLAN = {"name": "Natt", "variants": [{"name": "Alltid", "hours": [], "steps": [STEP]}]}
+CONTACT = {"person": {"name": "Ola Nes", "phone": "+47 999 00 002"}, "agreement": {"services": ["TA"]}}
 PLAN_FORM = {
     "name": "Natt",
     "tenant": "{tenant_id}",
@@ -105,6 +106,33 @@ SOUND: Mapping[str, Sound] = {
     "POST /api/v1/offers/{offer_id}/withdraw": _api(DUTY),
     "POST /api/v1/dispatches/{dispatch_id}/{step}": _api(DUTY, {"reason": "ledig"}),
     "POST /api/v1/duty": _api(DUTY, {"console": "0011223344556677", "has_sound": True}),
+    # ── routines
+    "POST /card-editor": _lead(
+        {"tenant": "{tenant_id}", "kind": "fall", "nb": "Ring\nSend", "en": "Call", "why": "ny"}
+    ),
+    "POST /card-editor/preview": _lead({"tenant": "{tenant_id}", "kind": "fall", "nb": "Ring\nSend", "en": "Call"}),
+    "POST /cards/{card_id}/edit": _lead({"version": "1", "nb": "Ring\nSend", "en": "Call", "why": "ny"}),
+    "POST /cards/{card_id}/end": _lead({"version": "1"}),
+    "POST /criteria/{tenant_id}/edit": _lead(
+        {
+            "version": "0",
+            "why": "kort",
+            "c0.code": "fallen",
+            "c0.nb": "Har falt",
+            "c0.en": "Has fallen",
+            "c0.level": "urgent",
+            "c0.service": "TA",
+            "do": "save",
+        }
+    ),
+    "POST /criteria/{tenant_id}/reset": _lead({"version": "0"}),
+    "POST /api/v1/cards": _api(Role.LEAD, {"tenant": "{tenant_id}", "kind": "fall", "nb": ["Ring"], "en": ["Call"]}),
+    "PUT /api/v1/cards/{card_id}": _api(Role.LEAD, {"nb": ["Ring"], "en": ["Call"], "version": 1}),
+    "DELETE /api/v1/cards/{card_id}": _api(Role.LEAD, query={"version": "1"}),
+    "PUT /api/v1/tenants/{tenant_id}/criteria": _api(
+        Role.LEAD,
+        {"criteria": [{"code": "fallen", "nb": "Har falt", "en": "Fallen", "level": "urgent"}], "version": 0},
+    ),
     # ── hubs
     "POST /hubs/{hub_id}/check": Sound(by=Role.TECHNICIAN, form={}),
     "POST /api/v1/hubs/{hub_id}/checks": _api(Role.TECHNICIAN),
@@ -186,7 +214,18 @@ SOUND: Mapping[str, Sound] = {
     ),
     "POST /residents/{resident_id}/contacts/{contact_id}/end": _lead(),
     "POST /residents/{resident_id}/contacts/{contact_id}/up": _lead(),
+    "POST /residents/{resident_id}/contacts/{contact_id}": _lead(
+        {"version": "1", "name": "Ola Nes", "relation": "sønn", "phone": "+47 999 00 002", "service": ["TA"]}
+    ),
     "POST /residents/{resident_id}/services": _lead({"service": "DT", "from_day": "{day}"}),
+    "POST /residents/{resident_id}/services/{service_id}": _lead({"version": "1", "from_day": "{day}", "to_day": ""}),
+    "POST /residents/{resident_id}/visits": _lead(
+        {"day": "{later_day}", "begin": "08:00", "end": "09:00", "team": "{team_id}"}
+    ),
+    "POST /residents/{resident_id}/visits/{visit_id}": _lead(
+        {"version": "1", "day": "{later_day}", "begin": "08:00", "end": "09:00", "team": "{team_id}"}
+    ),
+    "POST /residents/{resident_id}/visits/{visit_id}/state": _lead({"version": "1", "state": "done"}),
     "POST /residents/{resident_id}/services/{service_id}/end": _lead(),
     "POST /residents/{resident_id}/place": _lead(
         {"version": "1", "unit": "{unit_id}", "hub": "{hub_id}", "is_critical": "true"}
@@ -200,7 +239,60 @@ SOUND: Mapping[str, Sound] = {
         Role.LEAD, {"kind": "address", "text": "Solbakken 2", "source": "resident"}
     ),
     "POST /api/v1/residents/{resident_id}/facts/{kind}/reveal": _api(Role.LEAD),
+    "POST /api/v1/residents": _api(
+        Role.LEAD,
+        {"tenant": "{tenant_id}", "unit": "{unit_id}", "facts": {"first_name": "Kari"}, "source": "resident"},
+    ),
+    "PUT /api/v1/residents/{resident_id}/place": _api(Role.LEAD, {"unit": "{unit_id}", "version": 1}),
+    "POST /api/v1/residents/{resident_id}/contacts": _api(Role.LEAD, CONTACT),
+    "PUT /api/v1/residents/{resident_id}/contacts/{contact_id}": _api(Role.LEAD, CONTACT | {"version": 1}),
+    "POST /api/v1/residents/{resident_id}/contacts/{contact_id}/earlier": _api(Role.LEAD),
+    "DELETE /api/v1/residents/{resident_id}/contacts/{contact_id}": _api(Role.LEAD),
+    "POST /api/v1/residents/{resident_id}/services": _api(Role.LEAD, {"kind": "DT", "from_ms": "{soon_ms}"}),
+    "PUT /api/v1/residents/{resident_id}/services/{service_id}": _api(
+        Role.LEAD, {"from_ms": "{soon_ms}", "version": 1}
+    ),
+    "POST /api/v1/residents/{resident_id}/visits": _api(
+        Role.LEAD, {"from_ms": "{soon_ms}", "to_ms": "{later_ms}", "team": "{team_id}"}
+    ),
+    "PUT /api/v1/residents/{resident_id}/visits/{visit_id}": _api(
+        Role.LEAD, {"from_ms": "{soon_ms}", "to_ms": "{later_ms}", "version": 1}
+    ),
+    "POST /api/v1/residents/{resident_id}/visits/{visit_id}/state": _api(Role.LEAD, {"state": "done", "version": 1}),
+    "POST /api/v1/residents/{resident_id}/erase": _api(
+        Role.LEAD,
+        {"confirm": "{resident_id}"},
+        first=("POST /api/v1/alarms/{alarm_id}/take-over", "POST /api/v1/alarms/{alarm_id}/close"),
+    ),
+    # ── technical duty, over the API
+    "POST /api/v1/incidents/{incident_id}/claim": _api(Role.TECHNICIAN),
+    "POST /api/v1/incidents/{incident_id}/release": _api(Role.TECHNICIAN, first=CLAIM_CASE),
+    "PUT /api/v1/incidents/{incident_id}/note": _api(
+        Role.TECHNICIAN, {"note": "ringt", "version": 2}, first=CLAIM_CASE
+    ),
+    "POST /api/v1/incidents/{incident_id}/close": _api(
+        Role.TECHNICIAN, {"outcome": "power_restored", "note": "i orden"}, first=CLAIM_CASE
+    ),
+    "POST /api/v1/technical/close": _api(Role.TECHNICIAN, {"alarms": ["{technical_id}"], "outcome": "power_restored"}),
+    "POST /api/v1/maintenance": _api(
+        Role.TECHNICIAN, {"reach": "hub", "ref": "{hub_id}", "to_ms": "{later_ms}", "why": "bytter"}
+    ),
+    "POST /api/v1/maintenance/{period_id}/end": _api(Role.TECHNICIAN),
     # ── places and accounts
+    "POST /places/units/{unit_id}/presence": _admin({"version": "1", "rule": "yes"}),
+    "POST /api/v1/tenants": _api(Role.ADMINISTRATOR, {"name": "Nesset"}),
+    "PUT /api/v1/tenants/{tenant_id}": _api(Role.ADMINISTRATOR, {"name": "Nytt navn", "version": 1}),
+    "POST /api/v1/units": _api(Role.ADMINISTRATOR, {"tenant": "{tenant_id}", "name": "Sone sør", "kind": "zone"}),
+    "PUT /api/v1/units/{unit_id}": _api(Role.ADMINISTRATOR, {"name": "Sone øst", "kind": "zone", "version": 1}),
+    "POST /api/v1/teams": _api(
+        Role.ADMINISTRATOR, {"name": "Natt", "kind": "patrol", "tenant": "{tenant_id}", "members": ["{account_id}"]}
+    ),
+    "PUT /api/v1/teams/{team_id}": _api(Role.ADMINISTRATOR, {"name": "Dag", "kind": "patrol", "version": 1}),
+    "POST /api/v1/assignments": _api(
+        Role.ADMINISTRATOR, {"account": "{account_id}", "role": "lead", "tenant": "{tenant_id}"}
+    ),
+    "DELETE /api/v1/assignments/{assignment_id}": _api(Role.ADMINISTRATOR),
+    "PUT /api/v1/hubs/{hub_id}/place": _api(Role.ADMINISTRATOR, {"tenant": "{tenant_id}", "unit": "{unit_id}"}),
     "POST /places/tenants": _admin({"name": "Nesset", "zone": "Europe/Oslo"}),
     "POST /places/tenants/{tenant_id}": _admin({"version": "1", "name": "Nytt navn", "zone": "Europe/Oslo"}),
     "POST /places/units": _admin({"name": "Sone sør", "kind": "zone", "inside": "{tenant_id}:{unit_id}"}),
