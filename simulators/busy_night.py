@@ -21,7 +21,10 @@ LEAD = Actor(id="furnisher", name="Lead One", role="lead")
 DARK = 24
 """Homes without power: enough for an area incident."""
 
-_CENTRE = Sql("SELECT id FROM team WHERE kind = 'centre' AND state = 'active' ORDER BY id LIMIT 1")
+_CENTRE = Sql(
+    """SELECT t.id, s.tenant FROM team t JOIN team_tenant s ON s.team = t.id
+    WHERE t.kind = 'centre' AND t.state = 'active' ORDER BY t.id LIMIT 1"""
+)
 _UNIT = Sql("INSERT INTO unit (id, tenant, kind, name) SELECT :id, :tenant, 'zone', :name")
 _HUB = Sql(
     """INSERT INTO hub (id, label, public_key, suite, enrolled_ms, presence, presence_ms, is_critical, tenant, unit)
@@ -32,9 +35,9 @@ _AGE = Sql("UPDATE alarm SET raised_ms = raised_ms - 10000 WHERE hub LIKE 'd%' A
 
 
 async def plan_in_force(services: Services) -> str:
-    """A plan of the first municipality, with a variant for the night. Returns its id."""
+    """A plan of a municipality that has a centre, with a variant for the night. Returns its id."""
     async with services.store.read() as connection:
-        centre, tenant = await _CENTRE.value(connection), await _TENANT.value(connection)
+        centre, tenant = await _CENTRE.one(connection) or (None, None)
     night = Variant(
         name="Natt",
         hours=(WeekHours(begin=22 * 60, to=7 * 60),),
