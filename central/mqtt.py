@@ -30,6 +30,7 @@ from cloud_sync.errors import WireError
 from cloud_sync.frames import MAX_FRAME, split
 from cloud_sync.hub_messages import Sender
 from cloud_sync.uplink import mqtt_topic_down
+from cloud_sync.uplinks.broker import BrokerClient
 
 log = structlog.get_logger()
 
@@ -40,6 +41,8 @@ LINK_LIFE_S = 100.0
 MAX_LINKS = 100_000
 BACK_OFF_S = (0.1, 0.2, 0.5, 1.0, 2.0)
 """Never long: what hubs give to a broker that is back before central is there, nobody reads."""
+CONNECT_S = 5.0
+"""A broker that says nothing for so long is tried anew."""
 _NODELAY = ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),)
 
 
@@ -133,7 +136,7 @@ class MqttReception:
 
     def _client(self, channel: Channel, context: ssl.SSLContext | None, password: str | None) -> aiomqtt.Client:
         settings = self._settings
-        return aiomqtt.Client(
+        return BrokerClient(
             settings.host,
             settings.port,
             identifier=f"{self._identity}-{channel.name}",
@@ -142,6 +145,7 @@ class MqttReception:
             username=settings.username,
             password=password,
             tls_context=context,
+            timeout=CONNECT_S,
             keepalive=20,
             socket_options=_NODELAY,
             max_queued_incoming_messages=channel.waiting,

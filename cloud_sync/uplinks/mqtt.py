@@ -1,4 +1,4 @@
-"""MQTT 5 through aiomqtt, the only module on the hub that knows this library.
+"""MQTT 5 through aiomqtt, which nothing else on the hub knows but `broker` beside it.
 
 Two connections with client ids made of hub and epoch, so that a clone cannot push the original out: one for alarm,
 care, signs of life and everything from central, one for bulk. QoS 1, clean start, nothing retained. A PUBACK is the
@@ -25,6 +25,7 @@ from cloud_sync.identity import Lane
 from cloud_sync.settings import MqttSettings
 from cloud_sync.trust import TrustBundle
 from cloud_sync.uplink import mqtt_topic_down, mqtt_topic_up
+from cloud_sync.uplinks.broker import BrokerClient
 from cloud_sync.uplinks.tls import client_context
 
 QUEUE_LENGTH = 256
@@ -66,7 +67,7 @@ class MqttUplink:
 
     def _client(self, part: str, tls: ssl.SSLContext | None, password: str | None) -> aiomqtt.Client:
         settings = self._settings
-        return aiomqtt.Client(
+        return BrokerClient(
             settings.host,
             settings.port,
             identifier=f"{self._hub.hex()}-{self._epoch.hex()}-{part}",
