@@ -61,6 +61,10 @@ class Handling(StrEnum):
     CLOSED = "closed"
 
 
+GOERS = ("patrol", "ward")
+"""Kinds of teams that go to people."""
+
+
 class Dispatch(StrEnum):
     """How far the furthest of those is who were sent."""
 

@@ -9,6 +9,11 @@ from typing import Any
 
 from central.lifecycle import OPEN_DISPATCH, AlarmKind, Condition, DispatchState, Queue, Stage, alarm_kind, stage_of
 
+KIN = "contact:"
+"""Before the id of next of kin who have an alarm, in the place of an account's id."""
+KIN_NAME = "Next of kin"
+"""In the place of their name, which is sealed. Pages show it in the reader's own words."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Actor:
@@ -80,6 +85,11 @@ class AlarmView:
     def is_open(self) -> bool:
         """Not closed."""
         return self.closed_ms is None
+
+    @property
+    def is_with_kin(self) -> bool:
+        """Next of kin have said that they go. Whoever answers for it takes it from them."""
+        return self.is_open and self.owner is not None and self.owner.startswith(KIN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,8 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from central.alarms.acting import Acting
 from central.alarms.handing_over import ANSWER_PERSONAL, ANSWER_TECHNICAL
 from central.alarms.rows import load
-from central.escalation.patrols import GOERS
-from central.lifecycle import Queue
+from central.lifecycle import GOERS, Queue
 from central.sql import Sql
 from central.views import Actor
 

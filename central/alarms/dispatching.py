@@ -10,9 +10,18 @@ from central.alarms.rows import OPEN_STATES, is_member, load, refusal, sent_of, 
 from central.alarms.taking import take
 from central.errors import Conflict, Holder, IncompleteError
 from central.escalation import patrols
-from central.escalation.patrols import GOERS
 from central.escalation.tick import DECLINED, hasten
-from central.lifecycle import ANSWER_MS, DISPATCH_STEPS, ON_SITE_MS, VISIT_MS, Action, DispatchState, Handling, Queue
+from central.lifecycle import (
+    ANSWER_MS,
+    DISPATCH_STEPS,
+    GOERS,
+    ON_SITE_MS,
+    VISIT_MS,
+    Action,
+    DispatchState,
+    Handling,
+    Queue,
+)
 from central.sql import Sql
 from central.views import SYSTEM, Actor, AlarmView, Sent
 from cloud_sync.identity import new_id

@@ -45,11 +45,6 @@ _MEMBER = Sql(
        OR NOT EXISTS (SELECT 1 FROM team_member m WHERE m.team = t.id))"""
 )
 
-KIN = "contact:"
-"""Before the id of next of kin who have an alarm, in the place of an account's id."""
-KIN_NAME = "Next of kin"
-"""In the place of their name, which is sealed. Pages show it in the reader's own words."""
-
 OPEN_STATES = ", ".join(f"'{state}'" for state in OPEN_DISPATCH)
 """For SQL: the states of a dispatch that may still come to something."""
 

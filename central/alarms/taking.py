@@ -5,11 +5,10 @@ from __future__ import annotations
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from central.alarms.acting import is_answered, let_go, sum_up
-from central.alarms.rows import KIN
 from central.escalation.begin import AnsweredBy
 from central.lifecycle import LEASE_MS, UNDO_MS, Handling
 from central.sql import Sql
-from central.views import Actor, AlarmView
+from central.views import KIN, Actor, AlarmView
 
 # Next of kin who said by SMS that they go have the alarm; whoever answers for it at a console takes it from them.
 _CLAIM = Sql(

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from central.alarms.choosing import Choices
-from central.at_room import ROOM
 from central.console.asked import Stand, stand_of
 from central.console.four import Button, four_of
 from central.console.gate import ForbiddenError, Visit
 from central.console.going import SentRow, Told, reason_text, sent_row, told, trip_of
 from central.console.log_words import channel_word, nth
+from central.console.names import name_of, named_detail
 from central.console.resident_view import ResidentView, person_for
 from central.console.roles import Action
 from central.console.routine_view import Routine, routine_of
@@ -136,7 +136,7 @@ def check_leads(visit: Visit, alarm: AlarmView) -> None:
 async def alarm_page(visit: Visit, alarm_id: str) -> AlarmPage:
     """Read one alarm. Raises NotFoundError, ForbiddenError."""
     services = visit.desk.services
-    detail = await services.alarms.alarm(alarm_id)
+    detail = named_detail(visit, await services.alarms.alarm(alarm_id))
     check_may_see(visit, detail.alarm)
     journey = await services.alarms.journey(alarm_id)
     try:
@@ -220,11 +220,6 @@ def _subtitle(visit: Visit, alarm: AlarmView) -> str:
     return visit.words(key, n=alarm.repeats + 1, time=visit.figures.when(alarm.last_event_ms, visit.now_ms()))
 
 
-def name_of(visit: Visit, account: str | None, name: str | None) -> str:
-    """Who somebody is, in the reader's words where it is nobody with an account."""
-    return visit.words("holder.room") if account == ROOM.id or name == ROOM.name else name or ""
-
-
 def _holder(visit: Visit, alarm: AlarmView, visit_ms: int | None, *, is_mine: bool) -> str:
     t, now = visit.words, visit.now_ms()
     if alarm.closed_ms is not None:
@@ -246,7 +241,8 @@ def _next_act(alarm: AlarmView, *, is_mine: bool) -> str:
     if not alarm.is_open:
         return ""
     if not is_mine:
-        return "claim" if alarm.stage.handling in {Handling.WAITING, Handling.DEFERRED} else ""
+        is_free = alarm.stage.handling in {Handling.WAITING, Handling.DEFERRED} or alarm.is_with_kin
+        return "claim" if is_free else ""
     if alarm.queue is Queue.TECHNICAL or alarm.stage.word in {"on_the_way", "on_site"}:
         return "close"
     return "on-the-way"

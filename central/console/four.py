@@ -115,7 +115,7 @@ def _mine(visit: Visit, alarm: AlarmView, offer: Offer | None) -> tuple[Button, 
 
 def _others(visit: Visit, alarm: AlarmView) -> tuple[Button, ...]:
     t = visit.words
-    if alarm.stage.word in {"waiting", "deferred"}:
+    if alarm.stage.word in {"waiting", "deferred"} or alarm.is_with_kin:
         take = Button(key="take", icon="check", tone="primary", act="claim")
     else:
         time = visit.figures.clock(alarm.claimed_ms or alarm.raised_ms)

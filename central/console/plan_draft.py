@@ -252,7 +252,7 @@ def _made_step(step: DraftStep, where: str, faults: dict[str, str]) -> Mapping[s
         "team": step.to if is_team else None,
         "channels": tuple(channel for channel in Channel if channel.value in step.by),
         "patience_s": _number(step.patience, f"{where}.patience_s", 5, 3600, "bad_patience", faults),
-        "ends": Ends.ACCEPTED if step.is_accepted and is_team else Ends.CLAIMED,
+        "ends": Ends.ACCEPTED if step.is_accepted else Ends.CLAIMED,
     }
 
 

@@ -13,6 +13,7 @@ from central.console.bells import Bell, bells_of
 from central.console.elsewhere import cover_seen
 from central.console.gate import Visit
 from central.console.open_count import OpenCount, count_open, own_open
+from central.console.names import named
 from central.console.roles import Action
 from central.console.sight import sight_for
 from central.lifecycle import WAITING, Handling, Queue
@@ -169,7 +170,7 @@ async def _callers(visit: Visit, alarms: Sequence[AlarmView]) -> Mapping[str, st
 
 def row_of(visit: Visit, alarm: AlarmView, callers: Mapping[str, str] = NOBODY) -> Row:
     """One alarm as a row."""
-    t = visit.words
+    t, alarm = visit.words, named(visit, alarm)
     is_mine = alarm.owner is not None and alarm.owner == visit.who.account.id and alarm.is_open
     is_taken = alarm.stage.handling is Handling.CLAIMED
     chips: list[Chip] = []

@@ -20,8 +20,6 @@ from central.sql import Sql
 from central.views import SYSTEM
 from cloud_sync.identity import new_id
 
-GOERS = ("patrol", "ward")
-"""Kinds of teams that go to people."""
 _UNANSWERED = "state IN ('sent', 'delivered')"
 
 _SEND = Sql(

@@ -16,10 +16,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from central import event_log
 from central.escalation import patrols
 from central.escalation.duty import teams_with_sound
-from central.escalation.patrols import GOERS
 from central.escalation.receivers import HOUSE, Receiver, receivers_of
 from central.escalation.seen import comeback
 from central.escalation.telling import tell
+from central.lifecycle import GOERS
 from central.routing.plan import DEFAULT_PLAN, Channel, Ends, Plan, ReceiverKind, Step
 from central.routing.store import DEFAULT_ZONE
 from central.sql import Sql

@@ -15,7 +15,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from central.alarms.acting import Done, let_go, record, sum_up, waits_again
-from central.alarms.rows import KIN, KIN_NAME, load, lock
+from central.alarms.rows import load, lock
 from central.alarms.taking import take
 from central.clock import Clock
 from central.errors import NotFoundError
@@ -32,7 +32,7 @@ from central.routing.plan import Channel, Ends
 from central.security import SecurityLog
 from central.sql import Sql
 from central.store import Priority, Store
-from central.views import Actor, AlarmView
+from central.views import KIN, KIN_NAME, Actor, AlarmView
 from central.wakeup import Wakeup
 from cloud_sync.identity import new_id
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from central.errors import IncompleteError
-from central.routing.plan import Channel, Plan, ReceiverKind, Step
+from central.lifecycle import GOERS
+from central.routing.plan import Channel, Ends, Plan, ReceiverKind, Step
 from central.routing.teams import Team
 
 
@@ -43,6 +44,8 @@ def faults_of(plan: Plan, teams: Mapping[str, Team]) -> tuple[PlanFault, ...]:
 
 def _faults_of_step(step: Step, where: str, teams: Mapping[str, Team]) -> Iterator[PlanFault]:
     """A team without members has everybody, and so has an installation without centres: consoles are always there."""
+    if step.ends is Ends.ACCEPTED and not _can_go(step, teams):
+        yield PlanFault(where=f"{where}.channels", reason="nobody_goes")
     match step.receiver:
         case ReceiverKind.CENTRES:
             centres = [team for team in teams.values() if team.kind == "centre"]
@@ -58,6 +61,14 @@ def _faults_of_step(step: Step, where: str, teams: Mapping[str, Team]) -> Iterat
                 yield PlanFault(where=f"{where}.channels", reason="no_phone", values={"team": team.name})
             if Channel.EMAIL in step.channels and not team.has_email:
                 yield PlanFault(where=f"{where}.channels", reason="no_email", values={"team": team.name})
+
+
+def _can_go(step: Step, teams: Mapping[str, Team]) -> bool:
+    """Whether whoever is asked could accept to go: patrols, staff of wards and next of kin do, desks do not."""
+    if step.receiver is not ReceiverKind.TEAM:
+        return step.receiver is ReceiverKind.CONTACTS
+    team = teams.get(step.team or "")
+    return team is None or team.kind in GOERS
 
 
 def _can_be_told(step: Step, team: Team) -> bool:
