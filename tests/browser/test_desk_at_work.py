@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from playwright.async_api import expect
 
 from central.console.roles import Role
 from central.views import Actor
+from simulators.furnished import RESIDENT, furnish
 from simulators.live_hub import LiveHub
 
 LEAD = Actor(id="other", name="Operator Two", role="lead")
@@ -58,3 +60,60 @@ async def test_the_alarm_says_which_criterion_ranked_it(people: Any, home: LiveH
     await page.locator("#queue li[data-alarm]").first.click()
     await expect(page.locator("#alarm-card footer")).to_contain_text("Prioritet 1: tilsyn har merket noe")
     await expect(page.locator("#alarm-card footer")).to_contain_text("Løftet fra 2")
+
+
+NO_TELEPHONE = "addEventListener('click', (e) => { if (e.target.closest('a[href^=tel]')) e.preventDefault(); })"
+"""A browser without a telephone asks what to do with a number, and takes no clicks until somebody has said so."""
+
+
+async def test_a_number_that_is_called_asks_what_came_of_it_and_remembers(
+    people: Any, server: Any, home: LiveHub
+) -> None:
+    operator = await people("Nina Berg", Role.LEAD)
+    patrol = await furnish(server.services)
+    await home.raise_event("pendant_pressed", resident=RESIDENT)
+    page = (await operator.open()).page
+    await page.keyboard.press("n")
+    await page.evaluate(NO_TELEPHONE)
+    await page.locator("#alarm-resident [data-call=contact]").first.click()
+    await expect(page.locator("#call-whom")).to_have_text("Sunniva Myklebust")
+    await page.locator("#call-dialog label.choice", has_text="Ikke svar").click()
+    await page.click("#call-dialog button[type=submit]")
+    await expect(page.locator("#alarm-resident .contact").first.locator(".tried")).to_contain_text("ikke svar")
+    await expect(page.locator("#alarm-history")).to_contain_text("Pårørende. Ikke svar")
+    await page.keyboard.press("d")  # where patrols are set up, one of them is chosen
+    await expect(page.locator("#dispatch-team")).to_have_value(patrol)
+    await page.click("#dispatch-dialog button[type=submit]")
+    await expect(page.locator("#alarm-work")).to_contain_text("Nattpatruljen")
+
+
+async def test_the_tab_says_how_many_wait_and_colours_change_without_a_reload(people: Any, home: LiveHub) -> None:
+    await home.raise_event("pendant_pressed")
+    page = (await (await people("Operator One")).open()).page
+    await expect(page).to_have_title(re.compile(r"^\(1\) "))
+    await expect(page.locator("link[rel=icon]")).to_have_attribute("href", re.compile("^data:image/svg"))
+    await page.keyboard.press("n")
+    await expect(page).to_have_title(re.compile("^Trygghetsalarm"))
+    await expect(page.locator("link[rel=icon]")).to_have_attribute("href", "/static/brand.svg")
+    await page.evaluate("window.stays = true")
+    await page.click("#menu > summary")
+    async with page.expect_response("**/me"):
+        await page.click("#theme [value=light]")
+    await expect(page.locator("html")).to_have_attribute("data-theme", "light")
+    assert await page.evaluate("window.stays")
+    await page.reload()
+    await expect(page.locator("html")).to_have_attribute("data-theme", "light")
+
+
+async def test_on_duty_other_pages_open_beside_the_queue(people: Any, home: LiveHub) -> None:
+    page = (await (await people("Operator One")).open()).page
+    await page.click("#duty")
+    await page.click("#gate-play")
+    await page.click("#gate-yes")
+    await expect(page.locator("#duty")).to_contain_text("På vakt")
+    async with page.context.expect_page() as beside:
+        await page.click(".topbar .nav a[href='/plans']")
+    await (await beside.value).wait_for_url("**/plans")
+    await expect(page.locator("#duty")).to_contain_text("På vakt")
+    await page.click(".topbar .nav a[href='/']")
+    await expect(page.locator("#duty")).to_contain_text("På vakt")  # nothing was loaded anew
