@@ -122,7 +122,12 @@ async def driver_in_trouble(run: Run) -> Verdict:
                     await _driver(trial, lambda driver: driver["state"] == "parked", within_s=90)
                 await trial.confirmed(3)
                 mode.write_text("fine")
-                await _driver(trial, lambda driver: driver["retry_in_s"] is not None, within_s=60)
+                # It waits for its next try, unless that came just now and found all well.
+                await _driver(
+                    trial,
+                    lambda driver: driver["retry_in_s"] is not None or driver["state"] == "running",
+                    within_s=60,
+                )
                 state = trial.stage.folder / "home" / "state"
                 await asyncio.to_thread(hub_control.ask, state, {"ask": "retry_driver", "driver": "bad"})
                 await _driver(trial, lambda driver: driver["state"] == "running")
