@@ -16,6 +16,7 @@ from starlette.applications import Starlette
 
 from central.admin import AdminSocket
 from central.alarms import Alarms
+from central.alone import alone
 from central.app import create_console_app
 from central.audit.watch import AuditorWatch
 from central.clock import Clock, SystemClock
@@ -34,6 +35,7 @@ from central.links import HubLinks
 from central.listener import Certificate, bind, serve
 from central.metrics import Metrics
 from central.mqtt import MqttReception
+from central.news import News
 from central.notify.parts import notify_parts
 from central.people.people import People
 from central.presence import Presence
@@ -164,6 +166,9 @@ async def open_central(settings: CentralSettings, clock: Clock | None = None) ->
             **upkeep.chores(),
             **upkeep.more({"escalation": escalation.tick, "duty": duty.renew, "auditor": auditor.look}),
         }
+        if store.dialect.is_shared:
+            works["news"] = News(store.dialect, wakeup).run
+            works |= upkeep.more({"hearing": presence.share})
         for number, broker in enumerate(settings.mqtt, 1):
             works["mqtt" if number == 1 else f"mqtt-{number}"] = MqttReception(
                 broker,
@@ -235,6 +240,13 @@ class Running:
 @asynccontextmanager
 async def running(settings: CentralSettings, clock: Clock | None = None) -> AsyncIterator[Running]:
     """A whole central, listening, for as long as the block lasts."""
+    with alone(settings):
+        async with _listening(settings, clock) as where:
+            yield where
+
+
+@asynccontextmanager
+async def _listening(settings: CentralSettings, clock: Clock | None) -> AsyncIterator[Running]:
     async with open_central(settings, clock) as central, _admin(central.services).open():
         with contextlib.ExitStack() as sockets:
             hub_socket = sockets.enter_context(bind(settings.hubs.host, settings.hubs.port, "hubs"))

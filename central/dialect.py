@@ -95,6 +95,15 @@ class Dialect:
             return engine
         return _reading(self._engine(pool_size=READERS, max_overflow=0))
 
+    def listener(self) -> AsyncEngine | None:
+        """For one connection that is told of what others commit; None where there are no others."""
+        return None if self.is_sqlite else self._engine(poolclass=NullPool)
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether several processes may work on it at once."""
+        return not self.is_sqlite
+
     def _engine(self, **options: Any) -> AsyncEngine:
         if not self.is_sqlite:
             options["connect_args"] = {"statement_cache_size": STATEMENTS}

@@ -43,6 +43,8 @@ MANY_AT_LEAST = 5
 SUSPECT_S = 900.0
 SUSPECT_CRITICAL_S = 300.0
 """For so long central takes it for its own fault that many are late, while it still hears some."""
+TOLD_MS = 600_000
+"""What others heard before that is no news: they have told of it before."""
 _BATCH = 20
 MAX_PATHS = 16
 
@@ -56,7 +58,15 @@ _CRITICAL_HUBS = Sql(
     """SELECT h.id FROM hub h WHERE h.state = 'active' AND (h.is_critical OR EXISTS (
        SELECT 1 FROM resident r WHERE r.hub = h.id AND r.is_critical AND r.state = 'active'))"""
 )
-_SAVE = Sql("UPDATE hub SET presence = :presence, presence_ms = :now WHERE id = :hub")
+_SAVE = Sql(
+    "UPDATE hub SET presence = :presence, presence_ms = :now WHERE id = :hub AND presence <> :presence RETURNING id"
+)
+_TELL = Sql(
+    """INSERT INTO hub_heard (hub, heard_ms, epoch, content) VALUES (:hub, :heard, :epoch, :content)
+    ON CONFLICT (hub) DO UPDATE SET heard_ms = excluded.heard_ms, epoch = excluded.epoch, content = excluded.content
+    WHERE hub_heard.heard_ms < excluded.heard_ms"""
+)
+_TOLD = Sql("SELECT hub, heard_ms, epoch, content FROM hub_heard WHERE heard_ms > :since")
 _REPORTED = Sql(
     "UPDATE hub SET software = :software, config_hash = :config_hash, epoch = :epoch WHERE id = :hub"
     " AND (software <> :software OR config_hash <> :config_hash OR epoch IS NULL OR epoch <> :epoch) RETURNING id"
@@ -71,6 +81,7 @@ class _Hub:
     heard_ms: int | None = None
     is_critical: bool = False
     is_raised: bool = False
+    told_ms: int = 0
     epoch: str = ""
     reported: tuple[str, str] = ("", "")
     paths: dict[str, int] = field(default_factory=dict)
@@ -237,13 +248,54 @@ class Presence:
         self._is_many, self._many_s = is_many, self._clock.mono_s()
         self._wakeup.wake()
 
-    async def _write(self, changes: list[tuple[str, str]]) -> None:
-        now = self._clock.now_ms()
+    async def share(self) -> None:
+        """Tell other processes of this database whom we heard, and hear from them. Raises NotStoredError.
+
+        Often enough that nobody is late here who is heard there.
+        """
+        now, now_s = self._clock.now_ms(), self._clock.mono_s()
+        news = [
+            (hub, known.heard_ms, known.epoch, json.dumps({"paths": known.paths, "waiting": dict(known.waiting)}))
+            for hub, known in self._hubs.items()
+            if known.heard_ms is not None and known.heard_ms > known.told_ms
+        ]
 
         async def work(connection: AsyncConnection) -> None:
+            # In one order, so that two processes that tell of the same hubs never wait for each other in a ring.
+            await _TELL.many(connection, sorted(news))
+
+        if news:
+            await self._store.transact(Priority.UPKEEP, work)
+        for hub, heard_ms, _, _ in news:
+            self._hubs[hub].told_ms = heard_ms
+        async with self._store.read() as connection:
+            heard = await _TOLD.rows(connection, since=now - TOLD_MS)
+            states = await _LOAD.rows(connection)
+        for hub, heard_ms, epoch, content in heard:
+            known = self._hubs.setdefault(hub, _Hub("new", now))
+            if heard_ms > (known.heard_ms or 0):
+                known.heard_ms = known.told_ms = heard_ms
+                known.heard_s = now_s - max(0, now - heard_ms) / 1000
+                self._heard_s = max(self._heard_s, known.heard_s)
+                told = json.loads(content)
+                known.epoch, known.paths, known.waiting = epoch, told["paths"], told["waiting"]
+        for hub, presence, presence_ms in states:
+            known = self._hubs.setdefault(hub, _Hub(presence, presence_ms))
+            if presence != known.presence and presence_ms > known.presence_ms:
+                known.presence, known.presence_ms, known.is_raised = presence, presence_ms, presence == "silent"
+
+    async def _write(self, changes: list[tuple[str, str]]) -> None:
+        now = self._clock.now_ms()
+        others: set[str] = set()
+        """Another process saw it first: the rest is for it to do."""
+
+        async def work(connection: AsyncConnection) -> None:
+            others.clear()
             for hub, due in changes:
                 known = self._hubs[hub]
-                await _SAVE.rows(connection, hub=hub, presence=due, now=now)
+                if await _SAVE.one(connection, hub=hub, presence=due, now=now) is None:
+                    others.add(hub)
+                    continue
                 if due == "present" and known.is_raised:
                     await end_condition(connection, hub, "", "hub_silent", now)
                     await note_over(connection, CENTRAL_KINDS["critical_silent"], hub, now)
@@ -258,6 +310,8 @@ class Presence:
             known.presence, known.presence_ms = due, now
             if due == "present":
                 known.is_raised = False
+            elif hub in others:
+                known.is_raised = due == "silent"
         self._wakeup.wake()
 
     async def _raise(self, hubs: list[str]) -> None:

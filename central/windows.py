@@ -2,6 +2,10 @@
 
 An envelope's window is written with its records. Signs of life are written together every few seconds: after a crash
 of central the last of them could be played again, and would say no more than that a hub lives.
+
+Where several processes work on one database the window itself is there: each message takes its place in it under a
+lock, so that what one process has taken is new to no other. What is in memory then only answers sooner that something
+was seen.
 """
 
 from __future__ import annotations
@@ -24,6 +28,13 @@ WINDOW_DAYS = 30
 Key = tuple[str, str]
 
 _LOAD = Sql('SELECT "window" FROM sender_window WHERE hub = :hub AND epoch = :epoch')
+_LOCK = Sql('SELECT "window" FROM sender_window WHERE hub = :hub AND epoch = :epoch FOR UPDATE')
+_FIRST = Sql(
+    """INSERT INTO sender_window (hub, epoch, "window", updated_ms) VALUES (:hub, :epoch, :bits, :now)
+    ON CONFLICT (hub, epoch) DO NOTHING"""
+)
+_NOT_AT_ONCE = Sql("SET LOCAL synchronous_commit = off")
+"""A crash of the database forgets a window's last moments, as a crash of central does. Nobody waits for the disk."""
 _IS_OVER = Sql(
     """SELECT 1 FROM hub_epoch e JOIN hub h ON h.id = e.hub
     WHERE e.hub = :hub AND e.epoch = :epoch AND e.first_seen_ms < :before AND h.epoch IS NOT NULL
@@ -59,8 +70,34 @@ class Windows:
         self._cache.move_to_end(key)
         with self._lock:
             is_new = window.accept(number)
+        if is_new and self._store.dialect.is_shared:
+            return await self._take(key, number)
         if is_new:
             self._dirty.add(key)
+        return is_new
+
+    async def _take(self, key: Key, number: int) -> bool:
+        """The same in the window of all processes."""
+        hub, epoch = key
+
+        async def work(connection: AsyncConnection) -> tuple[bool, ReplayWindow]:
+            now = self._clock.now_ms()
+            await _NOT_AT_ONCE.rows(connection)
+            bits = await _LOCK.value(connection, hub=hub, epoch=epoch)
+            if bits is None:
+                await _FIRST.rows(connection, hub=hub, epoch=epoch, bits=ReplayWindow().to_bytes(), now=now)
+                bits = await _LOCK.value(connection, hub=hub, epoch=epoch)
+            window = ReplayWindow.from_bytes(bits)
+            is_new = window.accept(number)
+            if is_new:
+                await _SAVE.rows(connection, hub=hub, epoch=epoch, bits=window.to_bytes(), now=now)
+            return is_new, window
+
+        is_new, shared = await self._store.transact(Priority.PEOPLE, work)
+        known = self._cache.get(key)
+        if known is not None:
+            with self._lock:
+                known.merge(shared)
         return is_new
 
     async def _is_over(self, hub: str, epoch: str) -> bool:
@@ -72,7 +109,9 @@ class Windows:
         return found is not None
 
     async def save(self, connection: AsyncConnection, hub: str, epoch: str) -> None:
-        """Write one window in the caller's transaction."""
+        """Write one window in the caller's transaction, unless it is there already."""
+        if self._store.dialect.is_shared:
+            return
         window = self._cache.get((hub, epoch))
         if window is not None:
             with self._lock:

@@ -141,6 +141,13 @@ class ReplayWindow:
         self.bits |= 1 << behind
         return True
 
+    def merge(self, other: ReplayWindow) -> None:
+        """Remember also what another window of the same sender epoch has seen."""
+        high = max(self.high, other.high)
+        behind, others = high - self.high, high - other.high
+        bits = (self.bits << behind if behind < self.SIZE else 0) | (other.bits << others if others < self.SIZE else 0)
+        self.high, self.bits = high, bits & ((1 << self.SIZE) - 1)
+
     def to_bytes(self) -> bytes:
         """For the database: 8 bytes and the bitmap."""
         return self.high.to_bytes(8, "big") + self.bits.to_bytes(self.SIZE // 8, "big")
