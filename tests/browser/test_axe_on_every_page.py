@@ -17,6 +17,7 @@ from central.sql import Sql
 from central.views import Actor
 from simulators.busy_night import area_without_power, plan_in_force
 from simulators.console_pages import ConsolePage, NoneYetError, address, page_routes
+from simulators.furnished import furnish
 from simulators.many_rows import fill
 
 VENDOR = Path(__file__).parent / "vendor"
@@ -58,6 +59,7 @@ def is_part(page: ConsolePage) -> bool:
 @sizes
 async def test_every_page_passes(people: Any, night: Any, server: Any, theme: str, size: dict[str, int]) -> None:
     await fill(server.services, 3)
+    await furnish(server.services)
     await plan_in_force(server.services)
     await area_without_power(server.services)
     found: list[str] = []
