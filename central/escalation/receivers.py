@@ -30,9 +30,12 @@ _CENTRES = Sql(
         OR EXISTS (SELECT 1 FROM team_tenant s WHERE s.team = t.id AND s.tenant = :tenant)
     FROM team t WHERE t.kind = 'centre' AND t.state = 'active' ORDER BY t.id"""  # noqa: S608  # our own names
 )
+# Nobody's next of kin are called for an alarm of another municipality, whatever its hub says whose it is.
 _CONTACTS = Sql(
     """SELECT c.id, c.agreement, coalesce((SELECT n.language FROM tenant n WHERE n.id = :tenant), :default_language)
-    FROM contact c WHERE c.resident = :resident AND c.ended_ms IS NULL ORDER BY c.position, c.id"""
+    FROM contact c WHERE c.resident = :resident AND c.ended_ms IS NULL AND NOT EXISTS (SELECT 1 FROM resident r
+      WHERE r.pseudonym = c.resident AND r.tenant <> :tenant AND :tenant <> '')
+    ORDER BY c.position, c.id"""
 )
 DEFAULT_LANGUAGE = "nb"
 

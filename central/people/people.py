@@ -278,13 +278,13 @@ class People:
 
     async def callers(self, actor: Actor, alarms: Sequence[AlarmView]) -> dict[str, Caller]:
         """By alarm, what its row in a queue may say. The first time that somebody is shown a name is an entry."""
-        wanted = [(alarm.id, alarm.resident) for alarm in alarms if alarm.resident]
-        fresh = [pair for pair in wanted if (actor.id, pair[0]) not in self._seen]
-        known = [pair for pair in wanted if (actor.id, pair[0]) in self._seen]
+        wanted = [(alarm.id, alarm.resident, alarm.tenant) for alarm in alarms if alarm.resident]
+        fresh = [one for one in wanted if (actor.id, one[0]) not in self._seen]
+        known = [one for one in wanted if (actor.id, one[0]) in self._seen]
 
         async def work(connection: AsyncConnection) -> dict[str, Caller]:
             found = await self._callers(connection, fresh)
-            looked = [(resident, alarm) for alarm, resident in fresh if found[alarm].first_name]
+            looked = [(resident, alarm) for alarm, resident, _ in fresh if found[alarm].first_name]
             basis = Basis(purpose=Purpose.ALARM)
             await looking.note_many(connection, actor, looked, "first_name", basis, self._clock.now_ms())
             return found
@@ -292,25 +292,31 @@ class People:
         found = await self._store.fetch(lambda connection: self._callers(connection, known)) if known else {}
         if fresh:
             found |= await self._store.transact(Priority.PEOPLE, work)
-        for alarm, _ in fresh:
+        for alarm, _, _ in fresh:
             self._seen[actor.id, alarm] = None
         while len(self._seen) > MAX_SEEN:
             self._seen.popitem(last=False)
         return found
 
-    async def _callers(self, connection: AsyncConnection, alarms: Iterable[tuple[str, str]]) -> dict[str, Caller]:
+    async def _callers(
+        self, connection: AsyncConnection, alarms: Iterable[tuple[str, str, str | None]]
+    ) -> dict[str, Caller]:
+        """Of the alarm's own municipality: a hub that names somebody of another tells nobody there who that is."""
         units = {row[0]: row[1] for row in await _UNIT_NAMES.rows(connection)}
         known: dict[str, Caller] = {}
+        places: dict[str, str | None] = {}
         found: dict[str, Caller] = {}
-        for alarm, resident in alarms:
+        for alarm, resident, tenant in alarms:
             if resident not in known:
                 own = await residents.known(connection, resident)
+                places[resident] = None if own is None else own.tenant
                 key = None if own is None else await self._key_or_none(connection, resident)
                 name = await self._first_name(connection, key, resident)
                 known[resident] = Caller(
                     first_name=name or "", unit_name="" if own is None else units.get(own.unit or "", "")
                 )
-            found[alarm] = known[resident]
+            is_elsewhere = None not in {tenant, places[resident]} and tenant != places[resident]
+            found[alarm] = Caller(first_name="", unit_name="") if is_elsewhere else known[resident]
         return found
 
     @staticmethod

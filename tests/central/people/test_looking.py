@@ -9,11 +9,12 @@ import pytest
 
 from central.access import EVERYTHING, ElsewhereError, Scope
 from central.errors import Conflict, IncompleteError, NotFoundError
+from central.escalation.receivers import receivers_of
 from central.people.contacts import Agreement
 from central.people.facts import FactKind
 from central.people.people import NoBasisError
 from central.people.places import place_of
-from central.routing.plan import WeekHours
+from central.routing.plan import Channel, ReceiverKind, Step, WeekHours
 from central.views import Actor
 
 LEAD = Actor(id="lead", name="Lead One", role="lead")
@@ -129,6 +130,24 @@ async def test_a_queue_says_first_names_and_notes_the_first_time_that_somebody_s
     assert [look for look in await town.looks(resident) if look[0] == FIRST.name] == [
         ("Operator One", "first_name", alarm.id)
     ]
+
+
+async def test_a_hub_that_names_somebody_of_another_municipality_tells_nobody_there_who_that_is(town: Any) -> None:
+    resident = await town.resident()
+    hub = await town.bench.enrolled()
+    await town.bench.change(f"UPDATE hub SET tenant = '{town.other}' WHERE id = '{hub.id.hex()}'")
+    alarm = await town.bench.press(hub, resident=resident)
+    assert alarm.tenant == town.other
+    for _ in range(2):
+        said = await town.people.callers(FIRST, await town.bench.alarms.queue())
+        assert (said[alarm.id].first_name, said[alarm.id].unit_name) == ("", "")
+    assert FIRST.name not in {look[0] for look in await town.looks(resident)}
+    kin = Step(receiver=ReceiverKind.CONTACTS, channels=(Channel.SMS,))
+    asked = {"resident": resident, "kind": "pendant_pressed", "now": town.bench.clock.now_ms(), "zone": "Europe/Oslo"}
+    async with town.bench.store.read() as connection:
+        assert not await receivers_of(connection, kin, tenant=town.other, **asked)
+        assert len(await receivers_of(connection, kin, tenant=town.aure, **asked)) == 1
+        assert len(await receivers_of(connection, kin, tenant=None, **asked)) == 1
 
 
 async def test_another_tenants_resident_is_not_there(town: Any) -> None:
