@@ -128,7 +128,14 @@ class Path:
         session = self._session
         if session is None:
             raise UplinkError("there is no connection")
-        await session.send(frame, lane=lane, deadline_s=deadline_s)
+        try:
+            await session.send(frame, lane=lane, deadline_s=deadline_s)
+        except UplinkError:
+            raise
+        except Exception as error:
+            # A fault of one uplink's library is that path's: who reports a lamp or a result must not end over it.
+            _log.warning("uplink_fault", uplink=self.name, error=error)
+            raise UplinkError(f"a fault of this path: {type(error).__name__}") from error
 
     def renew(self) -> None:
         """Give the connection up for a fresh one."""

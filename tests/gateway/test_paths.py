@@ -318,3 +318,16 @@ async def test_a_library_that_fails_in_the_moment_of_the_end_does_not_keep_the_p
         net.fault = asyncio.CancelledError()  # type: ignore[assignment]  # ends a broken one as well
         task.cancel()
         await asyncio.wait({task}, timeout=5)
+
+
+async def test_a_fault_of_an_uplinks_library_is_a_failure_of_its_path_to_whoever_sends() -> None:
+    net = Net()
+    async with net.running() as path:
+        await net.until(lambda: path.is_up)
+
+        async def faulty(_frame: bytes, /, *, lane: Lane | None, deadline_s: float) -> None:
+            raise LookupError(f"a fault of its own: {lane} {deadline_s}")
+
+        net.send = faulty  # type: ignore[method-assign]
+        with pytest.raises(UplinkError, match="LookupError"):
+            await path.send(b"report", lane=None, deadline_s=1)
