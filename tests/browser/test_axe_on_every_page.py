@@ -55,11 +55,12 @@ def is_part(page: ConsolePage) -> bool:
     return page.route in PARTS or page.route.endswith("/part")
 
 
+@pytest.mark.timeout(600)  # some fifty pages, one after the other
 @looks
 @sizes
 async def test_every_page_passes(people: Any, night: Any, server: Any, theme: str, size: dict[str, int]) -> None:
-    await fill(server.services, 3)
     await furnish(server.services)
+    await fill(server.services, 3)
     await plan_in_force(server.services)
     await area_without_power(server.services)
     found: list[str] = []
