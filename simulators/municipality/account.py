@@ -98,6 +98,10 @@ class Account:
                 return f"put {name} off to a planned visit"
             case "called":
                 return f"called {content['called']} about {name}: {content['result']}"
+            case "contact_accepted":
+                return f"goes to {name}"
+            case "contact_declined":
+                return f"cannot go to {name}"
             case "dispatch_sent":
                 return f"sent {self._teams.get(content['team'], '?')} to {name}"
             case "offered":
@@ -125,7 +129,8 @@ class Account:
         name = self._town.named(resident)
         to = f"next of kin {place}" if contact is not None else self._teams.get(team or "", "the house")
         if channel == "console":
-            return _told(at_ms, CENTRAL, script.asked(to, name))
+            said = script.called_out if what == "dispatch" else script.asked
+            return _told(at_ms, CENTRAL, said(to, name))
         return _told(at_ms, CENTRAL, script.text(to, what, name))
 
 

@@ -16,13 +16,13 @@ from central.daemon import Central
 from central.people.contacts import Entry, entry_from
 from central.people.facts import FactKind
 from central.people.tenants import TenantSettings, teams, tenants, units
-from central.routing.plan import Channel, Plan, ReceiverKind, Step, Variant, WeekHours
+from central.routing.plan import Channel, Ends, Plan, ReceiverKind, Step, Variant, WeekHours
 from central.routing.plans import Plans
 from central.sql import Sql
 from central.views import Actor
 from simulators.municipality.homes import Home
 from simulators.municipality.script import EVENING_MIN, LATE_MIN, MORNING_MIN, Visit
-from simulators.municipality.town import NORTH, SOUTH, TENANT, WARD, Resident, Town
+from simulators.municipality.town import NORTH, PATROLLED, PATROLLED_RESIDENT, SOUTH, TENANT, WARD, Resident, Town
 
 FOUNDER = Actor(id="founder", name="Founder", role="administrator")
 FIRST_CONTACT_PHONE = 47_920_00_000
@@ -143,6 +143,11 @@ async def _write_plans(central: Central, tenant: str, team_ids: Mapping[str, str
         )
         plan = Plan(name=name, variants=variants)
         found[name] = (await plans.write(FOUNDER, EVERYTHING, plan, tenant=tenant, service=None)).id or ""
+    goes = {"ends": Ends.ACCEPTED, "patience_s": 120}
+    out = {team: asks(team, by_phone=True).model_copy(update=goes) for team in ("Patrol South", "Patrol North")}
+    by_patrol = (asks("Centre B"), out["Patrol South"], kin.model_copy(update=goes), out["Patrol North"], last)
+    plan = Plan(name=PATROLLED, variants=(Variant(name="always", steps=by_patrol),))
+    found[PATROLLED] = (await plans.write(FOUNDER, EVERYTHING, plan, tenant=tenant, service=None)).id or ""
     steps = (asks("Ward staff"), asks("Centre A"), asks("Ward staff", 120, by_phone=True))
     ward = Plan(name=WARD, variants=(Variant(name="always", steps=steps),))
     await plans.write(FOUNDER, EVERYTHING, ward, tenant=tenant, service="RT")
@@ -164,8 +169,9 @@ async def _move_in(
     )
     kind = "RT" if resident.place == WARD else "TA"
     await keeping.grant(FOUNDER, resident.pseudonym, kind, from_ms=0, to_ms=None)
-    if resident.place in plan_ids:
-        await _by_hand(central, resident, plan_ids[resident.place])
+    plan = PATROLLED if resident.number == PATROLLED_RESIDENT else resident.place
+    if plan in plan_ids:
+        await _by_hand(central, resident, plan_ids[plan])
     for place in range(1, resident.next_of_kin + 1):
         await keeping.add_contact(FOUNDER, resident.pseudonym, _next_of_kin(resident, place), source="import")
 
@@ -176,11 +182,16 @@ async def _by_hand(central: Central, resident: Resident, plan: str) -> None:
         await _PLAN_OF.rows(connection, resident=resident.pseudonym, plan=plan)
 
 
+def contact_phone(resident: int, place: int) -> str:
+    """The telephone of next of kin."""
+    return f"+{FIRST_CONTACT_PHONE + 10 * resident + place}"
+
+
 def _next_of_kin(resident: Resident, place: int) -> Entry:
     return entry_from(
         {
             "name": f"Next of kin {place} of {resident.name}",
-            "phone": f"+{FIRST_CONTACT_PHONE + 10 * resident.number + place}",
+            "phone": contact_phone(resident.number, place),
             "agreement": {"services": ["TA"], "document": f"{resident.number}/{place}"},
         }
     )

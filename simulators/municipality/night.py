@@ -15,15 +15,16 @@ BEGIN, END = "21:45", "07:15"
 ORDINARY = 40
 """So many alarms beside those of the scenes."""
 HOMES = tuple(range(1, WARD_FROM))
-USED = frozenset({17, 18, 23, 33, 34, 36, 41, 42, 43, 60, 81, 99, 113, 150, 201, 204, 207, 213, 220, 285})
+USED = frozenset({17, 18, 23, 33, 34, 36, 41, 42, 43, 60, 81, 99, 113, 150, 201, 204, 207, 213, 220, 252, 285})
 
 
 def write(town: Town, seed: int) -> Script:
     """The script, the same for the same seed."""
     pen = Pen(town, HOURS)
     for scene in (
-        _evening, _first_press, _presses_again, _console_dies, _patrol_declines, _next_of_kin, _storm, _missed_visit,
-        _summer_time, _winter_time, _nurse_call, _nobody_on_duty, _central_killed, _handed_over, _many_rounds, _morning,
+        _evening, _first_press, _presses_again, _console_dies, _patrol_declines, _next_of_kin, _plan_sends, _storm,
+        _missed_visit, _summer_time, _winter_time, _nurse_call, _nobody_on_duty, _central_killed, _handed_over,
+        _many_rounds, _morning,
     ):  # fmt: skip
         pen.scene(scene.__doc__ or "")
         scene(pen)
@@ -86,6 +87,18 @@ def _next_of_kin(pen: Pen) -> None:
     pen.later(20).calls("A2", 81, "contact", "no_answer", place=1)
     pen.later(30).calls("A2", 81, "contact", "no_answer", place=2)
     pen.later(30).calls("A2", 81, "resident", "answered").later(60).closes("A2", 81, "cleared_by_phone", "palpitations")
+
+
+def _plan_sends(pen: Pen) -> None:
+    """Nobody at the consoles; the plan sends a patrol, which declines; next of kin cannot, or do not answer."""
+    pen.at("00:05").raises(252).at("00:06").goes_on(252, 1).plan_sends(252, "Patrol South")
+    pen.later(40).says("S1", 252, "declined", "with somebody else").goes_on(252, 2)
+    pen.texts("next of kin 1", "alarm_waits_contact", 252)
+    pen.later(30).replies(252, 1, "Nei.", "cannot go to", "kin_no").texts("next of kin 2", "alarm_waits_contact", 252)
+    pen.at("00:08:40").goes_on(252, 3).plan_sends(252, "Patrol North")
+    pen.later(30).takes_by_going("N1", 252).texts("next of kin 2", "taken", 252)
+    pen.later(20).says("N1", 252, "on_the_way").at("00:19").says("N1", 252, "on_site")
+    pen.at("00:24").says("N1", 252, "done").later(40).closes("N1", 252, "visit_now", "fall")
 
 
 def _storm(pen: Pen) -> None:
@@ -151,17 +164,12 @@ def _central_killed(pen: Pen) -> None:
     pen.at("04:29").raises(201).later(15).takes_next("A1", 201).later(15).raises(204)
     pen.at("04:30").central_dies().at("04:32").raises(207, is_heard=False)
     pen.at("04:34").central_starts().heard_of(207)
-    for team in ("Centre A", "Centre B", "Ward staff"):
-        pen.nobody(team)
-    pen.passes_over(207, 0, then_asks="Centre B")
-    pen.texts("Centre A", "nobody_on_duty", 207).texts("Centre B", "alarm_waits", 207)
-    pen.returns(201, "no_presence").passes_over(201, 0, then_asks="Centre B")
-    pen.texts("Centre A", "nobody_on_duty", 201).texts("Centre B", "alarm_waits", 201)
+    pen.returns(201, "no_presence")
     pen.goes_on(204, 1, asks="Centre B").texts("Centre B", "alarm_waits", 204)
-    pen.later(5).consoles_come_back(covers=("Centre A", "Centre B", "Ward staff"))
-    pen.later(10).takes_next("A1", 201).texts("Centre A", "taken", 201).texts("Centre B", "taken", 201)
+    pen.later(5).consoles_come_back()  # before anybody had to say that nobody is there
+    pen.later(15).takes_next("A1", 201)
     pen.later(3).takes_next("A2", 204).texts("Centre B", "taken", 204)
-    pen.later(3).takes_next("B1", 207).texts("Centre A", "taken", 207).texts("Centre B", "taken", 207)
+    pen.later(3).takes_next("B1", 207)
     pen.later(90).closes("A1", 201, "cleared_by_phone", "anxiety").later(5).closes("A2", 204, "visit_now", "nausea")
     pen.later(5).closes("B1", 207, "cleared_by_phone", "other")
 

@@ -26,6 +26,7 @@ CENTRAL = "Vaktpost"
 LATE_MIN, MORNING_MIN, EVENING_MIN = 3 * 60, 6 * 60, 23 * 60
 """Night plans hold from `EVENING_MIN`, those of the late night from `LATE_MIN`, the day's from `MORNING_MIN`."""
 ROOM = "Staff at the room"
+KIN_NAME = "Next of kin"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -105,6 +106,15 @@ class Says:
 
 
 @dataclass(frozen=True, slots=True)
+class Replies:
+    """Next of kin answer the text that they got."""
+
+    resident: int
+    place: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Defers:
     """Puts it off to the resident's planned visit."""
 
@@ -164,8 +174,8 @@ class ConsolesComeBack:
 
 
 Act = (
-    GoesOnDuty | GoesOffDuty | ConsoleDies | Raises | TakesNext | Calls | Sends | Says | Defers | Offers | Accepts
-    | Closes | Storm | CentralDies | CentralStarts | ConsolesComeBack
+    GoesOnDuty | GoesOffDuty | ConsoleDies | Raises | TakesNext | Calls | Sends | Says | Replies | Defers | Offers
+    | Accepts | Closes | Storm | CentralDies | CentralStarts | ConsolesComeBack
 )  # fmt: skip
 
 
@@ -329,9 +339,29 @@ class Pen:
         return self._write(Calls(worker, resident, called, result, place), (self._who(worker), what))
 
     def sends(self, worker: str, resident: int, team: str) -> Pen:
-        """A patrol is sent."""
+        """A patrol is sent: it hears of it at its consoles and on its telephone."""
         what = f"sent {team} to {self._name(resident)}"
-        return self._write(Sends(worker, resident, team), (self._who(worker), what))
+        return self._write(Sends(worker, resident, team), (self._who(worker), what), *self._called_out(resident, team))
+
+    def plan_sends(self, resident: int, team: str) -> Pen:
+        """A step of the plan sends a patrol by itself."""
+        what = f"sent {team} to {self._name(resident)}"
+        return self._write(None, (CENTRAL, what), *self._called_out(resident, team))
+
+    def _called_out(self, resident: int, team: str) -> tuple[tuple[str, str], ...]:
+        name = self._name(resident)
+        return (CENTRAL, called_out(team, name)), (CENTRAL, text(team, "dispatch", name))
+
+    def takes_by_going(self, worker: str, resident: int) -> Pen:
+        """A patrol that the plan has sent accepts: nobody had the alarm, and now they have it."""
+        told = [(self._who(worker), f"{what} {self._name(resident)}") for what in ("took", "accepted for")]
+        return self._write(Says(worker, resident, "accepted"), *told, self._lamp(resident, "taken"))
+
+    def replies(self, resident: int, place: int, text_back: str, meant: str, answer: str) -> Pen:
+        """Next of kin answer by SMS: `meant` as it is told, `answer` what central says to it."""
+        name = self._name(resident)
+        told = (KIN_NAME, f"{meant} {name}"), (CENTRAL, text(f"next of kin {place}", answer, name))
+        return self._write(Replies(resident, place, text_back), *told)
 
     def says(self, worker: str, resident: int, step: str, reason: str = "") -> Pen:
         """A patrol answers. On the way is shown at home; and when they have left, that somebody has it still."""
@@ -409,8 +439,8 @@ class Pen:
         """What it finds is told by the lines after this."""
         return self._write(CentralStarts())
 
-    def consoles_come_back(self, *, covers: tuple[str, ...]) -> Pen:
-        """The open pages are connected again; these teams have somebody with sound."""
+    def consoles_come_back(self, *, covers: tuple[str, ...] = ()) -> Pen:
+        """The open pages are connected again; `covers` names teams that had nobody since."""
         return self._write(ConsolesComeBack(), *((CENTRAL, duty_covered(team)) for team in covers))
 
 
@@ -429,6 +459,11 @@ def first_team(place: str, minute: int) -> str:
 def asked(team: str, name: str) -> str:
     """An alarm in the queue of a team."""
     return f"asked {team} at its consoles ({name})"
+
+
+def called_out(team: str, name: str) -> str:
+    """A patrol that was sent hears of it."""
+    return f"called out {team} at its consoles ({name})"
 
 
 def lamp(name: str, state: str) -> tuple[str, str]:

@@ -17,7 +17,7 @@ from central.daemon import Central, open_central
 from central.settings import CentralSettings
 from central.sql import Sql
 from simulators.municipality.account import Lamp
-from simulators.municipality.founding import Ids, found_municipality
+from simulators.municipality.founding import Ids, contact_phone, found_municipality
 from simulators.municipality.homes import Home
 from simulators.municipality.hours import SECOND_MS, TownClock
 from simulators.municipality.script import (
@@ -35,6 +35,7 @@ from simulators.municipality.script import (
     Line,
     Offers,
     Raises,
+    Replies,
     Says,
     Script,
     Sends,
@@ -42,6 +43,7 @@ from simulators.municipality.script import (
     TakesNext,
 )
 from simulators.municipality.town import Town
+from simulators.municipality.webhook import hand_in
 from simulators.municipality.workers import Working, come_to_work, find_again
 
 CHORES = ("duty", "leases", "escalation", "folding", "notify-sms", "replies", "settle")
@@ -245,6 +247,8 @@ class Stage:
                 await self._at_home(act)
             case CentralDies() | CentralStarts() | ConsolesComeBack() | ConsoleDies():
                 await self._trouble(act)
+            case Replies(resident, place, text):
+                await self._reply(resident, place, text)
             case GoesOnDuty(worker):
                 await self._working[worker].go_on_duty()
             case GoesOffDuty(worker):
@@ -333,6 +337,15 @@ class Stage:
         if not rows:
             raise ScriptError(f"{self._town.resident(number).name} has no open alarm")
         return str(rows[0][0])
+
+    async def _reply(self, resident: int, place: int, text: str) -> None:
+        parts, sms = self.central.sms, self._settings.sms
+        if parts is None or sms is None:
+            raise ScriptError("this central has no SMS")
+        number, secret = contact_phone(resident, place), sms.inbound_secret_file.read_bytes().strip()
+        what = await hand_in(parts.app, secret, self._clock.now_ms(), number, text)
+        if what not in {"yes", "no"}:
+            raise ScriptError(f"central took the answer for {what}")
 
     async def _one(self, statement: Sql, **values: str | int) -> str:
         found = await self.central.services.store.fetch(lambda connection: statement.value(connection, **values))

@@ -10,6 +10,8 @@ WARD_FROM = 277
 SOUTH_FROM = 141
 TENANT = "Simulated municipality"
 NORTH, SOUTH, WARD = "North", "South", "Ward 1"
+PATROLLED, PATROLLED_RESIDENT = "By patrol", 252
+"""Somebody whose plan sends patrols by itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -292,9 +292,15 @@ async def test_taking_the_alarm_does_not_swallow_the_answer_to_an_answer(kin: Ki
 
 async def test_an_answer_comes_in_by_the_providers_webhook_and_only_sealed(kin: Kin, bench: Bench) -> None:
     services, reception = bench.services, bench.reception
-    common = {"store": services.store, "clock": bench.clock, "metrics": services.metrics, "wakeup": Wakeup()}
-    quarantine = reception._quarantine  # type: ignore[attr-defined]
-    ingest = SmsIngest(**common, hubs=services.hubs, security=services.security, quarantine=quarantine)
+    ingest = SmsIngest(
+        store=services.store,
+        clock=bench.clock,
+        hubs=services.hubs,
+        metrics=services.metrics,
+        security=services.security,
+        quarantine=reception._quarantine,
+        wakeup=Wakeup(),
+    )
     api = SmsApi(
         seal=Seal(SECRET), ingest=ingest, kin=kin.answers, receipts=(), security=services.security, clock=bench.clock
     )

@@ -50,7 +50,7 @@ async def beat(browser: Any, towns: Towns) -> tuple[int, str]:
 
 async def publish_all(towns: Towns) -> int:
     """One change of every kind of thing, of one's own and of the other tenant; returns where they begin."""
-    start = await towns.console.services.feed.now()
+    start: int = await towns.console.services.feed.now()
     kinds = {
         "alarm": ("alarm_id", "waiting_id", "technical_id"), "hub": ("hub_id",), "check": ("hub_id",),
         "duty": ("team_id", "ward_id"), "incident": ("incident_id",), "maintenance": ("period_id",),
