@@ -29,7 +29,10 @@ FACTS = (
     (FactKind.KNOW, "Hører dårlig på venstre øre. Snakk tydelig og gi henne tid.", "next_of_kin", 12),
     (FactKind.HEALTH, "Insulinkrevende diabetes", "epj", 30),
 )
-CONTACTS = (("Sunniva Myklebust", "datter", ["TA", "DT"]), ("Per Olsen", "nabo", []))
+CONTACTS: tuple[tuple[str, str, list[str]], ...] = (
+    ("Sunniva Myklebust", "datter", ["TA", "DT"]),
+    ("Per Olsen", "nabo", []),
+)
 
 
 async def furnish(services: Services) -> str:

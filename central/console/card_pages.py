@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
@@ -225,8 +225,12 @@ async def _typed(request: Request) -> Draft:
 
     version = text("version", 9)
     return Draft(
-        **{name: text(name, 32) for name in ("tenant", "kind", "service", "criterion")},
-        **{name: text(name, 8000) for name in LANGUAGES},
+        tenant=text("tenant", 32),
+        kind=text("kind", 32),
+        service=text("service", 32),
+        criterion=text("criterion", 32),
+        nb=text("nb", 8000),
+        en=text("en", 8000),
         why=text("why", 256),
         version=int(version) if version.isascii() and version.isdecimal() else 0,
     )
@@ -281,7 +285,7 @@ async def preview(request: Request, visit: Writing) -> Response:
     return page(visit, "_card_preview.html", **await _preview(visit, draft))
 
 
-async def _preview(visit: Visit, draft: Draft) -> dict[str, object]:
+async def _preview(visit: Visit, draft: Draft) -> dict[str, Any]:
     lines = draft.lines
     return {
         "shown": _shown(lines) if any(lines.values()) else [],

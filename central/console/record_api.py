@@ -26,7 +26,7 @@ Version = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Instant = Annotated[int, Field(ge=0, le=4_102_444_800_000, examples=[1795226400000])]
 
 _PERSON: dict[str, Any] = {"name": "Sunniva Myklebust", "relation": "datter", "phone": "+47 900 00 001"}
-_HOURS = {"days": [5, 6], "begin": 1320, "to": 420}
+_HOURS: dict[str, Any] = {"days": [5, 6], "begin": 1320, "to": 420}
 
 
 class RegisterBody(In):

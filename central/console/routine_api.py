@@ -26,7 +26,7 @@ Writing = Annotated[Visit, Depends(Needs(Action.KEEP_ROUTINES))]
 Ref = Annotated[str, Path(pattern="^[0-9a-f]{16}$", examples=["00aa11bb22cc33dd"])]
 Version = Annotated[int, Field(ge=0, le=2**31 - 2)]
 
-_LINES = ["Ring tjenestemottakeren.", "Ikke svar innen ett minutt: send utrykning."]
+_LINES: list[Any] = ["Ring tjenestemottakeren.", "Ikke svar innen ett minutt: send utrykning."]
 _CRITERION: dict[str, Any] = {
     "code": "fallen",
     "nb": "Har falt og kommer seg ikke opp alene",
