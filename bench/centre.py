@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -9,6 +10,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 from bench.errors import BenchError
+from central.cli import TURN_S
 from central.daemon import Central, open_central
 from central.founding import Plan, found
 from central.settings import DatabaseSettings, load
@@ -35,7 +37,8 @@ def database(name: str) -> Iterator[str]:
 
 @asynccontextmanager
 async def centre(name: str) -> AsyncIterator[Central]:
-    """Open, without listeners; whoever needs its chores runs `run_works`."""
+    """Open, without listeners; whoever needs its chores runs `run_works`. Threads take turns as in central itself."""
+    sys.setswitchinterval(TURN_S)
     Path(".run").mkdir(exist_ok=True)
     with database(name) as url, tempfile.TemporaryDirectory(prefix="bench-centre-", dir=".run") as folder:
         home = Path(folder).resolve() / "central"

@@ -22,7 +22,7 @@ from central.errors import ActionError, NotFoundError
 from central.keys import CentralKeys
 from central.links import HubLinks
 from central.presence import Presence
-from central.sql import Sql
+from central.sql import Row, RowsSql, Sql
 from central.store import Priority, Store
 from central.views import Actor
 from central.wakeup import Wakeup
@@ -56,6 +56,12 @@ _CHECKED = Sql("UPDATE health_check SET state = :state, answered_ms = :answered,
 _CHECKS = Sql(
     """SELECT id, hub, actor, state, asked_ms, answered_ms, result FROM health_check WHERE hub = :hub
     ORDER BY asked_ms DESC LIMIT :limit"""
+)
+_LAST_CHECKS = RowsSql(
+    """SELECT c.id, c.hub, c.actor, c.state, c.asked_ms, c.answered_ms, c.result FROM health_check c
+    WHERE c.id IN (SELECT (SELECT l.id FROM health_check l WHERE l.hub = k.column1 AND l.state <> 'waiting'
+       ORDER BY l.asked_ms DESC LIMIT 1) FROM (VALUES {rows}) AS k)""",
+    1,
 )
 _LOST = Sql("UPDATE health_check SET state = 'no_answer' WHERE state = 'waiting'")
 _LOST_COMMANDS = Sql("UPDATE command SET state = 'no_answer' WHERE state = 'sent'")
@@ -271,20 +277,27 @@ class Commands:
 
     async def checks(self, hub: str, *, limit: int = 20) -> Sequence[HealthCheck]:
         """Health checks of a hub, newest first."""
-        async with self._store.read() as connection:
-            rows = await _CHECKS.rows(connection, hub=hub, limit=limit)
-        return [
-            HealthCheck(
-                id=check,
-                hub=owner,
-                actor=actor,
-                state=state,
-                asked_ms=asked_ms,
-                answered_ms=answered_ms,
-                result=None if result is None else json.loads(result),
-            )
-            for check, owner, actor, state, asked_ms, answered_ms, result in rows
-        ]
+        rows = await self._store.fetch(lambda connection: _CHECKS.rows(connection, hub=hub, limit=limit))
+        return [_check(row) for row in rows]
+
+    async def last_checks(self, hubs: Sequence[str]) -> Mapping[str, HealthCheck]:
+        """By hub, the newest that is over, of those that were ever checked."""
+        keys = [(hub,) for hub in hubs]
+        rows = await self._store.fetch(lambda connection: _LAST_CHECKS.rows(connection, keys))
+        return {check.hub: check for check in map(_check, rows)}
+
+
+def _check(row: Row) -> HealthCheck:
+    check, hub, actor, state, asked_ms, answered_ms, result = row
+    return HealthCheck(
+        id=check,
+        hub=hub,
+        actor=actor,
+        state=state,
+        asked_ms=asked_ms,
+        answered_ms=answered_ms,
+        result=None if result is None else json.loads(result),
+    )
 
 
 def _merged(parts: list[Any]) -> Any:

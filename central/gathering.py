@@ -26,7 +26,9 @@ from central.technical.conditions import Told
 log = structlog.get_logger()
 
 HOLD_S = 0.006
-"""Of writing, before the commit."""
+"""Of writing, before the commit: on SQLite nobody else writes meanwhile."""
+HOLD_BESIDE_OTHERS_S = 0.03
+"""Where others write beside it. The log and the feed are locked for the end of it only."""
 MOST = 64
 
 
@@ -55,6 +57,7 @@ class Gathering:
         self._waiting: deque[_Waiting] = deque()
         self._task: asyncio.Task[None] | None = None
         self._reach = MOST
+        self._hold_s = HOLD_S if store.dialect.is_sqlite else HOLD_BESIDE_OTHERS_S
 
     async def commit(self, piece: Piece) -> Marks:
         """Write it, with others. Returns what is held then. Raises NotStoredError, and what its writing raises.
@@ -115,7 +118,7 @@ class Gathering:
         told, done = Told(), list[Marks]()
         start_s = time.monotonic()
         for piece in pieces:
-            if done and (self._is_wanted() or time.monotonic() - start_s > HOLD_S):
+            if done and (self._is_wanted() or time.monotonic() - start_s > self._hold_s):
                 break
             done.append(await self._storing.write(connection, piece, told))
         await self._storing.tell(connection, told)

@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from central import event_log, feed
+from central.access import EVERYTHING, IN_SCOPE, Scope
 from central.clock import Clock
 from central.errors import NotFoundError
 from central.keys import CentralKeys
-from central.sql import Row, Sql
+from central.sql import Row, RowsSql, Sql
 from central.store import Priority, Store
 from central.views import SYSTEM, Actor
 from central.wakeup import Wakeup
@@ -58,11 +60,27 @@ class Heard:
     has_link: bool
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Listed:
+    """A hub's name, where thousands of them are listed."""
+
+    label: str
+    id: str
+
+
 class Ear(Protocol):
     """Who knows which hubs are heard."""
 
     def heard(self, hub: str) -> Heard | None:
         """None: not known yet."""
+        ...
+
+    def presence(self, hub: str) -> str | None:
+        """The word alone; None: not known yet."""
+        ...
+
+    def alive(self, since_ms: int) -> set[str]:
+        """Those that were heard since then."""
         ...
 
 
@@ -93,10 +111,13 @@ _VIEW_COLUMNS = (
     "SELECT id, label, state, enrolled_ms, software, config_hash, presence, presence_ms, is_critical, s.heard_ms,"
     " s.probe_ms FROM hub LEFT JOIN hub_sms s ON s.hub = hub.id"
 )
-_ALL = Sql(f"{_VIEW_COLUMNS} ORDER BY label, id")
+_ALL = Sql(_VIEW_COLUMNS)
+_SOME = RowsSql(f"{_VIEW_COLUMNS} WHERE hub.id IN (VALUES {{rows}})", 1)
+_LISTED = Sql(f"SELECT hub.id, hub.label, hub.presence FROM hub WHERE {IN_SCOPE('hub')}")  # noqa: S608  # our own names
 _ONE = Sql(f"{_VIEW_COLUMNS} WHERE id = :hub OR label = :hub ORDER BY CASE WHEN id = :hub THEN 0 ELSE 1 END LIMIT 2")
 _NAMES = Sql("SELECT id, label FROM hub")
 _GAPS = Sql("SELECT hub, lane, gaps FROM high_water WHERE gaps <> '[]'")
+_GAPS_OF = RowsSql("SELECT hub, lane, gaps FROM high_water WHERE hub IN (VALUES {rows}) AND gaps <> '[]'", 1)
 _RENAME = Sql("UPDATE hub SET label = :label WHERE id = :hub RETURNING id")
 _CODE = Sql(
     "INSERT INTO enrolment_code (secret_hash, label, created_ms, expires_ms, created_by)"
@@ -142,12 +163,33 @@ class Hubs:
         return hub in self._enrolled
 
     async def all(self) -> Sequence[HubView]:
-        """Every hub, worst first: silent, late, new, present."""
-        async with self._store.read() as connection:
-            rows = await _ALL.rows(connection)
-            gaps = await _GAPS.rows(connection)
-        views = [self._view(row, gaps) for row in rows]
+        """Every hub, worst first: silent, late, new, present. For pages see `listed`: there may be very many."""
+
+        async def look(connection: AsyncConnection) -> list[HubView]:
+            return self._views(await _ALL.rows(connection), await _GAPS.rows(connection))
+
+        views = await self._store.fetch(look)
         return sorted(views, key=lambda view: (_WORST_FIRST.index(view.presence), view.label, view.id))
+
+    async def listed(self, scope: Scope = EVERYTHING) -> Sequence[Listed]:
+        """Only the names of those that are seen, in the same order."""
+        rows = await self._store.fetch(lambda connection: _LISTED.rows(connection, **scope.parameters))
+        ear = self.ear
+        found = [
+            (_WORST_FIRST.index((ear.presence(hub) if ear else None) or known), label, hub)
+            for hub, label, known in rows
+        ]
+        return [Listed(id=hub, label=label) for _, label, hub in sorted(found)]
+
+    async def some(self, ids: Sequence[str]) -> Sequence[HubView]:
+        """These, in this order; one that is gone is left out."""
+        keys = [(hub,) for hub in ids]
+
+        async def look(connection: AsyncConnection) -> list[HubView]:
+            return self._views(await _SOME.rows(connection, keys), await _GAPS_OF.rows(connection, keys))
+
+        views = {view.id: view for view in await self._store.fetch(look)}
+        return [views[hub] for hub in ids if hub in views]
 
     async def hub(self, hub_id: str) -> HubView:
         """One hub, by id or by label. Raises NotFoundError with the nearest."""
@@ -159,17 +201,19 @@ class Hubs:
                 raise NotFoundError("hub", f"{hub_id!r}; did you mean {near[0]!r}?" if near else repr(hub_id))
             if len(rows) > 1 and rows[0][0] != hub_id:
                 raise NotFoundError("hub_ambiguous", f"several hubs are called {hub_id!r}: use the id")
-            gaps = await _GAPS.rows(connection)
-        return self._view(rows[0], gaps)
+            gaps = await _GAPS_OF.rows(connection, [(rows[0][0],)])
+        return self._views(rows[:1], gaps)[0]
 
-    def _view(self, row: Row, gaps: Sequence[Row]) -> HubView:
+    def _views(self, rows: Sequence[Row], gaps: Sequence[Row]) -> list[HubView]:
+        dropped: dict[str, dict[str, int]] = {}
+        for hub, lane, ranges in gaps:
+            counts, word = dropped.setdefault(hub, {}), Lane(lane).word
+            counts[word] = counts.get(word, 0) + len(SeqRanges(json.loads(ranges)))
+        return [self._view(row, dropped.get(row[0], {})) for row in rows]
+
+    def _view(self, row: Row, dropped: Mapping[str, int]) -> HubView:
         hub, label, state, enrolled_ms, software, config_hash, presence, presence_ms, is_critical, *by_sms = row
         heard = self.ear.heard(hub) if self.ear else None
-        dropped: dict[str, int] = {}
-        for owner, lane, ranges in gaps:
-            if owner == hub:
-                word = Lane(lane).word
-                dropped[word] = dropped.get(word, 0) + len(SeqRanges(json.loads(ranges)))
         return HubView(
             id=hub,
             label=label,

@@ -136,6 +136,15 @@ class Presence:
             has_link=self._links.has_link(hub),
         )
 
+    def presence(self, hub: str) -> str | None:
+        """The word alone."""
+        known = self._hubs.get(hub)
+        return known.presence if known else None
+
+    def alive(self, since_ms: int) -> set[str]:
+        """Those that were heard since then."""
+        return {hub for hub, known in self._hubs.items() if known.heard_ms is not None and known.heard_ms >= since_ms}
+
     def epoch(self, hub: str) -> str:
         """The run of a hub that was heard last, or nothing."""
         known = self._hubs.get(hub)

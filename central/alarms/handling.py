@@ -27,7 +27,7 @@ from central.alarms.acting import (
 )
 from central.alarms.deferring import defer_to
 from central.alarms.dispatching import goes_for_team
-from central.alarms.rows import load, refusal
+from central.alarms.rows import ORDERS, load, open_in, refusal
 from central.alarms.taking import take
 from central.errors import ActionError, Conflict, IncompleteError
 from central.escalation import patrols
@@ -88,11 +88,14 @@ _BACK_ON_THEIR_WAY = Sql(
     WHERE alarm = :alarm AND resumes IS NOT NULL RETURNING id"""
 )
 _IS_THERE = Sql("SELECT 1 FROM dispatch WHERE alarm = :alarm AND account = :account AND state = 'on_site'")
-_NEXT = Sql(
-    f"""SELECT a.id FROM alarm a WHERE a.queue = :queue AND a.closed_ms IS NULL AND a.handling <> 'deferred'
-    AND (a.owner IS NULL OR a.lease_until_ms < :now) AND {IN_SCOPE("a")}
-    ORDER BY a.rank, a.lifted DESC, a.raised_ms, a.id LIMIT 1"""  # noqa: S608  # words of our own
-)
+_NEXT = {
+    queue: Sql(
+        f"""SELECT a.id FROM alarm a WHERE {open_in(queue)} AND a.handling <> 'deferred'
+        AND (a.owner IS NULL OR a.lease_until_ms < :now) AND {IN_SCOPE("a")}
+        ORDER BY {order} LIMIT 1"""  # noqa: S608  # words of our own
+    )
+    for queue, order in ORDERS.items()
+}
 _CASE = Sql("SELECT repeats FROM alarm WHERE fold_key = :fold_key AND closed_ms IS NULL")
 
 
@@ -115,11 +118,14 @@ class Handling(Acting):
     async def take_next(
         self, actor: Actor, queue: Queue = Queue.PERSONAL, *, scope: Scope = EVERYTHING
     ) -> AlarmView | None:
-        """Take the most urgent waiting alarm: the server picks, nobody races for a row. None: nothing waits."""
+        """Take the most urgent waiting alarm: the server picks, nobody races for a row. None: nothing waits.
+
+        What is folded into an incident is taken with it, and what is quiet is nobody's to take.
+        """
 
         async def work(connection: AsyncConnection) -> AlarmView | None:
             now = self._clock.now_ms()
-            while alarm_id := await _NEXT.value(connection, queue=queue.value, now=now, **scope.parameters):
+            while alarm_id := await _NEXT[queue].value(connection, now=now, **scope.parameters):
                 alarm = await load(connection, alarm_id)
                 if await take(connection, alarm, actor, now):
                     await goes_for_team(connection, alarm, actor, now)

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from central import event_log
 from central.access import EVERYTHING, IN_SCOPE, Scope
 from central.alarms.acting import Acting
-from central.alarms.rows import SELECT, calls_of, load, open_offer, sent_of, view
+from central.alarms.rows import ORDERS, SELECT, calls_of, load, open_in, open_offer, sent_of, view
 from central.errors import NotFoundError
 from central.escalation import screens
 from central.lifecycle import Queue
@@ -20,14 +20,20 @@ from central.views import SYSTEM, AlarmDetail, AlarmView, Journey
 
 MAX_CONSOLE = 64
 
-_QUEUE = Sql(
-    f"{SELECT} WHERE a.queue = :queue AND a.closed_ms IS NULL AND a.incident IS NULL AND a.quiet IS NULL"
-    f" AND {IN_SCOPE('a')}"
-    " ORDER BY a.rank, a.lifted DESC, a.raised_ms, a.id LIMIT :limit"
+# Which they are is decided on ids alone; only those that are shown are read whole.
+_QUEUES = {
+    queue: Sql(
+        f"""{SELECT} WHERE a.id IN (SELECT a.id FROM alarm a WHERE {open_in(queue)} AND {IN_SCOPE("a")}
+           ORDER BY {order} LIMIT :limit) ORDER BY a.rank, a.lifted DESC, a.raised_ms, a.id"""  # noqa: S608  # words of our own
+    )
+    for queue, order in ORDERS.items()
+}
+_RECENT = Sql(
+    f"""{SELECT} WHERE a.id IN (SELECT a.id FROM alarm a WHERE a.queue = :queue AND a.closed_ms IS NOT NULL
+       AND {IN_SCOPE("a")} ORDER BY a.closed_ms DESC, a.id LIMIT :limit) ORDER BY a.closed_ms DESC, a.id"""  # noqa: S608  # words of our own
 )
-_RECENT = Sql(f"{SELECT} WHERE a.closed_ms IS NOT NULL ORDER BY a.closed_ms DESC, a.id LIMIT :limit")
 _OF_HUB = Sql(f"{SELECT} WHERE a.hub = :hub ORDER BY a.raised_ms DESC, a.id LIMIT :limit")
-_DIGEST = Sql("SELECT id, version, tenant, unit FROM alarm WHERE queue = 'personal' AND closed_ms IS NULL")
+_DIGEST = Sql(f"SELECT id, version, tenant, unit FROM alarm a WHERE {open_in(Queue.PERSONAL)}")  # noqa: S608  # words of our own
 _NOT_SHOWN = Sql("SELECT 1 FROM alarm WHERE id = :id AND shown_ms IS NULL")
 _HUB = Sql("SELECT hub FROM alarm WHERE id = :id")
 _SHOWN = Sql("UPDATE alarm SET shown_ms = :now WHERE id = :id AND shown_ms IS NULL RETURNING hub")
@@ -47,15 +53,23 @@ class Looking(Acting):
         self, queue: Queue = Queue.PERSONAL, *, limit: int = 500, scope: Scope = EVERYTHING
     ) -> Sequence[AlarmView]:
         """Open alarms, most urgent first: by rank, then lifted, then age. Taken and deferred ones are among them."""
-        rows = await self._store.fetch(
-            lambda connection: _QUEUE.rows(connection, queue=queue.value, limit=limit, **scope.parameters)
-        )
+        statement = _QUEUES[queue]
+        rows = await self._store.fetch(lambda connection: statement.rows(connection, limit=limit, **scope.parameters))
         return [view(row) for row in rows]
 
-    async def recent(self, *, limit: int = 50) -> Sequence[AlarmView]:
-        """Closed alarms of all queues, newest first."""
-        async with self._store.read() as connection:
-            return [view(row) for row in await _RECENT.rows(connection, limit=limit)]
+    async def recent(
+        self, queue: Queue | None = None, *, limit: int = 50, scope: Scope = EVERYTHING
+    ) -> Sequence[AlarmView]:
+        """Closed alarms of a queue, or of all, newest first."""
+
+        async def look(connection: AsyncConnection) -> list[AlarmView]:
+            found = []
+            for one in Queue if queue is None else [queue]:
+                rows = await _RECENT.rows(connection, queue=one.value, limit=limit, **scope.parameters)
+                found += [view(row) for row in rows]
+            return sorted(found, key=lambda alarm: (-(alarm.closed_ms or 0), alarm.id))[:limit]
+
+        return await self._store.fetch(look)
 
     async def of_hub(self, hub: str, *, limit: int = 50) -> Sequence[AlarmView]:
         """Alarms of one hub, open or closed, newest first."""

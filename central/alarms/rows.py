@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from central.errors import Conflict, Holder, NotFoundError
-from central.lifecycle import OPEN_DISPATCH, DispatchState, Handling
+from central.lifecycle import OPEN_DISPATCH, DispatchState, Handling, Queue
 from central.sql import Row, Sql
 from central.views import AlarmView, CallAttempt, Offer, Sent, alarm_view
 
@@ -23,6 +23,14 @@ SELECT = (
     f"SELECT {', '.join(f'a.{name}' for name in NAMES)}, h.label, r.label"  # noqa: S608  # our own names
     " FROM alarm a LEFT JOIN hub h ON h.id = a.hub LEFT JOIN resident r ON r.pseudonym = a.resident"
 )
+LOUD = "a.queue = 'technical' AND a.closed_ms IS NULL AND a.incident IS NULL AND a.quiet IS NULL"
+"""For SQL: technical alarms that stand in the queue by themselves, folded into no incident and quiet for no work."""
+ORDERS = {
+    Queue.PERSONAL: "a.rank, a.lifted DESC, a.raised_ms, a.id",
+    Queue.TECHNICAL: "a.rank, a.raised_ms, a.id",  # never lifted: as the index has them
+    Queue.TEST: "a.rank, a.raised_ms, a.id",
+}
+"""For SQL: the most urgent first."""
 _ONE = Sql(f"{SELECT} WHERE a.id = :id")
 _LOCK = Sql("UPDATE alarm SET version = version WHERE id = :id RETURNING id")
 _SENT = """SELECT d.id, d.alarm, d.team, t.name, d.account, d.account_name, d.state, d.version, d.sent_ms,
@@ -47,6 +55,14 @@ _MEMBER = Sql(
 
 OPEN_STATES = ", ".join(f"'{state}'" for state in OPEN_DISPATCH)
 """For SQL: the states of a dispatch that may still come to something."""
+
+
+def open_in(queue: Queue) -> str:
+    """For SQL: what waits in a queue, or is at work in it.
+
+    The rank is never below nought: it leads SQLite to the index of the few that are open, past a storm of others.
+    """
+    return LOUD if queue is Queue.TECHNICAL else f"a.queue = '{queue.value}' AND a.closed_ms IS NULL AND a.rank >= 0"
 
 
 async def load(connection: AsyncConnection, alarm_id: str) -> AlarmView:

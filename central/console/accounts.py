@@ -22,10 +22,12 @@ from central.clock import Clock
 from central.console.passwords import Passwords, fault
 from central.console.roles import Role
 from central.errors import ActionError, Conflict, IncompleteError, NotFoundError
+from central.sql import Sql
 from central.store import Priority, Store
 from central.tables import login_link, session, user_account
 
 _NAME = re.compile(r"[\w][\w .@'-]{0,62}[\w.]")
+_LISTED = Sql("SELECT id, name, state FROM user_account")
 THEMES = ("auto", "light", "dark")
 
 
@@ -39,6 +41,15 @@ class LinkGoneError(ActionError):
     """A one-time link was used before, is too old, or never was."""
 
     status = 404
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """Somebody's name, where thousands of them are listed."""
+
+    id: str
+    name: str
+    state: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,11 +111,30 @@ class Accounts:
         self._passwords = passwords or Passwords()
 
     async def all(self) -> Sequence[Account]:
-        """Everybody, active ones first, by name."""
+        """Everybody, active ones first, by name. For pages see `listed`: there may be thousands."""
         async with self._store.read() as connection:
             rows = (await connection.execute(select(user_account))).mappings().all()
         found = [_account(row) for row in rows]
         return sorted(found, key=lambda account: (not account.is_active, account.name.casefold()))
+
+    async def listed(self) -> Sequence[Listed]:
+        """Only their names, in the same order."""
+        found = [Listed(*row) for row in await self._store.fetch(_LISTED.rows)]
+        return sorted(found, key=lambda account: (account.state != "active", account.name.casefold()))
+
+    async def names(self) -> dict[str, str]:
+        """What everybody is called, by id."""
+        return {row[0]: row[1] for row in await self._store.fetch(_LISTED.rows)}
+
+    async def some(self, ids: Sequence[str]) -> Sequence[Account]:
+        """These, in this order."""
+
+        async def look(connection: AsyncConnection) -> dict[str, Account]:
+            query = select(user_account).where(user_account.c.id.in_(ids))
+            return {row["id"]: _account(row) for row in (await connection.execute(query)).mappings()}
+
+        known = await self._store.fetch(look)
+        return [known[account] for account in ids if account in known]
 
     async def one(self, account_id: str) -> Account:
         """By id. Raises NotFoundError."""

@@ -165,7 +165,7 @@ async def criteria(visit: Seeing, tenant: Asked = "", said: str = "") -> Respons
     return page(
         visit, "criteria.html", tenants=found, chosen=chosen, row=row, may_write=may_write,
         versions=await criteria_of(visit).versions(chosen.id, scope) if chosen else (),
-        names={account.id: account.name for account in await visit.desk.accounts.all()},
+        names=await visit.desk.accounts.names(),
         said=visit.words(f"criteria.said_{said}") if said in _SAID else "",
     )  # fmt: skip
 
@@ -223,7 +223,7 @@ async def _editor(
     is_swap: bool = False,
 ) -> Response:
     places = {one.id: one.name for one in await tenants_seen(visit, Action.KEEP_ROUTINES)}
-    accounts = {account.id: account.name for account in await visit.desk.accounts.all()} if theirs else {}
+    accounts = await visit.desk.accounts.names() if theirs else {}
     return page(
         visit, "_criteria_editor.html" if is_swap else "criteria_editor.html", status, tenant=tenant_id, draft=draft,
         place=places.get(tenant_id, ""), told=told or {}, theirs=theirs, levels=list(Level), services=SERVICES,

@@ -2,18 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from central.access import IN_SCOPE
+from central.alarms.rows import open_in
 from central.console.gate import Visit
-from central.console.open_count import OpenCount, count_open, count_since, hubs_of
 from central.console.roles import Action
 from central.console.rows import GOAL_MS
 from central.lifecycle import Queue
+from central.sql import Row, Sql
 
 DAY_MS = 24 * 3_600_000
 ALIVE_MS = 90_000
 CHART_FROM, CHART_TO = 20, 860
+MOST_DOTS = 800
+"""More of them are a bar."""
+
+_OF_DAY = f"FROM alarm a WHERE a.queue = 'personal' AND a.happened_ms > :since AND {IN_SCOPE('a')}"
+_FIGURES = Sql(
+    "SELECT count(*), sum(CASE WHEN a.first_claimed_ms - a.happened_ms <= :goal THEN 1 ELSE 0 END),"
+    " sum(CASE WHEN a.disposition = 'visit_now' OR a.handling <> 'closed' AND a.dispatch = 'on_the_way'"
+    f" THEN 1 ELSE 0 END) {_OF_DAY}"
+)
+_ANSWERS = Sql(f"SELECT a.first_claimed_ms - a.happened_ms {_OF_DAY} AND a.first_claimed_ms IS NOT NULL")
+_DOTS = Sql(f"SELECT a.happened_ms, a.rank, a.first_claimed_ms {_OF_DAY} ORDER BY a.happened_ms DESC LIMIT {MOST_DOTS}")
+_WAITING = {
+    queue: Sql(f"SELECT count(*) FROM alarm a WHERE {open_in(queue)} AND a.handling = 'waiting' AND {IN_SCOPE('a')}")  # noqa: S608  # words of our own
+    for queue in (Queue.PERSONAL, Queue.TECHNICAL)
+}
+_HUBS = Sql(f"SELECT hub.id FROM hub WHERE {IN_SCOPE('hub')}")  # noqa: S608  # words of our own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,36 +60,34 @@ async def day_of(visit: Visit) -> Day:
     now = visit.now_ms()
     sees_personal = visit.may(Action.PERSONAL)
     queue = Queue.PERSONAL if sees_personal else Queue.TECHNICAL
-    seen = visit.scope_for(Action.PERSONAL if sees_personal else Action.SEE_QUEUE)
-    hubs = await hubs_of(services.store, visit.scope_for(Action.SEE_QUEUE))
-    ear = services.hubs.ear
-    heard = [known.heard_ms for hub in hubs if (known := ear.heard(hub) if ear else None) is not None]
-    waiting = (await count_open(services.store, seen)).get(queue, OpenCount()).waiting
-    total = await count_since(services.store, queue, now - DAY_MS, seen)
-    open_alarms = await services.alarms.queue(queue, scope=seen)
-    closed = [
-        alarm
-        for alarm in await services.alarms.recent(limit=300)
-        if alarm.queue is queue and seen.covers(alarm.tenant, alarm.unit)
-    ]
-    today = [alarm for alarm in (*open_alarms, *closed) if now - alarm.happened_ms < DAY_MS]
-    answered = [
-        alarm.first_claimed_ms - alarm.happened_ms for alarm in today if alarm.first_claimed_ms is not None
-    ]  # a person, not the machine: only claims count
+    seen = visit.scope_for(Action.PERSONAL if sees_personal else Action.SEE_QUEUE).parameters
+    placed = visit.scope_for(Action.SEE_QUEUE).parameters
+
+    async def look(connection: AsyncConnection) -> tuple[int, set[str], Sequence[Row], Row, list[int]]:
+        waiting = int(await _WAITING[queue].value(connection, **seen))
+        hubs = {row[0] for row in await _HUBS.rows(connection, **placed)}
+        if not sees_personal:
+            return waiting, hubs, (), (0, 0, 0), []
+        day = {"since": now - DAY_MS, **seen}
+        answers = [row[0] for row in await _ANSWERS.rows(connection, **day)]
+        figures = await _FIGURES.one(connection, goal=GOAL_MS, **day) or (0, 0, 0)
+        return waiting, hubs, await _DOTS.rows(connection, **day), figures, answers
+
+    waiting, hubs, dots, (total, within, dispatched), answered = await services.store.fetch(look)
+    alive = services.hubs.ear.alive(now - ALIVE_MS) if services.hubs.ear else set()
     return Day(
         waiting=waiting,
         total=total,
-        taken=len(answered),
-        within=sum(took <= GOAL_MS for took in answered),
+        taken=len(answered),  # by a person, not the machine: only claims count
+        within=within or 0,
         median_ms=median(answered) if answered else None,
-        dispatched=sum(alarm.disposition == "visit_now" or alarm.stage.word == "on_the_way" for alarm in today),
+        dispatched=dispatched or 0,
         listening=visit.desk.onlookers.with_sound(),
         hubs=len(hubs),
-        hubs_alive=sum(at_ms is not None and now - at_ms <= ALIVE_MS for at_ms in heard),
+        hubs_alive=len(hubs & alive),
         hours=_hours(visit, now),
         dots=tuple(
-            (_x(alarm.happened_ms, now), alarm.rank, alarm.first_claimed_ms is not None)
-            for alarm in sorted(today, key=lambda alarm: alarm.happened_ms)
+            (_x(happened_ms, now), rank, claimed_ms is not None) for happened_ms, rank, claimed_ms in reversed(dots)
         ),
     )
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import RedirectResponse
 
 from central.commands import HealthCheck
-from central.console.elsewhere import hub_seen, in_scope
+from central.console.elsewhere import hub_seen
 from central.console.gate import Needs, Visit
 from central.console.hub_page import PRESENCE_SIGN, check_page, summary_of
 from central.console.pages import is_part
@@ -29,7 +29,7 @@ CHECKS_KEPT = 30
 
 async def _checks(visit: Visit, hub: HubView) -> tuple[Sequence[HealthCheck], dict[str, str]]:
     checks = await visit.desk.services.commands.checks(hub.id, limit=CHECKS_KEPT)
-    names = {account.id: account.name for account in await visit.desk.accounts.all()}
+    names = await visit.desk.accounts.names()
     return checks, names
 
 
@@ -37,12 +37,13 @@ async def _checks(visit: Visit, hub: HubView) -> tuple[Sequence[HealthCheck], di
 async def hubs(visit: Seeing, sought: Sought = "", number: PageNo = 1) -> Response:
     """All of them, worst first, a hundred at a time."""
     services = visit.desk.services
-    seen = await in_scope(visit, await services.hubs.all(), visit.scope_for(Action.SEE_HUBS))
+    seen = await services.hubs.listed(visit.scope_for(Action.SEE_HUBS))
     known = page_of(seen, "/hubs", sought, number, lambda hub: f"{hub.label} {hub.id}")
-    found = []
-    for hub in known.rows:
-        checks = [check for check in await services.commands.checks(hub.id, limit=2) if check.state != "waiting"]
-        found.append((hub, summary_of(visit, checks[0]) if checks else None))
+    ids = [one.id for one in known.rows]
+    checks = await services.commands.last_checks(ids)
+    found = [
+        (hub, summary_of(visit, checks[hub.id]) if hub.id in checks else None) for hub in await services.hubs.some(ids)
+    ]
     return page(visit, "hubs.html", hubs=found, shown=known, presence_sign=PRESENCE_SIGN)
 
 

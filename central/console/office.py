@@ -127,9 +127,11 @@ async def make_code(visit: Making, label: Annotated[str, Form(max_length=64)] = 
 async def _users_page(visit: Visit, status: int = 200, *, sought: str = "", number: int = 1, **values: Any) -> Response:
     known = {"fault": "", "typed": "", "typed_role": "responder", "link": "", "link_name": "", "said": ""} | values
     minutes = f"{visit.desk.services.settings.console.login_link_minutes:g}"
-    shown = page_of(await visit.desk.accounts.all(), "/users", sought, number, lambda account: account.name)
+    accounts = visit.desk.accounts
+    shown = page_of(await accounts.listed(), "/users", sought, number, lambda account: account.name)
+    rows = await accounts.some([one.id for one in shown.rows])
     return page(
-        visit, "users.html", status, accounts=shown.rows, shown=shown, roles=list(Role), link_minutes=minutes, **known
+        visit, "users.html", status, accounts=rows, shown=shown, roles=list(Role), link_minutes=minutes, **known
     )
 
 

@@ -10,7 +10,6 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Depends, Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
-from central.console.elsewhere import in_scope
 from central.console.gate import Needs, Visit
 from central.console.pages import is_part
 from central.console.rendering import page
@@ -150,8 +149,7 @@ async def _places(visit: Visit, action: Action) -> dict[str, Any]:
         return await tenants(connection, scope), await units(connection, scope)
 
     found, within = await store.fetch(look)
-    hubs = await in_scope(visit, await visit.desk.services.hubs.all(), scope)
-    return {"tenants": found, "units": within, "hubs": sorted(hubs, key=lambda hub: (hub.label, hub.id))}
+    return {"tenants": found, "units": within, "hubs": sorted(await visit.desk.services.hubs.listed(scope))}
 
 
 @router.post("/residents/{resident_id}/open")

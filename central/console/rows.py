@@ -282,13 +282,9 @@ async def queue_list(visit: Visit, view: View, limit: int = SHOWN) -> QueueList:
     ringing = shown if view is View.ALARMS else []
     if sees_personal and view is not View.ALARMS:  # another tab must not silence the alarms that wait
         ringing = [one for one in await alarms.queue(limit=SHOWN, scope=scope) if one.id not in held]
-    closed = []
+    closed: list[AlarmView] = []
     if view is not View.MINE:
-        closed = [
-            alarm
-            for alarm in await alarms.recent(limit=200)
-            if alarm.queue is queue and scope.covers(alarm.tenant, alarm.unit)
-        ][:CLOSED_SHOWN]
+        closed = list(await alarms.recent(queue, limit=CLOSED_SHOWN, scope=scope))
     callers = await _callers(visit, (*shown, *ringing, *own, *closed, *(one.alarm for one in asked)))
     rows = [row_of(visit, alarm, callers) for alarm in shown]
     personal, technical = counts.get(Queue.PERSONAL, OpenCount()), counts.get(Queue.TECHNICAL, OpenCount())
