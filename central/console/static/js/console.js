@@ -20,7 +20,10 @@ const shownOf = new Set();
 const announced = new Set(queue.rows().map((row) => row.dataset.alarm));
 const SAID = { asks: 'toast.asked', off: 'toast.called_off', alone: 'toast.alone' };
 const told = new Set(queue.bells().filter((bell) => SAID[bell.why]).map((bell) => bell.key));
+const STORMY = new Set(['technical', 'incident']);
+const STORM_MS = 2000;
 let calmTimer = 0;
+let stormTimer = 0;
 
 /** Tell central that a person has it before them; not from a window that nobody sees. */
 function markShown() {
@@ -108,6 +111,16 @@ document.addEventListener('visibilitychange', () => {
 });
 document.addEventListener('htmx:after:swap', chooseSound);
 
+/** Many technical alarms change at once, again and again: the list is not fetched for each time, so that it is free. */
+function refreshSoon() {
+  if (stormTimer) return;
+  stormTimer = setTimeout(() => {
+    stormTimer = 0;
+    queue.refresh();
+    pane.update();
+  }, STORM_MS);
+}
+
 live.onEvent((event) => {
   if (event.name === 'lost') {
     pane.review();
@@ -120,6 +133,7 @@ live.onEvent((event) => {
     pane.update();
   } else if (event.name === 'change') {
     if (event.topic === 'elsewhere') return; // in a place that is not shown here
+    if (STORMY.has(event.topic)) return refreshSoon();
     queue.refresh();
     if (event.topic === 'alarm' && pane.current()) pane.update(event.ref);
     if (!pane.current()) {
