@@ -30,7 +30,7 @@ from central.console.door import address_of, let_in, log_act
 from central.console.elsewhere import cover_seen, hub_seen, in_scope, visit_for
 from central.console.gate import ForbiddenError, Needs, Open, Visit
 from central.console.roles import Action
-from central.console.taking_duty import teams_to_take
+from central.console.taking_duty import covers_house, teams_to_take
 from central.errors import IncompleteError
 from central.health import HISTORY, compare, to_plain
 from central.lifecycle import Queue
@@ -214,14 +214,18 @@ async def shown(visit: Seeing, alarm_id: AlarmId, body: ShownBody) -> None:
 async def duty(visit: Handling, body: DutyBody) -> None:
     """Somebody went on or off duty at a console. It counts for 15 s; its open stream renews it."""
     account, keeper = visit.who.account.id, visit.desk.services.duty
-    if body.has_sound and body.teams is not None:
+    teams, covers = body.teams, body.has_sound
+    if body.has_sound:
         known = tuple(team.id for team in await teams_to_take(visit))
-        if not body.teams and known:
+        if teams is not None and not teams and known:
             raise IncompleteError("no_team", "teams", known)
-        if not set(body.teams) <= set(known):
+        if not set(teams or ()) <= set(known):
             raise IncompleteError("team_unknown", "teams", known)
+        teams = teams or list(known)
+        # Whoever would hear nothing of an alarm does not count as somebody who hears it.
+        covers = bool(known) or await covers_house(visit)
     visit.desk.onlookers.set_sound(body.console, account, has_sound=body.has_sound)
-    await keeper.set(account, body.console, has_sound=body.has_sound, teams=body.teams)
+    await keeper.set(account, body.console, has_sound=covers, teams=teams)
 
 
 @router.get("/duty", tags=["duty"])

@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from central.console.gate import Visit
+from central.console.roles import Action
 from central.escalation.duty import TeamToTake
+from central.routing.teams import every_team
 
+TECHNICAL = "technical"
 AT_CONSOLES = frozenset({"centre", "ward"})
 """Kinds of teams that answer at consoles. Who goes to people is asked whether they do tonight."""
 
@@ -22,9 +25,18 @@ class Tick:
 
 
 async def teams_to_take(visit: Visit) -> Sequence[TeamToTake]:
-    """The teams that the reader may go on duty for, as far as they see them."""
-    seen = visit.scope.teams
-    return [team for team in await visit.desk.services.duty.to_take(visit.who.account.id) if team.id in seen]
+    """The teams that the reader may go on duty for, as far as they see them.
+
+    Who does not answer personal alarms hears none: a technician at a console covers technical teams only.
+    """
+    seen, answers = visit.scope.teams, visit.may(Action.PERSONAL)
+    found = await visit.desk.services.duty.to_take(visit.who.account.id)
+    return [team for team in found if team.id in seen and (answers or team.kind == TECHNICAL)]
+
+
+async def covers_house(visit: Visit) -> bool:
+    """Whether the reader, who has no team, stands for everybody: while there is no team at all."""
+    return visit.may(Action.PERSONAL) and not await visit.desk.services.store.fetch(every_team)
 
 
 async def ticks(visit: Visit) -> tuple[Tick, ...]:

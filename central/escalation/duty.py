@@ -23,7 +23,11 @@ from central.wakeup import Wakeup
 SEEN_MS = seeing.SEEN_MS
 HOUSE = ""
 
-_WITH_SOUND = Sql("SELECT DISTINCT team FROM duty WHERE has_sound AND seen_ms > :since")
+# Technicians hear what has to be mended; an alarm of a person that waits beside them is heard by nobody.
+_WITH_SOUND = Sql(
+    """SELECT DISTINCT d.team FROM duty d LEFT JOIN team t ON t.id = d.team
+    WHERE d.has_sound AND d.seen_ms > :since AND coalesce(t.kind, '') <> 'technical'"""
+)
 KEPT_MS = 3_600_000
 """So long the teams of a silent console are remembered: when it speaks again, it has them again."""
 

@@ -157,6 +157,14 @@ async def test_a_team_without_a_console_that_sounds_is_passed_over_at_once_and_i
     assert "nobody_with_sound" in await words(bench, alarm.id)
 
 
+async def test_technicians_with_sound_are_nobody_who_hears_an_alarm(bench: Bench, hub: FrameHub) -> None:
+    await run(bench, "DELETE FROM duty")
+    await team(bench, PATROL, "technical")
+    await on_duty(bench, "tore", PATROL)
+    alarm = await bench.press(hub)  # no centre is set up: everybody at consoles is asked
+    assert (1, 0, "failed", "nobody_with_sound") in await steps(bench, alarm.id)
+
+
 async def test_a_console_that_was_not_seen_for_fifteen_seconds_is_not_on_duty(bench: Bench, hub: FrameHub) -> None:
     await team(bench, CENTRE, "centre")
     await plan(bench, at_consoles(), by_phone(CENTRE))

@@ -181,3 +181,28 @@ async def test_who_leads_in_one_town_and_answers_in_another_is_no_lead_there(tow
     assert (await browser.post(period)).status == 404
     begins = {"reach": "hub", "ref": other["hub_id"], "to": other["later"], "why": "new router"}
     assert (await browser.post("/technical/maintenance", form=begins)).status in {404, 422}
+
+
+async def test_nobody_counts_as_hearing_alarms_that_they_would_not_see(towns: Towns) -> None:
+    """An alarm that waits beside a console which cannot show it is an alarm that nobody hears."""
+    bench = towns.console.bench
+
+    async def covered() -> set[str]:
+        return {row[0] for row in await bench.rows("SELECT DISTINCT team FROM duty WHERE account <> 'nightwatch'")}
+
+    body = {"console": "aabbccdd00112233", "has_sound": True}
+    for role, expected in ((Role.RESPONDER, True), (Role.TECHNICIAN, False)):
+        browser = await towns.signed_in(role)
+        assert (await browser.post("/api/v1/duty", content=body)).status == 204
+        teams = await covered()
+        assert (towns.own["team_id"] in teams) is expected
+        assert towns.other["team_id"] not in teams
+        assert "" not in teams
+        assert (await browser.post("/api/v1/duty", content={**body, "has_sound": False})).status == 204
+        assert not await covered()
+    await bench.change("UPDATE team SET state = 'ended'")  # while there is no team, everybody is the house
+    for role, expected in ((Role.RESPONDER, {""}), (Role.TECHNICIAN, set())):
+        browser = await towns.console.signed_in(f"Late {role}", role)
+        assert (await browser.post("/api/v1/duty", content=body)).status == 204
+        assert await covered() == expected
+        await browser.post("/api/v1/duty", content={**body, "has_sound": False})
