@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from central import at_room, event_log, feed, stubs
+from central import at_room, event_log, feed, read_later, stubs
 from central.escalation.begin import begin
 from central.lifecycle import CENTRAL_KINDS, CLEARED_BY, AlarmKind, Meaning, Queue, alarm_kind, meaning_of
 from central.opening import HUB, Need, Source, before_of, join, open_all
@@ -58,7 +58,10 @@ _CLEAR = Sql("UPDATE alarm SET condition = 'cleared', version = version + 1 WHER
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Happening:
-    """An event that is being stored. Ids are hex; `value` and `details` JSON. `is_late`: newer ones are stored."""
+    """An event that is being stored. Ids are hex; `value` and `details` JSON. `is_late`: newer ones are stored.
+
+    `stood_for`: the alarm that was raised for it while it could not be read.
+    """
 
     hub: str
     epoch: str
@@ -71,6 +74,7 @@ class Happening:
     details: str | None
     happened_ms: int
     is_late: bool = False
+    stood_for: str | None = None
 
     @property
     def key(self) -> dict[str, Any]:
@@ -134,6 +138,13 @@ async def _personal(connection: AsyncConnection, event: Happening, by_stub: str 
         details=event.details,
         happened_ms=event.happened_ms,
     )
+    if by_stub is None and event.stood_for:
+        role = await read_later.told(connection, event.stood_for, event.device, known)
+        if role is not None:
+            await join(connection, [(event.key, event.stood_for, role, event.happened_ms)])
+            content = {"kind": kind.word, "device": event.device, "happened_ms": event.happened_ms}
+            await _settle(connection, event.stood_for, event.hub, "completed", HUB, content, now)
+            return
     if by_stub is None:
         await stubs.adopt(connection, event.hub, event.device, known)
     elif await stubs.tell_all(connection, by_stub, known):

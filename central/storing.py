@@ -7,12 +7,12 @@ that follow. What conditions of technical alarms have to tell is gathered in `To
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from central import gaps, home_response, raising
+from central import gaps, home_response, raising, read_later
 from central.clock import Clock
 from central.decoding import EVENT_COLUMNS, Opened
 from central.epochs import Epoch, EpochBook
@@ -89,7 +89,11 @@ class Storing:
         marks = await Marks.lock(connection, stretch, now)
         newest = marks.stored.last
         fresh, better = marks.sort_out(piece.records)
+        stood_for: dict[int, str | None] = {}
         for record in better:
+            if stretch.lane.is_urgent:
+                key = {**stretch.names, "seq": record.seq}
+                stood_for[record.seq] = await read_later.stood_for(connection, key)
             for statement in (_FORGET, _FORGET_RAW, _UNJOIN):
                 await statement.rows(connection, **stretch.names, seq=record.seq)
         await _EVENT.many(connection, [record.row for record in fresh])
@@ -103,7 +107,7 @@ class Storing:
         if new_gaps:
             await told.write(connection, now)
             await gaps.tell(connection, stretch.hub, stretch.epoch, stretch.lane, new_gaps, now)
-        await _Effects(connection, stretch, told, now).of(fresh, newest)
+        await _Effects(connection, stretch, told, now, stood_for).of(fresh, newest)
         if stretch.lane.is_urgent and len(fresh) < len(piece.records):
             for seq in {record.seq for record in piece.records} - {record.seq for record in fresh}:
                 await raising.tell_home_again(connection, {**stretch.names, "seq": seq}, now)
@@ -113,8 +117,16 @@ class Storing:
 class _Effects:
     """What follows from records that are stored, in their order; technical conditions many at a time."""
 
-    def __init__(self, connection: AsyncConnection, stretch: Stretch, told: Told, now: int) -> None:
+    def __init__(
+        self,
+        connection: AsyncConnection,
+        stretch: Stretch,
+        told: Told,
+        now: int,
+        stood_for: Mapping[int, str | None],
+    ) -> None:
         self._connection = connection
+        self._stood_for = stood_for
         self._stretch = stretch
         self._told = told
         self._now = now
@@ -175,8 +187,7 @@ class _Effects:
         alarm_class = record.stub.alarm_class if record.stub else None
         await raise_unreadable(self._connection, key, record.reason, self._now, device=device, alarm_class=alarm_class)
 
-    @staticmethod
-    def _happening(record: Opened, newest: int) -> Happening | None:
+    def _happening(self, record: Opened, newest: int) -> Happening | None:
         if record.event is None:
             return None
         hub, epoch, lane, seq, _, device, resident, value, details, *_ = record.row
@@ -192,4 +203,5 @@ class _Effects:
             details=details,
             happened_ms=record.row[15],
             is_late=seq < newest,
+            stood_for=self._stood_for.get(seq),
         )

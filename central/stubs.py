@@ -116,18 +116,22 @@ async def tell_all(connection: AsyncConnection, alarm: str, known: Known) -> boo
             return False
         await _FINISH.rows(connection, id=alarm)
         return True
-    fold_key = known.fold_key
-    if closed_ms is None and await _OTHER.one(connection, fold_key=fold_key, id=alarm):
-        fold_key = f"{fold_key}:{alarm}"  # both stay open: neither is made to vanish by machine
-    await _type(connection, alarm, rank, lifted, fold_key, known)
+    fold_key = known.fold_key if closed_ms is not None else await free_key(connection, alarm, known)
+    await type_alarm(connection, alarm, rank, lifted, fold_key, known)
     return True
+
+
+async def free_key(connection: AsyncConnection, alarm: str, known: Known) -> str:
+    """What it is folded by from now on. Beside an open one of the same key both stay open: none vanishes by machine."""
+    is_taken = await _OTHER.one(connection, fold_key=known.fold_key, id=alarm)
+    return f"{known.fold_key}:{alarm}" if is_taken else known.fold_key
 
 
 async def adopt(connection: AsyncConnection, hub: str, device: str, known: Known) -> None:
     """A full record without a stub comes while an alarm of its device is known by stub: it tells what that is, too."""
     row = await _ADOPT.one(connection, stub_key=stub_key(hub, device, known.kind.alarm_class), fold_key=known.fold_key)
     if row is not None:
-        await _type(connection, row[0], row[1], row[2], known.fold_key, known)
+        await type_alarm(connection, row[0], row[1], row[2], known.fold_key, known)
 
 
 async def forget_join(connection: AsyncConnection, key: Mapping[str, Any]) -> None:
@@ -161,7 +165,10 @@ async def answer_all(connection: AsyncConnection, alarm: str, now: int) -> None:
     await _ANSWER_ALL.rows(connection, alarm=alarm, now=now, limit=MAX_ANSWERED)
 
 
-async def _type(connection: AsyncConnection, alarm: str, rank: int, lifted: int, fold_key: str, known: Known) -> None:
+async def type_alarm(
+    connection: AsyncConnection, alarm: str, rank: int, lifted: int, fold_key: str, known: Known
+) -> None:
+    """Write what is known now. Who has it, its repeats and what was done stay."""
     kind = known.kind
     await _TYPE.rows(
         connection,

@@ -118,10 +118,7 @@ async def test_what_waited_for_a_header_is_opened_when_the_header_comes(bench: B
     receipt = await bench.tell(hub, readings[0])
     assert (receipt.high, receipt.unopened, receipt.wants_header) == (40, (), False)
     assert await bench.value(f"{TOTAL} WHERE unreadable IS NOT NULL") == 0
-    assert await bench.kinds() == ["pendant_pressed", "unreadable_alarm"] or await bench.kinds() == [
-        "unreadable_alarm",
-        "pendant_pressed",
-    ]
+    assert await bench.kinds() == ["pendant_pressed"]
     assert (await bench.alarm_of(press)).kind.word == "pendant_pressed"
 
 
@@ -132,6 +129,56 @@ async def test_a_resent_record_that_can_be_opened_now_replaces_the_unreadable_on
     assert (receipt.high, receipt.unopened) == (1, ())
     assert (await bench.alarm_of(press)).kind.word == "pendant_pressed"
     assert await bench.value(TOTAL) == 1
+
+
+async def test_one_press_stays_one_alarm_when_its_record_is_read_later_and_whoever_has_it_keeps_it(
+    bench: Bench, hub: FrameHub
+) -> None:
+    press = hub.seal("pendant_pressed", has_header=False, resident="r-7f3a90")
+    await bench.tell(hub, press)
+    (unread,) = await bench.alarms.queue()
+    await bench.change(
+        f"UPDATE alarm SET handling = 'claimed', owner = 'u1', owner_name = 'Kari' WHERE id = '{unread.id}'"
+    )
+    await bench.send(hub, hub.envelope(press, has_header=True))
+    (read,) = await bench.alarms.queue()
+    assert read.id == unread.id
+    assert (read.kind.word, read.device, read.resident) == ("pendant_pressed", "pendant-1", "r-7f3a90")
+    assert await bench.value("SELECT owner_name FROM alarm") == "Kari"
+    assert await bench.value("SELECT role FROM alarm_event") == "raised"
+    await bench.tell(hub, hub.seal("pendant_pressed", resident="r-7f3a90"))  # and the next press repeats it
+    assert await bench.value("SELECT repeats FROM alarm") == 1
+
+
+async def test_several_presses_of_one_button_that_are_read_later_stay_one_alarm(bench: Bench, hub: FrameHub) -> None:
+    presses = [hub.seal("pendant_pressed", has_header=False) for _ in range(3)]
+    await bench.tell(hub, *presses)
+    assert await bench.kinds() == ["unreadable_alarm"]
+    await bench.send(hub, hub.envelope(*presses, has_header=True))
+    assert await bench.kinds() == ["pendant_pressed"]
+    assert await bench.value("SELECT repeats FROM alarm") == 2
+    roles = sorted(role for (role,) in await bench.rows("SELECT role FROM alarm_event"))
+    assert roles == ["raised", "repeat", "repeat"]
+
+
+async def test_what_is_read_after_its_alarm_was_closed_raises_one_of_its_own(bench: Bench, hub: FrameHub) -> None:
+    press = hub.seal("pendant_pressed", has_header=False)
+    await bench.tell(hub, press)
+    await bench.change("UPDATE alarm SET handling = 'closed', closed_ms = 1")
+    await bench.send(hub, hub.envelope(press, has_header=True))
+    assert await bench.kinds() == ["pendant_pressed"]
+    assert await bench.value("SELECT count(*) FROM alarm") == 2
+
+
+async def test_beside_an_open_alarm_of_the_same_kind_neither_vanishes(bench: Bench, hub: FrameHub) -> None:
+    unread = hub.seal("pendant_pressed", has_header=False)
+    await bench.tell(hub, unread)
+    read = hub.seal("pendant_pressed")
+    await bench.send(hub, hub.envelope(read, has_header=True))
+    before = await bench.value("SELECT count(*) FROM alarm WHERE closed_ms IS NULL")
+    await bench.send(hub, hub.envelope(unread))
+    assert await bench.value("SELECT count(*) FROM alarm WHERE closed_ms IS NULL") == before
+    assert set(await bench.kinds()) == {"pendant_pressed"}
 
 
 async def test_a_record_sealed_to_another_key_is_kept_as_it_came(bench: Bench, hub: FrameHub) -> None:
@@ -392,7 +439,7 @@ async def test_a_message_without_a_place_to_commit_it_gets_no_receipt(bench: Ben
 async def test_a_record_that_trips_a_fault_of_ours_is_stored_as_unreadable_and_the_others_as_they_are(
     bench: Bench, hub: FrameHub, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await bench.refuse_inserts("alarm", when="NEW.device = 'odd'")
+    await bench.refuse_inserts("event", when="NEW.device = 'odd'")
     presses = [hub.seal("pendant_pressed", device=device) for device in ("pendant-1", "odd", "pendant-2")]
     receipt = await bench.tell(hub, *presses)
     assert (receipt.high, receipt.unopened) == (3, ((2, 2),))
