@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from central.console.asked import Stand, stand_of
 from central.console.gate import Visit
@@ -103,6 +103,8 @@ def told(visit: Visit, detail: AlarmDetail, *, is_mine: bool) -> tuple[Told, ...
     trip = trip_of(visit, detail)
     found = [_told_trip(visit, detail.alarm, trip)] if trip is not None else list(_told_over(visit, detail))
     offered = _told_offer(visit, detail, is_mine=is_mine)
+    if trip is not None and offered is not None:  # the four buttons are about the trip
+        offered = replace(offered, presses=tuple(replace(press, on_phone=True) for press in offered.presses))
     return tuple(found if offered is None else [*found, offered])
 
 

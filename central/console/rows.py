@@ -12,8 +12,8 @@ from central.console.asked import Asked, Stand, asked_of
 from central.console.bells import Bell, bells_of
 from central.console.elsewhere import cover_seen
 from central.console.gate import Visit
-from central.console.open_count import OpenCount, count_open, own_open
 from central.console.names import named
+from central.console.open_count import OpenCount, count_open, own_open
 from central.console.roles import Action
 from central.console.sight import sight_for
 from central.lifecycle import WAITING, Handling, Queue
@@ -216,6 +216,8 @@ def asked_row(visit: Visit, asked: Asked, callers: Mapping[str, str]) -> Row:
         chips.append(Chip(text=sent.team_name))
     elif sent is not None and asked.stand is Stand.OFF:
         chips.append(Chip(text=t("queue.is_off", time=visit.figures.short_clock(sent.ended_ms or 0)), icon="x"))
+        if alarm.stage == WAITING:  # it was called off because nobody looked after it: it still needs somebody
+            chips.insert(0, Chip(text=t("queue.nobody_has"), tone=f"p-{PRIORITIES[alarm.rank]}"))
     if alarm.repeats and alarm.is_open and asked.stand in {Stand.MINE, Stand.ASKS}:
         chips.insert(1, Chip(text=repeats_text(visit, alarm), tone=f"p-{PRIORITIES[alarm.rank]}"))
     return Row(
@@ -292,7 +294,7 @@ async def queue_list(visit: Visit, view: View, limit: int = SHOWN) -> QueueList:
         {one.id for one in (*mine, *(one.alarm for one in asked)) if one.id in held and one.queue is queue}
     )
     stands: dict[Stand, list[Row]] = {}
-    for one in asked:
+    for one in _once_each(asked):
         if _stands_in(view, one):
             stands.setdefault(one.stand, []).append(asked_row(visit, one, callers))
     return QueueList(
@@ -323,6 +325,16 @@ async def queue_list(visit: Visit, view: View, limit: int = SHOWN) -> QueueList:
             asked,
         ),
     )
+
+
+def _once_each(asked: Sequence[Asked]) -> list[Asked]:
+    """An alarm has one row among what is open, however much of it is asked: where one goes before what waits."""
+    first: dict[str, Asked] = {}
+    for one in sorted(asked, key=lambda one: one.stand is not Stand.MINE):
+        over = one.stand in {Stand.OFF, Stand.DONE}
+        first.setdefault(one.id if over else one.alarm.id, one)
+    kept = {id(one) for one in first.values()}
+    return [one for one in asked if id(one) in kept]
 
 
 def _stands_in(view: View, asked: Asked) -> bool:

@@ -247,3 +247,18 @@ async def test_who_goes_to_an_alarm_that_nobody_has_any_more_is_not_told_to_stay
     assert await heads(patrol) == ["off", "waiting"]
     assert "Ingen har den nå" in (await patrol.get("/parts/queue")).text
     assert (await four(patrol, alarm))["take"] == "claim"
+
+
+async def test_an_alarm_stands_once_however_much_of_it_is_asked(
+    console: Any, first: Any, patrol: Any, home: LiveHub
+) -> None:
+    alarm = await taken(console, first, home)
+    await patrol.post(f"/api/v1/dispatches/{await send(first, alarm)}/accepted")
+    to = (await patrol.get("/api/v1/session")).json["account"]
+    offer = (await first.post(f"/api/v1/alarms/{alarm}/offer", content={"to_account": to})).json
+    assert await heads(patrol) == ["trips"]
+    assert await bells(patrol) == [("asks", alarm)]  # and yet it sounds
+    page = (await patrol.get(f"/alarms/{alarm}")).text
+    button = re.search(rf'<button[^>]*data-post="/api/v1/offers/{offer["id"]}/accept"[^>]*>', page)
+    assert button is not None
+    assert "not-phone" not in button[0]  # the four buttons are about the trip

@@ -29,7 +29,10 @@ function tick(kind) {
   while (ticks.children.length > TICKS) ticks.firstElementChild.remove();
 }
 
+let lastSilence = 0;
+
 function second(silence, ever) {
+  lastSilence = silence;
   const seconds = Math.floor(silence / 1000);
   const text = beat.querySelector('.beat-text');
   if (isLost()) text.textContent = t('live.no_contact', { n: seconds });
@@ -62,6 +65,7 @@ function lose() {
   }
   document.getElementById('take-next')?.setAttribute('aria-disabled', 'true');
   haltAll();
+  second(lastSilence, lastBeatAt !== null);
   for (const listener of listeners) listener({ name: 'lost' });
 }
 
