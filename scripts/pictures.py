@@ -11,20 +11,22 @@ import argparse
 import asyncio
 import contextlib
 import dataclasses
-import importlib.util
-import io
+import json
+import os
 import random
 import shutil
 import sqlite3
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
 import aiohttp
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page, TimeoutError, async_playwright  # noqa: A004  # it is this one that is meant
 
 from cloud_sync.enrolment import CLAIM_PATH
 from cloud_sync.trust import TrustBundle
@@ -32,11 +34,12 @@ from cloud_sync.uplink import FRAMES_PATH, MEDIA_TYPE
 from cloud_sync.uplinks.tls import client_context
 from cloud_sync.vocabulary import Scalar
 from simulators import plans
-from simulators.demo.operator import Operator
+from simulators.demo.operator import Operator, OperatorError
 from simulators.demo.page import serve
 from simulators.demo.stage import HOST, Ports, Stage, free_port
 from simulators.demo.story import Story
 from simulators.frame_hub import FrameHub
+from simulators.palette_png import with_palette
 
 PICTURES = Path(__file__).resolve().parent.parent / "docs" / "pictures"
 FACE = "Inter"
@@ -49,6 +52,7 @@ STAFF = (
     ("Operator Two", "responder"),
     ("Nina Berg", "lead"),
     ("Technician One", "technician"),
+    ("Ada Nes", "administrator"),
 )
 ENDS = {
     "smoke": ("emergency_services", "burn"),
@@ -56,8 +60,32 @@ ENDS = {
     "door_opened": ("cleared_by_phone", "door_alarm"),
 }
 """What was done and what it was; for others a visit and practical help."""
-PATIENCE_MS = 15_000
-COLOURS = 256
+PATIENCE_MS = 180_000
+TOAST_MS = 3_000
+RESIDENTS = (
+    {
+        "pseudonym": "r-7f3a90", "first_name": "Ragnhild", "last_name": "Myklebust", "born": "1938",
+        "address": "Solbakken 214, 6690 Aure", "phone": "+47 900 00 001", "critical": "yes",
+        "directions": "Second entrance from the car park, lift to the second floor",
+        "access": "Key box to the left of the door", "key_code": "4471",
+        "know": "Hard of hearing on the left ear. Speak clearly, and give her time.",
+        "health": "Diabetes, insulin", "source": "home_care", "as_of": "2026-11-02",
+        "services": ["TA", "DT"],
+        "contacts": [
+            {"name": "Sunniva Myklebust", "relation": "daughter", "phone": "+47 900 00 002",
+             "agreement": {"services": ["TA", "DT"], "document": "2026/118"}},
+            {"name": "Per Olsen", "relation": "neighbour", "phone": "+47 900 00 003", "agreement": {"services": []}},
+        ],
+    },
+    {"pseudonym": "r-19c04e", "first_name": "Arne", "last_name": "Vik", "address": "Fjellveien 8, 6690 Aure",
+     "source": "home_care", "as_of": "2026-10-14", "services": ["DT"]},
+    {"pseudonym": "r-55d210", "first_name": "Turid", "last_name": "Nes", "address": "Elvebakken 3B, 6690 Aure",
+     "source": "home_care", "as_of": "2026-09-30", "services": ["DT", "TA"]},
+)  # fmt: skip
+"""Who lives in the pictures. All of it is invented."""
+VISIT_IN_S = 4 * 3600
+NO_TELEPHONE = "addEventListener('click', (e) => { if (e.target.closest('a[href^=tel]')) e.preventDefault(); })"
+"""A browser without a telephone asks what to do with a number, and takes no clicks until somebody has said so."""
 
 
 class Home:
@@ -143,7 +171,7 @@ class Studio:
 
     async def alarm(self, kind: str, hub: str = "") -> str:
         """The id of a waiting alarm, once it is there."""
-        for _ in range(100):
+        for _ in range(600):
             for alarm in await self.alarms():
                 if alarm["kind"] == kind and alarm["stage"] == "waiting" and hub in str(alarm):
                     return str(alarm["id"])
@@ -190,8 +218,9 @@ class Studio:
         await page.click("#gate-yes")
 
     async def toast_gone(self, page: Page) -> None:
-        """Wait until the offer to undo has come and gone."""
-        await page.locator("#toasts > *").wait_for(state="attached")
+        """Wait until what was said at the lower right is gone, if it has not gone already."""
+        with contextlib.suppress(TimeoutError):
+            await page.locator("#toasts > *").wait_for(state="attached", timeout=TOAST_MS)
         await page.locator("#toasts > *").wait_for(state="detached")
 
     async def take(self, page: Page, name: str) -> None:
@@ -199,21 +228,10 @@ class Studio:
         await page.evaluate("document.fonts.ready")
         await page.mouse.move(0, 0)
         await page.wait_for_timeout(900)
-        data = _small(await page.screenshot(type="png"))
+        data = await asyncio.to_thread(with_palette, await page.screenshot(type="png"))
         path = self._out / f"{name}.png"
         path.write_bytes(data)
         print(f"{path.name:<24} {len(data) / 1024:6.0f} kB")
-
-
-def _small(png: bytes) -> bytes:
-    """With a palette of 256 colours, where Pillow happens to be installed; it is not needed otherwise."""
-    if importlib.util.find_spec("PIL") is None:
-        return png
-    image_module = importlib.import_module("PIL.Image")
-    picture = image_module.open(io.BytesIO(png)).convert("RGB")
-    small = io.BytesIO()
-    picture.quantize(COLOURS, dither=image_module.Dither.NONE).save(small, "PNG", optimize=True)
-    return min(png, small.getvalue(), key=len)
 
 
 async def _has_face() -> bool:
@@ -244,7 +262,9 @@ async def studio(folder: Path, out: Path) -> AsyncIterator[Studio]:
             await stage.central_command("user", "add", name, "--role", role, "--language", "en")
         story = Story(stage, operator)
         flags = ["--no-sandbox", *([f"--system-font-family={FACE}"] if await _has_face() else [])]
-        browser = await playwright.chromium.launch(executable_path=program, args=flags)
+        browser = await playwright.chromium.launch(
+            executable_path=program, args=[*flags, "--lang=en-GB"], env={**os.environ, "LANGUAGE": "en_GB"}
+        )
         async with asyncio.TaskGroup() as group:
             watching = group.create_task(story.run())
             group.create_task(serve(story, ports.page, operator.console, done))
@@ -276,43 +296,165 @@ async def demo(studio: Studio) -> None:
         await studio.take(page, "demo")
 
 
+async def people(studio: Studio) -> None:
+    """A patrol, and three residents taken in from a file; the patrol's page is a picture."""
+    async with studio.screen("Ada Nes", scheme="light") as page:
+        await page.goto(f"{studio.operator.console}/places")
+        fold = page.locator("details.fold", has=page.locator("#t-new"))
+        await fold.locator("summary").click()
+        await page.fill("#t-new", "Night patrol")
+        await page.select_option("#k-new", "patrol")
+        await page.select_option("#o-new", index=1)
+        await page.fill("#p-new", "+47 900 00 009")
+        await fold.locator("button[type=submit]").click()
+        await page.locator("details.fold", has_text="Night patrol").wait_for()
+        await studio.take(page, "organisation")
+        await page.goto(f"{studio.operator.console}/users")
+        await studio.take(page, "accounts")
+    first = time.time() + VISIT_IN_S
+    visit = {"from": _stamp(first), "to": _stamp(first + 1800), "reference": "v-1", "team": "Night patrol"}
+    residents = [{**RESIDENTS[0], "visits": [visit]}, *RESIDENTS[1:]]
+    path = studio.stage.folder / "residents.json"
+    path.write_text(json.dumps(residents))
+    await studio.stage.central_command("people", "import", str(path))
+
+
+def _stamp(at_s: float) -> str:
+    return datetime.fromtimestamp(at_s, UTC).isoformat(timespec="seconds")
+
+
 async def queue(studio: Studio, homes: Sequence[Home]) -> None:
-    """Several alarms at once: dark with nothing taken, light with one of your own; then that alarm, and on a phone."""
-    solbakken, fjellveien, elvebakken = homes
-    await fjellveien.tell("bed_absent", "bed-1", ago_s=190, resident="r-19c04e")
-    await elvebakken.tell("door_opened", "door-1", ago_s=95, resident="r-55d210")
-    await solbakken.tell("nurse_call", "room-12", ago_s=70)
-    await solbakken.tell("battery_low", "pendant-4", ago_s=600, value=12)
-    await elvebakken.tell("smoke", "smoke-hall", ago_s=24, resident="r-55d210")
-    await studio.act(do="pull", device=plans.CORD)
-    await studio.alarm("cord_pulled")
-    taken = await studio.alarm("nurse_call")
-    await studio.quietly("Operator Two", "POST", f"/api/v1/alarms/{taken}/claim", {})
-    await studio.quietly("Operator Two", "POST", f"/api/v1/alarms/{taken}/on-the-way", {})
+    """Several alarms at once: dark with nothing taken, light with one of your own; the work on that one."""
     async with studio.screen("Operator One") as page:
         await page.goto(f"{studio.operator.console}/")
-        await studio.on_duty(page)
+        await page.click("#duty")
+        await studio.take(page, "gate")
+        await page.click("#gate-play")
+        await page.click("#gate-yes")
+        await _alarms_come(studio, homes)
         await page.locator("#queue li[data-waiting]").nth(3).wait_for()
         await studio.take(page, "queue-dark")
     cord = await studio.alarm("cord_pulled")
-    async with studio.screen("Operator One", scheme="light") as page:
-        await page.goto(f"{studio.operator.console}/alarms/{cord}")
-        await studio.on_duty(page)
-        await page.click('.a-acts [data-act="claim"]')
-        await page.locator('#alarm-live[data-mine="yes"]').wait_for()
-        await page.locator(".homelamp .lamp-taken").wait_for()
-        await studio.toast_gone(page)
-        await studio.take(page, "queue-light")
-    async with studio.screen("Operator One") as page:
-        await page.goto(f"{studio.operator.console}/alarms/{cord}")
-        await page.click('.a-acts [data-act="on-the-way"]')
-        await page.locator('#alarm-live[data-stage="on_the_way"]').wait_for()
-        await studio.toast_gone(page)
-        await studio.take(page, "alarm")
+    await work(studio, cord)
     async with studio.screen("Operator One", size=PHONE, scale=2) as page:
         await page.goto(f"{studio.operator.console}/alarms/{cord}")
         await page.locator("#alarm-big4").wait_for()
         await studio.take(page, "phone")
+
+
+async def _patrol_on_duty(studio: Studio, page: Page) -> None:
+    """Somebody takes the patrol tonight."""
+    await page.goto(f"{studio.operator.console}/")
+    await page.click("#duty")
+    await page.locator("#gate-teams label", has_text="Night patrol").click()
+    await page.click("#gate-play")
+    await page.click("#gate-yes")
+
+
+async def _patrol_goes(studio: Studio, page: Page) -> None:
+    """Asked to go, and after saying yes."""
+    row = page.locator('#queue li[data-stand="asks"]')
+    await row.wait_for()
+    await studio.take(page, "patrol-list")
+    await row.locator("a").click()
+    await page.click('#alarm-big4 [data-four="take"]')
+    await page.locator('#alarm-told [data-post$="/on-the-way"]').wait_for()
+    await studio.toast_gone(page)
+    await studio.take(page, "patrol-alarm")
+
+
+async def _alarms_come(studio: Studio, homes: Sequence[Home]) -> None:
+    solbakken, fjellveien, elvebakken = homes
+    await solbakken.tell("nurse_call", "room-12", ago_s=40)
+    await solbakken.tell("battery_low", "pendant-4", ago_s=600, value=12)
+    taken = await studio.alarm("nurse_call")
+    await studio.quietly("Operator Two", "POST", f"/api/v1/alarms/{taken}/claim", {})
+    await studio.quietly("Operator Two", "POST", f"/api/v1/alarms/{taken}/on-the-way", {})
+    await fjellveien.tell("bed_absent", "bed-1", ago_s=95, resident="r-19c04e")
+    await elvebakken.tell("door_opened", "door-1", ago_s=35, resident="r-55d210")
+    await elvebakken.tell("smoke", "smoke-hall", ago_s=9, resident="r-55d210")
+    await studio.act(do="pull", device=plans.CORD)
+    await studio.alarm("cord_pulled")
+
+
+async def work(studio: Studio, alarm: str) -> None:
+    """One alarm from the claim to its outcome, a picture at each step."""
+    async with studio.screen("Nina Berg", size=PHONE, scale=2) as phone:
+        await _patrol_on_duty(studio, phone)
+        async with studio.screen("Operator One", scheme="light") as page:
+            await _taken_and_sent(studio, page, alarm)
+        with contextlib.suppress(TimeoutError):
+            await _patrol_goes(studio, phone)
+    sent = (await studio.quietly("Nina Berg", "GET", f"/api/v1/alarms/{alarm}"))["sent"][0]
+    for step in ("accepted", "on-the-way")[sent["state"] == "accepted" :]:
+        await studio.quietly("Nina Berg", "POST", f"/api/v1/dispatches/{sent['id']}/{step}", {})
+    async with studio.screen("Operator One") as page:
+        await page.goto(f"{studio.operator.console}/alarms/{alarm}")
+        await page.locator('#alarm-live[data-stage="on_the_way"]').wait_for()
+        await page.locator(".homelamp .lamp-onway").wait_for()
+        await studio.take(page, "alarm")
+        await page.click('.a-acts [data-open="offer-dialog"]')
+        await page.locator("#offer-to optgroup option").first.wait_for(state="attached")
+        await page.select_option("#offer-to", label="Operator Two")
+        await page.fill("#offer-note", "The patrol is on its way. I have not reached the daughter yet.")
+        await studio.take(page, "hand-over")
+        await page.click("#offer-dialog [data-close]:not(.first)")
+        await page.click('.a-acts [data-act="outcome"]')
+        await page.check("#close-form input[value=next_visit]", force=True)
+        await page.locator("#close-visit option").nth(1).wait_for(state="attached")
+        await page.select_option("#close-visit", index=1)
+        await page.select_option("#close-outcome", "practical_help")
+        await page.locator("#close-submit").scroll_into_view_if_needed()
+        await studio.take(page, "outcome")
+        await page.check("#close-form input[value=visit_now]", force=True)
+
+
+async def _taken_and_sent(studio: Studio, page: Page, alarm: str) -> None:
+    await page.goto(f"{studio.operator.console}/alarms/{alarm}")
+    await studio.on_duty(page)
+    await page.click('.a-acts [data-act="claim"]')
+    await page.locator('#alarm-live[data-mine="yes"]').wait_for()
+    await page.locator(".homelamp .lamp-taken").wait_for()
+    await studio.toast_gone(page)
+    await studio.take(page, "queue-light")
+    await page.evaluate(NO_TELEPHONE)
+    await page.click('#alarm-resident [data-call="resident"]')
+    await page.check("#call-dialog input[value=no_answer]", force=True)
+    await studio.take(page, "call")
+    await page.click("#call-dialog button[type=submit]")
+    await page.locator("#alarm-resident .tried").wait_for()
+    await page.click(".a-acts .send")
+    await page.locator("#dispatch-team option").first.wait_for(state="attached")
+    await studio.take(page, "dispatch")
+    await page.click("#dispatch-dialog button[type=submit]")
+    await page.locator("#alarm-work [data-dispatch]").wait_for()
+
+
+async def lost(studio: Studio) -> None:
+    """Central does not answer any more."""
+    async with studio.screen("Operator One", scheme="light") as page:
+        await page.goto(f"{studio.operator.console}/")
+        await studio.on_duty(page)
+        await page.wait_for_timeout(6_000)
+        await page.context.set_offline(True)
+        await page.locator("body.lost").wait_for()
+        await page.wait_for_timeout(4_000)
+        await studio.take(page, "lost")
+        await page.context.set_offline(False)
+
+
+async def pages(studio: Studio) -> None:
+    """What a lead and a technician keep."""
+    async with studio.screen("Nina Berg", scheme="light") as page:
+        await page.goto(f"{studio.operator.console}/residents/r-7f3a90")
+        await studio.take(page, "resident")
+        await page.goto(f"{studio.operator.console}/log")
+        await studio.take(page, "event-log")
+        await page.goto(f"{studio.operator.console}/cards")
+        await studio.take(page, "routine-cards")
+    async with studio.screen("Technician One") as page:
+        await page.goto(f"{studio.operator.console}/technical")
+        await studio.take(page, "technical")
 
 
 async def health(studio: Studio) -> None:
@@ -401,28 +543,47 @@ def _spread_over_the_night(database: Path) -> None:
             )
 
 
-async def take_all(out: Path) -> None:
-    """Bring everything up, take the pictures, leave nothing behind."""
+async def take_all(out: Path, only: frozenset[str] = frozenset()) -> list[str]:
+    """Bring everything up, take the pictures, leave nothing behind. Returns the parts that could not be taken."""
+    failed: list[str] = []
+
+    async def part(name: str, taking: Callable[[], Awaitable[None]]) -> None:
+        if only and name not in only:
+            return
+        try:
+            await taking()
+        except (TimeoutError, OperatorError) as error:
+            failed.append(name)
+            print(f"{name}: {str(error).splitlines()[0]}", file=sys.stderr)
+
     with tempfile.TemporaryDirectory(prefix="flat-") as folder:
         async with studio(Path(folder), out) as here:
-            await demo(here)
-            await here.close_all()
             labels = ("Bakkehaugen, 2. etasje", "Fjellveien 8", "Elvebakken 3B")
-            homes = [await Home.enrol(here.stage, here.http, label) for label in labels]
-            await queue(here, homes)
+            homes: list[Home] = []
+            await part("demo", lambda: demo(here))
             await here.close_all()
-            await health(here)
-            await response_plan(here)
-            await calm(here, homes)
+            await people(here)
+            homes += [await Home.enrol(here.stage, here.http, label) for label in labels]
+            await part("queue", lambda: queue(here, homes))
+            await part("pages", lambda: pages(here))
+            await part("lost", lambda: lost(here))
+            await part("plan", lambda: response_plan(here))
+            await here.close_all()
+            await part("health", lambda: health(here))
+            await part("calm", lambda: calm(here, homes))
+    return failed
 
 
 def main() -> None:
     """Take them all."""
     parser = argparse.ArgumentParser(description="take the pictures in docs/pictures of the running product")
+    parser.add_argument("--only", nargs="*", default=[], help="parts: queue pages lost plan demo health calm")
     parser.add_argument("--out", type=Path, default=PICTURES, help="where they go (default: %(default)s)")
-    out: Path = parser.parse_args().out
-    out.mkdir(parents=True, exist_ok=True)
-    asyncio.run(take_all(out))
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    failed = asyncio.run(take_all(options.out, frozenset(options.only)))
+    if failed:
+        raise SystemExit(f"not taken: {', '.join(failed)}")
 
 
 if __name__ == "__main__":

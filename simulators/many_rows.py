@@ -5,13 +5,14 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from sqlalchemy import Table, insert
+from sqlalchemy import Table, insert, select
 
 from central import event_log
 from central.lifecycle import Queue, alarm_kind
 from central.services import Services
 from central.store import Priority
 from central.tables import alarm, hub, resident, user_account
+from central.tables_people import tenant
 from central.views import SYSTEM
 
 STREETS = ("Solbakken", "Fjellveien", "Elvebakken", "Strandvegen", "Kvernvegen", "Kirkegata", "Skolevegen", "Øvre Lia")
@@ -29,6 +30,8 @@ def _id(kind: str, number: int) -> str:
 async def fill(services: Services, count: int) -> None:
     """As many hubs, residents, accounts and log entries as `count`, half as many alarms in each queue."""
     now = services.clock.now_ms()
+    async with services.store.read() as connection:
+        municipality = (await connection.execute(select(tenant.c.id).order_by(tenant.c.id).limit(1))).scalar()
     dice = random.Random(7)  # the same rows every time
     hubs = [
         {
@@ -47,6 +50,7 @@ async def fill(services: Services, count: int) -> None:
             "pseudonym": f"r-{n:06x}",
             "label": f"{FIRST[n % len(FIRST)]} {LAST[n // 7 % len(LAST)]}",
             "hub": _id("a", n),
+            "tenant": municipality,
             "created_ms": now,
         }
         for n in range(count)
