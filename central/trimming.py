@@ -18,6 +18,8 @@ BATCH = 500
 QUARANTINE_DAYS = 90
 SIGN_IN_DAYS = 90
 SECURITY_DAYS = 365
+ANSWER_DAYS = 7
+"""So long next of kin are known again by the number that was asked: `central.notify.asks.KEPT_MS`."""
 
 log = structlog.get_logger()
 
@@ -56,6 +58,13 @@ _OLD = {
         Sql(
             "DELETE FROM security_event WHERE id IN"
             " (SELECT id FROM security_event WHERE at_ms < :before LIMIT :limit) RETURNING 1"
+        ),
+    ),
+    "numbers_asked": (
+        ANSWER_DAYS,
+        Sql(
+            "UPDATE notification SET mark = NULL, code = NULL WHERE id IN (SELECT id FROM notification"
+            " WHERE mark IS NOT NULL AND made_ms < :before LIMIT :limit) RETURNING 1"
         ),
     ),
     "windows": (WINDOW_DAYS, _WINDOWS),

@@ -24,6 +24,7 @@ from central.sms_api import SmsApi, sms_app
 from central.sms_http import Seal
 from central.sms_ingest import SmsIngest
 from central.sql import Sql
+from central.trimming import Trimming
 from central.views import Actor, AlarmView
 from central.wakeup import Wakeup
 from simulators.frame_hub import FrameHub
@@ -279,6 +280,16 @@ async def test_a_machine_that_answers_answers_is_not_answered_for_ever(kin: Kin)
     said = [await kin.says(DAUGHTER, "automatic reply") for _ in range(MOST_REPLIES + 4)]
     assert said[-1] == "too_many"
     assert len(kin.phones.texts) == before + MOST_REPLIES
+
+
+async def test_a_number_that_was_asked_is_forgotten_after_a_week(kin: Kin, bench: Bench) -> None:
+    await kin.press()
+    trimming = Trimming(bench.store, bench.clock)
+    assert (await trimming.trim())["numbers_asked"] == 0
+    bench.clock.advance(8 * 24 * 3600)
+    assert (await trimming.trim())["numbers_asked"] == 1
+    assert await bench.value("SELECT count(*) FROM notification WHERE mark IS NOT NULL OR code IS NOT NULL") == 0
+    assert await kin.says(DAUGHTER, "1") == "unasked"
 
 
 async def test_taking_the_alarm_does_not_swallow_the_answer_to_an_answer(kin: Kin, bench: Bench) -> None:
