@@ -36,6 +36,8 @@ SETTLE_S = 0.5
 MAX_NAMED = 8 * MAX_EVENTS
 """So many presses of one alarm are named, the newest; each by MAX_EVENTS of them goes as an entry of its own."""
 _PAGE = 200
+_OURS = (ValueError, LookupError, TypeError, AttributeError, AssertionError)
+"""Faults of ours; none of these is the database's."""
 
 _COLUMNS = "id, version, handling, dispatch FROM alarm"
 _ONE = Sql(f"SELECT {_COLUMNS} WHERE id = :id")
@@ -164,15 +166,22 @@ class Replies:
         told = []
         for hub, alarm in dict.fromkeys((row[1], row[2]) for row in rows):
             row = await _ONE.one(connection, id=alarm)
-            if row is not None:
+            if row is None:
+                continue
+            try:
                 name = bytes.fromhex(hub)
                 told.append((name, await self._states(connection, name, row)))
+            except _OURS:  # over one alarm; all other homes are to hear of theirs
+                log.exception("reply_not_made", alarm=alarm, hub=hub)
         return rows, told
 
     async def refresh(self) -> None:
         """Tell every reachable home again before what it was told expires, also that nothing is open."""
         for hub in self._links.hubs():
-            await self._send_snapshot(hub, self._links.of(hub))
+            try:
+                await self._send_snapshot(hub, self._links.of(hub))
+            except _OURS:
+                log.exception("snapshot_not_made", hub=hub.hex())
 
     async def run(self) -> None:
         """Sends and refreshes, until cancelled."""

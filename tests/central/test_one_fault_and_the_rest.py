@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -10,9 +11,11 @@ from central.access import EVERYTHING
 from central.audit.findings import look
 from central.escalation import steps, tick
 from central.escalation.tick import Escalation
+from central.lifecycle import CENTRAL_KINDS
 from central.people import vault
 from central.people.facts import FactKind
 from central.people.vault import DamagedError, ErasedError
+from central.raising import Source, raise_care
 from central.routing import calendar
 from central.settings import AuditSettings
 from central.sql import Sql
@@ -178,3 +181,39 @@ async def test_the_auditor_sees_a_claim_without_an_end(bench: Bench, hub: FrameH
         assert [one.what for one in await look(connection, AuditSettings(), bench.clock.now_ms())] == [
             "claim_not_returned"
         ]
+
+
+async def test_a_home_that_cannot_be_told_does_not_leave_the_others_with_what_they_were_told_last(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hubs = [await bench.enrolled(f"Flat {number}") for number in range(3)]
+    replies, links = bench.central.replies, bench.services.links
+    pressed = [await bench.press(hub) for hub in hubs]
+    as_usual = replies._states
+
+    async def faulty(connection: Any, hub: bytes, row: Any) -> Any:
+        if hub == hubs[0].id:
+            raise LookupError("a fault of ours")
+        return await as_usual(connection, hub, row)
+
+    monkeypatch.setattr(replies, "_states", faulty)
+    with ExitStack() as stack:
+        ways = [stack.enter_context(links.open(hub.id, hub.run.epoch, "test")) for hub in hubs]
+        await replies.send_due()
+        for alarm in pressed:
+            await bench.alarms.claim(alarm.id, FIRST)
+        await replies.send_due()
+        await replies.refresh()
+        assert [way._frames.qsize() for way in ways] == [0, 3, 3]
+
+
+async def test_an_alarm_that_belongs_to_no_home_is_answered_like_any_other(bench: Bench) -> None:
+    now = bench.clock.now_ms()
+    source = Source(hub="", happened_ms=now)
+    async with bench.store.write() as connection:
+        alarm = await raise_care(connection, CENTRAL_KINDS["critical_unheard"], source, now)
+    await bench.alarms.claim(alarm, FIRST)
+    await bench.central.replies.send_due()
+    closed = await bench.alarms.close(alarm, FIRST, "cleared_by_phone", "other")
+    await bench.central.replies.send_due()
+    assert not closed.is_open
