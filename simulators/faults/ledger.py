@@ -35,6 +35,8 @@ class Count:
     lost: int = 0
     doubled: int = 0
     complaints: list[str] = field(default_factory=list)
+    calls_again: int = 0
+    """Nurse calls that were raised a second time after a kill."""
     arrivals: list[tuple[Press, float]] = field(default_factory=list)
     """Each confirmed press with when central had received it, on the boot clock."""
 
@@ -50,6 +52,9 @@ class Ledger:
     called: Counter[str] = field(default_factory=Counter)
     acked: Counter[str] = field(default_factory=Counter)
     """Calls from each room, and those that the panel was told are safe."""
+    hub_kills: int = 0
+    """So many times an ACK may have died with the hub. The panel then sends its call again, which no number identifies,
+    and the hub raises it again when in doubt."""
     on_card: set[Place] = field(default_factory=set)
     """What lay durable on the card at some moment. Leave out what a stated bound may thin."""
 
@@ -98,8 +103,10 @@ class Ledger:
             acked = self.acked[room]
             count.events_in += acked
             count.lost += max(0, acked - there)
-            count.doubled += max(0, there - called)
-            if not acked <= there <= called:
+            count.calls_again += max(0, there - called)
+            is_beyond = count.calls_again > self.hub_kills
+            if not acked <= there or (is_beyond and there > called):
+                count.doubled += max(0, there - called)
                 count.complaints.append(f"room {room} called {called} times, {acked} were safe, central has {there}")
 
 

@@ -359,7 +359,10 @@ class Trial:
         """Hold everything against everything."""
         self.way()
         await self._judge_state()
+        self.ledger.hub_kills = self.hub_kills
         count = self.ledger.compare(self.rows, time.time() * 1000 - boot_s() * 1000)
+        if count.calls_again:
+            self.notes["nurse calls raised again after a kill"] = count.calls_again
         for name, program in (("hub", self.stage.hub), ("central", self.stage.central)):
             self.complaints += await self._grown(name, program)
             self._looking.look(program.pid)

@@ -14,8 +14,6 @@ from simulators.faults.registry import Scenario, all_scenarios
 from simulators.faults.report import Line, table
 from simulators.faults.verdict import Verdict
 
-PRESSED = BY_WORD["pendant_pressed"].code
-
 
 def test_every_scenario_is_played_by_a_test_of_its_own_file() -> None:
     here = Path(__file__).parent
@@ -39,13 +37,14 @@ class Central:
     def rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         return self.database.execute(sql, values).fetchall()
 
-    def event(self, boot_ms: int, *, effects: int = 1) -> None:
+    def event(self, boot_ms: int, *, effects: int = 1, kind: str = "pendant_pressed", device: str = "button-1") -> None:
         self.seq += 1
         self.database.execute(
-            "INSERT INTO event VALUES ('e', 1, ?, ?, 'button-1', ?, ?)", (self.seq, PRESSED, boot_ms, boot_ms + 40)
+            "INSERT INTO event VALUES ('e', 1, ?, ?, ?, ?, ?)",
+            (self.seq, BY_WORD[kind].code, device, boot_ms, boot_ms + 40),
         )
         for _ in range(effects):
-            self.database.execute("INSERT INTO alarm VALUES (NULL, 'pendant_pressed', 'button-1', 0)")
+            self.database.execute("INSERT INTO alarm VALUES (NULL, ?, ?, 0)", (kind, device))
             self.database.execute("INSERT INTO log_entry VALUES (last_insert_rowid(), 'raised')")
 
 
@@ -78,6 +77,19 @@ def test_a_press_that_came_as_two_events_is_doubled(central: Central) -> None:
     central.event(1000)
     central.event(1000)
     assert ledger(1.0).compare(central.rows, 0).doubled
+
+
+def test_a_nurse_call_may_be_raised_again_once_for_every_kill_and_that_is_told(central: Central) -> None:
+    for at_ms in (1000, 2000, 3000):
+        central.event(at_ms, kind="nurse_call", device="room-3")
+    found = Ledger(0)
+    found.called["3"], found.acked["3"] = 2, 2
+    assert found.compare(central.rows, 0).doubled == 1
+    found.hub_kills = 1
+    count = found.compare(central.rows, 0)
+    assert (count.doubled, count.calls_again, count.complaints) == (0, 1, [])
+    found.acked["3"] = 4
+    assert found.compare(central.rows, 0).lost == 1
 
 
 def test_one_event_with_two_effects_is_doubled_and_one_without_is_lost(central: Central) -> None:
