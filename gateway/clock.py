@@ -87,6 +87,8 @@ class HubClock:
         self._is_synchronised = is_synchronised
         self._sample: _Sample | None = None
         self._at_least: tuple[int, float] | None = None  # central's clock was at least so, at this boot time
+        self.set_back = 0
+        """How often central's clock was found to have been set back in this run."""
         self._kernel_word = False
         self._kernel_asked_s = float("-inf")
 
@@ -133,6 +135,8 @@ class HubClock:
         is_moved = old is not None and abs(new.offset_ms - old.offset_ms) > (
             old.uncertainty_at(received_boot_s) + new.uncertainty_ms + DISAGREEMENT_MS
         )
+        if old is not None and is_moved and new.offset_ms < old.offset_ms:
+            self.set_back += 1
         if old is None or is_moved or new.uncertainty_ms <= old.uncertainty_at(received_boot_s):
             self._sample = new
             self._at_least = None

@@ -23,6 +23,8 @@ from gateway.replies import HomeView, Replies
 
 RETRY_S = 2.0
 EXPIRY_SLACK_S = 0.05
+LOOK_S = 30.0
+"""So often at least, while somebody is said to come, it is looked whether central's clock was set."""
 DURABLE_WAIT_S = 1.0
 DURABLE_LOOK_S = 0.1
 """A receipt may overtake the card: so long, looked at so often, a report waits to tell when the card had it."""
@@ -47,6 +49,7 @@ class Home:
         self._told_view: HomeView | None = None
         self._travelled: deque[Pending] = deque(maxlen=MAX_LAMPS)
         self._is_report_due = True
+        self._set_back = clock.set_back
         self._wake = asyncio.Event()
         self._tests: dict[EventId, asyncio.Event] = {}
         self.on_look: Callable[[], None] = lambda: None
@@ -94,6 +97,7 @@ class Home:
 
     def heard(self, reply: Reply) -> None:
         """Central has said something about alarms of this home."""
+        self._note_clock()
         self._replies.heard(reply)
         for event, answered in self._tests.items():
             if self._replies.test_answer(event) is not None:
@@ -103,6 +107,7 @@ class Home:
     def answered(self, answer: StubAnswer) -> None:
         """Central has answered a stub: it knows of the alarm, though the full record is still to come."""
         self._clock.hear(answer.central_ms)
+        self._note_clock()
         self._replies.answered(answer)
         self._refresh()
 
@@ -160,7 +165,14 @@ class Home:
             except TimeoutError:
                 continue
 
+    def _note_clock(self) -> None:
+        central_ms = self._clock.central_ms()
+        if self._clock.set_back != self._set_back and central_ms is not None:
+            self._set_back = self._clock.set_back
+            self._replies.clock_set_back(central_ms)
+
     def _refresh(self) -> None:
+        self._note_clock()
         before, after = self._view, self._replies.view(self._clock.central_ms())
         self._view = after
         if not after.shows_same_as(before):
@@ -177,7 +189,7 @@ class Home:
         change_ms, now_ms = self._view.next_change_ms, self._clock.central_ms()
         if change_ms is None or now_ms is None:
             return None
-        return max(0.0, (change_ms - now_ms) / 1000) + EXPIRY_SLACK_S
+        return min(LOOK_S, max(0.0, (change_ms - now_ms) / 1000) + EXPIRY_SLACK_S)
 
     async def _report(self) -> float | None:
         """Tell central what is shown. Returns when to try again or to tell the rest, None when all is told."""

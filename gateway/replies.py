@@ -188,6 +188,21 @@ class Replies:
         elif answer.state is not AnswerState.MACHINE:
             raised.answer = answer
 
+    def clock_set_back(self, central_ms: int) -> None:
+        """Central's clock now shows an earlier time: what was to hold until a moment of before would hold too long.
+
+        Nobody is believed to have an alarm until central says so again, which it does within half a minute.
+        """
+        for alarm in self._alarms.values():
+            alarm.reply = replace(alarm.reply, valid_until_ms=0)
+            alarm.heard_ms = min(alarm.heard_ms, central_ms)
+        for raised in self._raised.values():
+            if raised.receipted_ms is not None:
+                raised.receipted_ms = min(raised.receipted_ms, central_ms)
+            if raised.answer is not None:
+                said_ms = min(raised.answer.central_ms, max(0, central_ms - STUB_ANSWER_VALID_MS))
+                raised.answer = replace(raised.answer, central_ms=said_ms)
+
     def central_replaced(self) -> None:
         """Central's database is another one than before: what it knew and counted may be gone."""
         self._closed.clear()

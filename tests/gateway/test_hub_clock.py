@@ -90,6 +90,17 @@ def test_when_central_has_another_time_altogether_it_is_followed() -> None:
     assert abs((clock.central_ms() or 0) - moved_ms) <= 500
 
 
+def test_that_centrals_clock_was_set_back_is_noted_and_a_step_forward_or_a_slow_answer_is_not() -> None:
+    turned = Turned()
+    clock = turned.clock()
+    clock.learn(1_700_000_000_000, sent_boot_s=99.98, received_boot_s=100.0)
+    clock.learn(1_700_000_000_000 + 10 * DISAGREEMENT_MS, sent_boot_s=99.98, received_boot_s=100.0)
+    clock.learn(1_700_000_000_000 + 10 * DISAGREEMENT_MS, sent_boot_s=90.0, received_boot_s=100.0)
+    assert clock.set_back == 0
+    clock.learn(1_700_000_000_000, sent_boot_s=99.98, received_boot_s=100.0)
+    assert clock.set_back == 1
+
+
 def test_an_old_sample_gives_way_to_a_fresh_one_of_the_same_quality() -> None:
     turned = Turned()
     clock = turned.clock()

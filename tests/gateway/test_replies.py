@@ -10,6 +10,9 @@ from cloud_sync.identity import EventId, Lane
 from cloud_sync.stub import LocalAction
 from cloud_sync.stub_answer import AnswerState, StubAnswer
 from drivers.contract import Lamp
+from gateway.annunciator import Annunciator
+from gateway.clock import HubClock
+from gateway.home import Home
 from gateway.replies import LEAST_REASSURING_FIRST, Replies
 
 HUB, EPOCH = b"h" * 8, b"e" * 8
@@ -318,3 +321,45 @@ def test_what_was_said_before_an_sms_told_more_changes_nothing_when_it_comes_lat
     assert replies.view(NOW).lamp is Lamp.ON_THE_WAY
     replies.heard(reply(alarm(ReplyState.WAITING, version=4)))  # whoever was on the way gave it back
     assert replies.view(NOW).lamp is Lamp.WAITING
+
+
+def test_when_centrals_clock_is_set_back_nobody_is_said_to_come_for_longer_than_it_is_known() -> None:
+    replies, day_ms = raised(1), 86_400_000
+    replies.heard(reply(alarm(ReplyState.TAKEN, version=2, until=LATER + day_ms), at=NOW + day_ms))
+    assert replies.view(NOW + day_ms).lamp is Lamp.TAKEN
+    replies.clock_set_back(NOW)
+    assert replies.view(NOW).lamp is Lamp.WAITING
+    replies.heard(reply(alarm(ReplyState.TAKEN, version=2, until=LATER)))  # the same again, by the right clock
+    assert replies.view(NOW).lamp is Lamp.TAKEN
+    assert replies.view(LATER).lamp is Lamp.WAITING
+    replies.heard(reply(at=NOW + 1, is_snapshot=True))
+    assert replies.view(NOW + 1).lamp is Lamp.OFF
+
+
+def test_when_centrals_clock_is_set_back_a_stubs_answer_is_not_believed_for_longer_either() -> None:
+    replies, day_ms = raised(1, is_receipted=False), 86_400_000
+    told = StubAnswer(
+        hub=HUB, epoch=EPOCH, lane=Lane.ALARM, seq=1, central_ms=NOW + day_ms, version=2, state=AnswerState.TAKEN
+    )
+    replies.answered(told)
+    assert replies.view(NOW + day_ms).lamp is Lamp.TAKEN
+    replies.clock_set_back(NOW)
+    assert replies.view(NOW).lamp is Lamp.WAITING
+    replies.answered(replace(told, central_ms=NOW + 1))
+    assert replies.view(NOW + 1).lamp is Lamp.TAKEN
+
+
+async def test_the_home_notices_by_itself_that_centrals_clock_was_set_back() -> None:
+    async def report(*_: object) -> None:
+        return None
+
+    day_ms = 86_400_000
+    clock = HubClock(boot_s=lambda: 100.0, wall_s=lambda: NOW / 1000, is_synchronised=lambda: False)
+    home = Home(clock=clock, annunciator=Annunciator(), send_report=report)
+    clock.learn(NOW + day_ms, sent_boot_s=99.98, received_boot_s=100.0)
+    home.heard(reply(alarm(ReplyState.TAKEN, version=2, until=LATER + day_ms), at=NOW + day_ms))
+    assert home.view.lamp is Lamp.TAKEN
+    clock.learn(NOW, sent_boot_s=99.98, received_boot_s=100.0)
+    home.heard(reply(alarm(ReplyState.TAKEN, version=2, until=LATER)))
+    assert home.view.lamp is Lamp.TAKEN
+    assert home.view.next_change_ms == LATER
