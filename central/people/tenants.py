@@ -144,9 +144,7 @@ async def tenants(connection: AsyncConnection, scope: Scope = EVERYTHING) -> tup
     return tuple(found)
 
 
-async def check_tenant(
-    connection: AsyncConnection, scope: Scope, tenant: str, *, is_reading: bool = False
-) -> Tenant:
+async def check_tenant(connection: AsyncConnection, scope: Scope, tenant: str, *, is_reading: bool = False) -> Tenant:
     """That somebody may see it, or change what holds for all of it. Raises NotFoundError, ElsewhereError.
 
     Who works in a unit of it reads what holds for all of it, and does not write it.
