@@ -12,7 +12,9 @@ from central.console.gate import Visit
 from central.tables import user_account
 from central.tables_people import team, tenant, unit
 
-UNTOLD = frozenset({"kind", "happened_ms", "note_digest", "reason_digest", "console", "suite", "dispatch", "offer"})
+UNTOLD = frozenset(
+    {"kind", "what", "happened_ms", "note_digest", "reason_digest", "console", "suite", "dispatch", "offer"}
+)
 """Stands beside the entry already, or tells a person nothing."""
 SECTIONS = {
     "called": "call",
@@ -24,6 +26,9 @@ SECTIONS = {
     "disposition": "disposition",
     "outcome": "outcome",
     "help": "help",
+    "cause": "home_response",
+    "why": "home_response",
+    "measures": "home_measure",
 }
 """Where the words of a value stand, for keys whose value alone says it."""
 _NAMED = frozenset({"team", "tenant", "unit", "account", "to_team", "to_account", "from"})
@@ -52,6 +57,12 @@ async def names_for(visit: Visit, contents: Sequence[Mapping[str, Any]]) -> Name
     return Names(known={row[0]: row[1] for row in rows})
 
 
+def what_key(visit: Visit, what: str, content: Mapping[str, Any]) -> str:
+    """The key of what happened, with its reason where there are words for it."""
+    because = f"what.{what}_{content.get('why')}"
+    return because if visit.words.has(because) else f"what.{what}"
+
+
 def nth(content: Mapping[str, Any]) -> int:
     """The how manieth time it came."""
     repeats = content.get("repeats")
@@ -75,6 +86,8 @@ def _told(visit: Visit, key: str, value: object, names: Names) -> str:
     for known in (f"{SECTIONS.get(key, key)}.{value}", f"detail.{key}_{value}"):
         if isinstance(value, str) and t.has(known):
             return t(known)
+    if key == "why":
+        return ""  # it is in what the entry says
     label = t.either(f"detail.{key}", key)
     if key == "steps" and isinstance(value, list):
         return ", ".join(_step(visit, step) for step in value if isinstance(step, Mapping))
@@ -87,7 +100,7 @@ def _told(visit: Visit, key: str, value: object, names: Names) -> str:
     if isinstance(value, Mapping):
         return content_text(visit, value, names)
     if isinstance(value, list):
-        return f"{label} {', '.join(str(one) for one in value)}"
+        return f"{label} {', '.join(t.either(f'{SECTIONS.get(key, key)}.{one}', str(one)) for one in value)}"
     return f"{label} {value}"
 
 

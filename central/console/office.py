@@ -15,7 +15,7 @@ from central.admin import CONSOLE as COMMAND_LINE
 from central.console.door import log_act
 from central.console.elsewhere import LOGGED, check_alarm
 from central.console.gate import Needs, Visit
-from central.console.log_words import Names, channel_word, content_text, names_for, nth
+from central.console.log_words import Names, channel_word, content_text, names_for, nth, what_key
 from central.console.names import name_of
 from central.console.pages import is_part
 from central.console.paging import PageNo, Sought, page_of
@@ -51,7 +51,12 @@ def _line(visit: Visit, row: Mapping[Any, Any], content: Mapping[str, Any], name
     kind = t.either(f"kind.{content.get('kind', '')}", row["what"])
     who = t("log.command_line") if row["actor"] == COMMAND_LINE.id else name_of(visit, row["actor"], row["actor_name"])
     said = t.either(
-        f"what.{row['what']}", row["what"], name=who, kind=kind, n=nth(content), channel=channel_word(visit, content)
+        what_key(visit, row["what"], content),
+        row["what"],
+        name=who,
+        kind=kind,
+        n=nth(content),
+        channel=channel_word(visit, content),
     )
     return LogLine(
         no=row["no"],
