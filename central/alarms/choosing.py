@@ -19,7 +19,14 @@ _TEAMS = Sql(
       OR EXISTS (SELECT 1 FROM team_tenant s WHERE s.team = t.id AND s.tenant = :tenant))
     ORDER BY t.name LIMIT 200"""
 )
-_PEOPLE = Sql("SELECT id, name, role FROM user_account WHERE state = 'active' AND id <> :me ORDER BY name LIMIT 500")
+_PEOPLE = Sql(
+    """SELECT id, name, role FROM user_account WHERE state = 'active' AND id <> :me
+    AND (CAST(:tenant AS VARCHAR(16)) IS NULL
+      OR NOT EXISTS (SELECT 1 FROM assignment a WHERE a.account = user_account.id)
+      OR EXISTS (SELECT 1 FROM assignment a WHERE a.account = user_account.id
+        AND (a.tenant IS NULL OR a.tenant = :tenant)))
+    ORDER BY name LIMIT 500"""
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +57,7 @@ class Choosing(Acting):
             is_personal = alarm.queue is Queue.PERSONAL
             teams = await _TEAMS.rows(connection, tenant=alarm.tenant)
             roles = ANSWER_PERSONAL if is_personal else ANSWER_TECHNICAL
-            people = await _PEOPLE.rows(connection, me=actor.id)
+            people = await _PEOPLE.rows(connection, me=actor.id, tenant=alarm.tenant)
             return Choices(
                 patrols=tuple(Choice(id=row[0], name=row[1]) for row in teams if is_personal and row[2] in GOERS),
                 teams=tuple(

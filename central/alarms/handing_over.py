@@ -17,8 +17,19 @@ MAX_NOTE = 500
 ANSWER_PERSONAL = ("responder", "lead")
 ANSWER_TECHNICAL = ("responder", "lead", "technician")
 
-_ACCOUNT = Sql("SELECT role FROM user_account WHERE id = :id AND state = 'active'")
-_TEAM = Sql("SELECT kind FROM team WHERE id = :id AND state = 'active'")
+# Whoever has no role in the alarm's tenant could not even open it.
+_ACCOUNT = Sql(
+    """SELECT role FROM user_account WHERE id = :id AND state = 'active'
+    AND (CAST(:tenant AS VARCHAR(16)) IS NULL
+      OR NOT EXISTS (SELECT 1 FROM assignment a WHERE a.account = user_account.id)
+      OR EXISTS (SELECT 1 FROM assignment a WHERE a.account = user_account.id
+        AND (a.tenant IS NULL OR a.tenant = :tenant)))"""
+)
+_TEAM = Sql(
+    """SELECT t.kind FROM team t WHERE t.id = :id AND t.state = 'active'
+    AND (t.tenant IS NULL OR CAST(:tenant AS VARCHAR(16)) IS NULL OR t.tenant = :tenant
+      OR EXISTS (SELECT 1 FROM team_tenant s WHERE s.team = t.id AND s.tenant = :tenant))"""
+)
 _OFFER = Sql(
     """INSERT INTO handover (id, alarm, from_account, from_name, to_account, to_team, state, offered_ms, expires_ms,
        note)
@@ -168,11 +179,11 @@ async def _check_receiver(
     if bool(to_account) == bool(to_team):
         raise IncompleteError("one_receiver", "to_account")
     if to_team:
-        kind = await _TEAM.value(connection, id=to_team)
+        kind = await _TEAM.value(connection, id=to_team, tenant=alarm.tenant)
         if kind is None or (kind == "technical" and alarm.queue is Queue.PERSONAL):
             raise IncompleteError("team_unknown", "to_team")
         return
-    role = await _ACCOUNT.value(connection, id=to_account)
+    role = await _ACCOUNT.value(connection, id=to_account, tenant=alarm.tenant)
     if role not in (ANSWER_PERSONAL if alarm.queue is Queue.PERSONAL else ANSWER_TECHNICAL) or to_account == actor.id:
         raise IncompleteError("account_unknown", "to_account")
 

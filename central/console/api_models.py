@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, field_validator
 
 from central.commands import HealthCheck
 from central.escalation.duty import Cover
@@ -111,7 +111,7 @@ class DutyBody(In):
     """Whether a person heard the tone at this console and is on duty."""
 
     console: str = Field(pattern=r"^[0-9a-f]{8,32}$")
-    has_sound: bool
+    has_sound: StrictBool
     teams: list[Annotated[str, Field(max_length=16)]] | None = Field(None, max_length=50)
     """Which of one's teams are taken; left out, all of them."""
 

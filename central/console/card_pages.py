@@ -297,10 +297,7 @@ async def _preview(visit: Visit, draft: Draft) -> dict[str, Any]:
 @router.post("/cards/{card_id}/end")
 async def end_card(visit: Writing, card_id: str, version: Annotated[int, Form(ge=1, le=2**31 - 1)]) -> Response:
     """The shipped card, or the next nearest, stands on alarms again."""
-    try:
-        row = await cards_of(visit).end(visit.actor, visit.scope_for(Action.KEEP_ROUTINES), (card_id, version))
-    except StaleCardError:
-        return RedirectResponse(f"/cards/{card_id}", 303)
+    row = await cards_of(visit).end(visit.actor, visit.scope_for(Action.KEEP_ROUTINES), (card_id, version))
     return RedirectResponse(f"/cards?tenant={row.tenant}&said=ended", 303)
 
 

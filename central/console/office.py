@@ -91,7 +91,7 @@ async def _log_page(visit: Visit, before: int | None, alarm: str | None, verdict
 @router.get("/log")
 async def log(
     visit: Reading,
-    before: Annotated[int | None, Query(ge=1)] = None,
+    before: Annotated[int | None, Query(ge=1, le=2**53)] = None,
     alarm: Annotated[str | None, Query(max_length=16)] = None,
 ) -> Response:
     """The event log, newest first."""

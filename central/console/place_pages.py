@@ -20,6 +20,7 @@ router = APIRouter(include_in_schema=False)
 Placing = Annotated[Visit, Depends(Needs(Action.KEEP_PLACES))]
 Everywhere = Annotated[Visit, Depends(Needs(Action.KEEP_PLACES, everywhere=True))]
 Short = Annotated[str, Form(max_length=254)]
+Version = Annotated[int, Form(ge=0, le=2**31 - 1)]
 
 
 async def _page(visit: Visit, status: int = 200, fault: str = "") -> Response:
@@ -80,7 +81,7 @@ async def add_unit(visit: Placing, name: Short = "", kind: Short = "", inside: S
 
 @router.post("/places/units/{unit_id}")
 async def set_unit(
-    visit: Placing, unit_id: str, version: Annotated[int, Form()] = 0, name: Short = "", kind: Short = "",
+    visit: Placing, unit_id: str, version: Version = 0, name: Short = "", kind: Short = "",
     parent: Short = "",
 ) -> Response:  # fmt: skip
     """Another name, kind or place in the tree."""
@@ -113,7 +114,7 @@ async def add_team(
 
 @router.post("/places/teams/{team_id}")
 async def set_team(
-    request: Request, visit: Placing, team_id: str, version: Annotated[int, Form()] = 0, name: Short = "",
+    request: Request, visit: Placing, team_id: str, version: Version = 0, name: Short = "",
     kind: Short = "", phone: Short = "", email: Short = "", ended: Short = "",
 ) -> Response:  # fmt: skip
     """Other members, municipalities or telephone; or that it is no longer in use."""

@@ -81,7 +81,7 @@ async def preview(request: Request, visit: Changing) -> Response:
 
 
 @router.post("/plans/{plan_id}/end")
-async def end_plan(visit: Changing, plan_id: str, version: Annotated[int, Form(ge=1)]) -> Response:
+async def end_plan(visit: Changing, plan_id: str, version: Annotated[int, Form(ge=1, le=2**31 - 1)]) -> Response:
     """Not used any more. What rested on it falls to the next plan."""
     try:
         await plans_of(visit).end(visit.actor, scope_of(visit, Action.CHANGE_PLANS), (plan_id, version))

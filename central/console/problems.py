@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from typing import get_args
 from urllib.parse import quote
 
 import structlog
@@ -11,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from central.access import ElsewhereError
 from central.console.elsewhere import note_elsewhere
@@ -18,6 +20,7 @@ from central.console.gate import SAFE_METHODS, SignInNeededError, Visit, bare_vi
 from central.console.pages import is_part
 from central.console.queries import nearest
 from central.console.rendering import page
+from central.console.routes import api_routes
 from central.console.signin import ThrottledError
 from central.errors import ActionError, Conflict, IncompleteError, NotStoredError
 
@@ -118,6 +121,12 @@ async def _validation_error(request: Request, error: Exception) -> Response:
     first = error.errors()[0]
     where = [str(part) for part in first["loc"]]
     status = 404 if where[:1] == ["path"] else 422
+    path, methods = methods_at(request)
+    if status == 404 and path != request.scope["route"].path:
+        # What stands there has a name that is no id: it is there, for other methods.
+        response = problem(request, 405, "method_not_allowed")
+        response.headers["Allow"] = ", ".join(methods)
+        return response
     field = ".".join(where[1:]) or ".".join(where)
     choices = _meant(request, where) if first["type"] == "extra_forbidden" else None
     return problem(request, status, str(first["type"]), f"{field}: {first['msg']}"[:500], field=field, choices=choices)
@@ -128,7 +137,8 @@ def _meant(request: Request, where: list[str]) -> list[str] | None:
     route = request.scope.get("route")
     if len(where) != 2 or not isinstance(route, APIRoute) or not route.dependant.body_params:
         return None
-    fields = getattr(route.dependant.body_params[0].field_info.annotation, "model_fields", None)
+    annotation = route.dependant.body_params[0].field_info.annotation
+    fields = [name for one in (annotation, *get_args(annotation)) for name in getattr(one, "model_fields", ())]
     return list(nearest(where[1], dict.fromkeys(fields, False))) if fields else None
 
 
@@ -136,7 +146,19 @@ async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101  # registered for this class only
     response = problem(request, error.status_code, _title(error.status_code).lower().replace(" ", "_"))
     response.headers.update(error.headers or {})
+    if error.status_code == 405:
+        response.headers["Allow"] = ", ".join(methods_at(request)[1])
     return response
+
+
+def methods_at(request: Request) -> tuple[str, list[str]]:
+    """The route that stands at this address most literally, and what it takes."""
+    found: dict[str, set[str]] = {}
+    for route in api_routes(request.app.routes):
+        if route.matches(request.scope)[0] is not Match.NONE:
+            found.setdefault(route.path, set()).update(route.methods)
+    path = min(found, key=lambda one: one.count("{"), default="")
+    return path, sorted(found.get(path, ()))
 
 
 async def _not_stored(request: Request, error: Exception) -> Response:

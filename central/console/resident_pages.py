@@ -35,6 +35,7 @@ Keeping = Annotated[Visit, Depends(Needs(Action.KEEP_RESIDENTS))]
 Reviewing = Annotated[Visit, Depends(Needs(Action.READ_ACCESS))]
 Text = Annotated[str, Form(max_length=2000)]
 Short = Annotated[str, Form(max_length=128)]
+Version = Annotated[int, Form(ge=0, le=2**31 - 1)]
 
 
 def fault_text(visit: Visit, error: ActionError) -> str:
@@ -177,7 +178,9 @@ async def reveal(
 
 
 @router.get("/residents/{resident_id}/access")
-async def access(visit: Reviewing, resident_id: str, before: Annotated[int | None, Query(ge=1)] = None) -> Response:
+async def access(
+    visit: Reviewing, resident_id: str, before: Annotated[int | None, Query(ge=1, le=2**53)] = None
+) -> Response:
     """Who has looked at what."""
     own, found, older = await visit.desk.services.people.access_log(
         visit.actor, visit.scope_for(Action.READ_ACCESS), resident_id, before=before
@@ -221,7 +224,7 @@ async def write_fact(
 
 @router.post("/residents/{resident_id}/place")
 async def move(
-    visit: Keeping, resident_id: str, version: Annotated[int, Form()] = 0, unit: Short = "", hub: Short = "",
+    visit: Keeping, resident_id: str, version: Version = 0, unit: Short = "", hub: Short = "",
     is_critical: Annotated[bool, Form()] = False,
 ) -> Response:  # fmt: skip
     """Another unit or hub, or depending on the equipment."""

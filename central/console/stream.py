@@ -35,14 +35,15 @@ class TooManyStreamsError(ActionError):
 async def feed(
     visit: Annotated[Visit, Depends(Needs(Action.SEE_QUEUE))],
     console: Annotated[str, Query(pattern="^[0-9a-f]{8,32}$")],
-    after: Annotated[int | None, Query(ge=0)] = None,
+    after: Annotated[int | None, Query(ge=0, le=2**53)] = None,
     has_sound: Annotated[bool, Query(alias="sound")] = False,
     last_event_id: Annotated[str, Header()] = "",
 ) -> StreamingResponse:
     """Follow the feed. Events: `change`, `beat`, `reset`, `ended`; the id is the feed number."""
     if visit.desk.onlookers.is_full_for(visit.who.account.id):
         raise TooManyStreamsError("too_many_streams")
-    start = int(last_event_id) if last_event_id.isascii() and last_event_id.isdigit() else after
+    is_number = last_event_id.isascii() and last_event_id.isdigit() and len(last_event_id) <= 15
+    start = int(last_event_id) if is_number else after
     if start is None:
         start = await visit.desk.services.feed.now()
     return StreamingResponse(

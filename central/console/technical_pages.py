@@ -228,4 +228,6 @@ def _moment(text: str, zone: ZoneInfo, field: str) -> int:
         raise IncompleteError("no_time", field) from None
     if back.replace(tzinfo=None) != local.replace(tzinfo=None):
         raise IncompleteError("time_skipped", field)
+    if local.replace(fold=1).utcoffset() != local.replace(fold=0).utcoffset():
+        raise IncompleteError("time_twice", field)
     return at_ms

@@ -80,7 +80,7 @@ class Keeping(Arranging):
             if own.version != version or not await residents.change(
                 connection, own, unit=unit, hub=hub, is_critical=is_critical
             ):
-                raise Conflict("stale")
+                raise Conflict("stale", current={"version": own.version}, yours={"version": version})
             return None, "resident_changed"
 
         await self._change(actor, resident, work, {})

@@ -201,7 +201,7 @@ class Places(Teaming):
                 settings=json.dumps(settings),
                 state="active" if is_active else "ended",
             ):
-                raise Conflict("stale")
+                raise Conflict("stale", current={"version": own.version}, yours={"version": version})
             return "unit_changed"
 
         await self._change(actor, work, {"unit": unit})

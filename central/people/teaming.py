@@ -115,7 +115,7 @@ class Teaming(PlaceChanges):
                 email=email,
                 state="active" if is_active else "ended",
             ):
-                raise Conflict("stale")
+                raise Conflict("stale", current={"version": own.version}, yours={"version": version})
             await _fill(connection, team, serves, members)
             return "team_changed"
 

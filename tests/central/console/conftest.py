@@ -351,6 +351,7 @@ async def holdings(console: Console, name: str, pseudonym: str) -> Holdings:
         "account_id": account.id,
         "assignment_id": assignment,
         "resident_id": pseudonym,
+        "resident_version": str(await bench.value(f"SELECT version FROM resident WHERE pseudonym = '{pseudonym}'")),
         "contact_id": contact_id,
         "service_id": await only("service"),
         "visit_id": await only("visit"),

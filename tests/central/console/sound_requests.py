@@ -88,7 +88,7 @@ SOUND: Mapping[str, Sound] = {
     "POST /api/v1/alarms/{alarm_id}/close": _api(
         DUTY, {"disposition": "cleared_by_phone", "outcome": "anxiety", "note": "snakket", "kind_of_help": "none"}
     ),
-    "POST /api/v1/alarms/{alarm_id}/undo": _api(DUTY, first=("POST /api/v1/alarms/{alarm_id}/release",)),
+    "POST /api/v1/alarms/{alarm_id}/undo": _api(DUTY, first=("POST /api/v1/alarms/{alarm_id}/close",)),
     "POST /api/v1/alarms/{alarm_id}/shown": _api(DUTY, {"console": "0011223344556677"}),
     "POST /api/v1/alarms/{alarm_id}/take-over": _api(Role.LEAD, {"reason": "har gått hjem"}),
     "POST /api/v1/alarms/{alarm_id}/offer": _api(
@@ -228,11 +228,11 @@ SOUND: Mapping[str, Sound] = {
     "POST /residents/{resident_id}/visits/{visit_id}/state": _lead({"version": "1", "state": "done"}),
     "POST /residents/{resident_id}/services/{service_id}/end": _lead(),
     "POST /residents/{resident_id}/place": _lead(
-        {"version": "1", "unit": "{unit_id}", "hub": "{hub_id}", "is_critical": "true"}
+        {"version": "{resident_version}", "unit": "{unit_id}", "hub": "{hub_id}", "is_critical": "true"}
     ),
     "POST /residents/{resident_id}/erase": _lead(
         {"confirm": "{resident_id}"},
-        first=("POST /api/v1/alarms/{alarm_id}/take-over", "POST /api/v1/alarms/{alarm_id}/close"),
+        status=(409,),  # they have an alarm that is open
     ),
     "POST /api/v1/residents/{resident_id}/break-glass": _api(Role.RESPONDER, {"reason": "resident_called"}),
     "POST /api/v1/residents/{resident_id}/facts": _api(
@@ -243,7 +243,9 @@ SOUND: Mapping[str, Sound] = {
         Role.LEAD,
         {"tenant": "{tenant_id}", "unit": "{unit_id}", "facts": {"first_name": "Kari"}, "source": "resident"},
     ),
-    "PUT /api/v1/residents/{resident_id}/place": _api(Role.LEAD, {"unit": "{unit_id}", "version": 1}),
+    "PUT /api/v1/residents/{resident_id}/place": _api(
+        Role.LEAD, {"unit": "{unit_id}", "version": "{resident_version}"}
+    ),
     "POST /api/v1/residents/{resident_id}/contacts": _api(Role.LEAD, CONTACT),
     "PUT /api/v1/residents/{resident_id}/contacts/{contact_id}": _api(Role.LEAD, CONTACT | {"version": 1}),
     "POST /api/v1/residents/{resident_id}/contacts/{contact_id}/earlier": _api(Role.LEAD),
@@ -262,7 +264,7 @@ SOUND: Mapping[str, Sound] = {
     "POST /api/v1/residents/{resident_id}/erase": _api(
         Role.LEAD,
         {"confirm": "{resident_id}"},
-        first=("POST /api/v1/alarms/{alarm_id}/take-over", "POST /api/v1/alarms/{alarm_id}/close"),
+        status=(303, 409),  # as long as an alarm of theirs is open
     ),
     # ── technical duty, over the API
     "POST /api/v1/incidents/{incident_id}/claim": _api(Role.TECHNICIAN),
@@ -346,10 +348,10 @@ def missing(app: FastAPI) -> list[str]:
 
 
 def written(value: Any, place: Holdings) -> Any:
-    """A value with what stands in its braces; a whole number of ms becomes one."""
+    """A value with what stands in its braces; a whole number becomes one."""
     if isinstance(value, str):
         found = value.format_map({"name": place.name, **place.ids}) if "{" in value else value
-        return int(found) if value.endswith("_ms}") else found
+        return int(found) if value.endswith(("_ms}", "_version}")) else found
     if isinstance(value, Mapping):
         return {key: written(one, place) for key, one in value.items()}
     return [written(one, place) for one in value] if isinstance(value, list | tuple) else value
