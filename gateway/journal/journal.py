@@ -20,6 +20,8 @@ from gateway.journal.settings import JournalSettings
 from gateway.journal.statements import LANE_SQL
 
 _MAX_ID = (1 << 63) - 1
+EARLIER_RUN_S = 0.2
+"""How soon it is written that central has an alarm of an earlier run."""
 
 
 class Journal:
@@ -92,7 +94,8 @@ class Journal:
 
         Bulk is deleted. Alarm and care, and whatever central could not open, are kept for `kept_days` and come out of
         `unsettled` again when `lineage` is another one than before. Raises nothing: the news is lost at a crash at
-        worst, and then central gets a resend.
+        worst, and then central gets a resend. Of earlier runs it is written soon, because a run that is over as soon as
+        it began must leave less behind than it found: otherwise the new waits behind ever more of the old.
         """
         core = self._core
         self._note_lineage(lineage)
@@ -105,7 +108,8 @@ class Journal:
         count = ledger.settle(_ids(number, unopened), day, is_kept=True)
         count += ledger.settle(_ids(number, stored), day, is_kept=lane.is_urgent)
         if store.waiting.has_lazy:
-            store.lazily()
+            is_of_earlier_run = lane.is_urgent and core.running is not None and core.running[0] != epoch
+            store.lazily(EARLIER_RUN_S if is_of_earlier_run and count else None)
         return count
 
     def can_settle(self, epoch: bytes) -> bool:

@@ -95,11 +95,12 @@ class Store:
         """Write this epoch with the next commit, before any record of it."""
         self.waiting.epochs.append(row)
 
-    def lazily(self) -> None:
-        """Something changed that may wait for company."""
-        if self._lazy_due is None:
-            self._lazy_due = asyncio.get_running_loop().time() + self._settings.settle_s
-            self._due_at(self._lazy_due)
+    def lazily(self, within_s: float | None = None) -> None:
+        """Something changed that may wait for company, `settle_s` when nothing else is said."""
+        due = asyncio.get_running_loop().time() + (self._settings.settle_s if within_s is None else within_s)
+        if self._lazy_due is None or due < self._lazy_due:
+            self._lazy_due = due
+            self._due_at(due)
 
     def commit_now(self) -> asyncio.Future[None]:
         """Commit all that waits, lazy things too."""

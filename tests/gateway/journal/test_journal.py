@@ -15,6 +15,7 @@ from cloud_sync.identity import Lane, new_id
 from cloud_sync.ranges import SeqRanges
 from gateway.errors import JournalError, JournalFullError, JournalRefusedError
 from gateway.journal import Journal, open_journal
+from gateway.journal.inspection import dump
 
 NONE = SeqRanges()
 LINEAGE = b"lineage1"
@@ -119,6 +120,25 @@ async def test_the_next_start_knows_how_the_last_one_ended(journal_at: Any, new_
         assert not previous.is_clean
         assert previous.last[Lane.TELEMETRY] == 2  # although the rows are deleted
         assert journal.opened.lineage == LINEAGE
+
+
+async def test_what_central_has_of_earlier_runs_is_known_after_a_run_that_ends_as_soon_as_it_began(
+    journal_at: Any, new_run: Any, tmp_path: Path
+) -> None:
+    first, second = new_run(), new_run()
+    async with journal_at(settle_s=3600.0) as journal:
+        await journal.start_epoch(first.epoch, first.header)
+        for seq in (1, 2, 3):
+            await journal.append(Lane.ALARM, seq, first.record(Lane.ALARM, seq))
+    async with journal_at(settle_s=3600.0) as journal:
+        await journal.start_epoch(second.epoch, second.header)
+        await journal.append(Lane.ALARM, 1, second.record(Lane.ALARM, 1))
+        await journal.settle(second.epoch, Lane.ALARM, upto(1), NONE, LINEAGE)
+        await journal.settle(first.epoch, Lane.ALARM, upto(2), NONE, LINEAGE)
+        async with asyncio.timeout(5):
+            while sum(row.is_settled for row in dump(tmp_path / "journal")) < 3:  # what a kill would leave behind
+                await asyncio.sleep(0.05)
+        assert [row.seq for row in dump(tmp_path / "journal") if not row.is_settled] == [3]
 
 
 async def test_settled_bulk_is_deleted_and_settled_alarms_stay(journal_at: Any, run: Any, tmp_path: Path) -> None:
