@@ -1,5 +1,8 @@
 """Taking in residents from a CSV or JSON file: checked whole before anything is written; the same file twice is once.
 
+Each resident is a transaction of its own, and after each the others get their turn: a municipality's residents at once
+would keep every alarm out for as long as that takes. All are tried first, and nothing is kept when one does not go.
+
 A CSV has a line of column names and one resident per line. JSON is a list of objects with the same names; there a
 resident may also have several `contacts`, `services` and `visits`. A resident is known again by its pseudonym, or by
 the municipality's own reference.
@@ -7,13 +10,16 @@ the municipality's own reference.
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import difflib
 import io
 import json
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -38,6 +44,7 @@ from cloud_sync.identity import new_id
 
 MAX_BYTES = 32 * 1024 * 1024
 MAX_FAULTS = 50
+LONGEST_PAUSE_S = 0.1
 PLACE = ("pseudonym", "reference", "tenant", "unit", "hub", "critical", "source", "as_of")
 CONTACT = ("contact_name", "contact_relation", "contact_phone", "contact_services", "contact_document")
 COLUMNS = (*PLACE, *(kind.value for kind in FactKind), "services", *CONTACT)
@@ -51,12 +58,13 @@ _TEAMS = Sql("SELECT id, name FROM team WHERE state = 'active'")
 class FileRefusedError(CentralError):
     """The file is not right; nothing was written. `faults` are whole sentences with their line."""
 
-    def __init__(self, path: Path, faults: Sequence[str]) -> None:
+    def __init__(self, path: Path, faults: Sequence[str], *, done: int = 0) -> None:
         shown = [
             *faults[:MAX_FAULTS],
             *([f"... and {len(faults) - MAX_FAULTS} more."] if len(faults) > MAX_FAULTS else []),
         ]
-        super().__init__("\n".join([f"{path}: nothing was imported.", *shown]))
+        said = f"{done} residents were imported; these were not" if done else "nothing was imported"
+        super().__init__("\n".join([f"{path}: {said}.", *shown]))
         self.faults = tuple(faults)
 
 
@@ -89,10 +97,10 @@ class _Record:
 
 
 async def take_in(store: Store, clock: Clock, vault: Vault, path: Path, actor: Actor, zone: str) -> Imported:
-    """Import a file, all of it in one transaction or none. Raises FileRefusedError."""
+    """Import a file. Raises FileRefusedError; nothing is kept then, unless somebody has changed things meanwhile."""
     records, faults = read(path)
-    async with store.write(Priority.PEOPLE) as connection:
-        now = clock.now_ms()
+    now = clock.now_ms()
+    async with store.read() as connection:
         known = _Known(
             tenants={one.name.casefold(): one for one in await tenants(connection)},
             units=await units(connection),
@@ -101,25 +109,58 @@ async def take_in(store: Store, clock: Clock, vault: Vault, path: Path, actor: A
             zone=ZoneInfo(zone),
             now=now,
         )
-        for record in records:
-            faults += [f"{record.where}: {fault}" for fault in known.check(record)]
-        faults += _twice(records)
-        if faults:
-            raise FileRefusedError(path, faults)
-        done = {"added": 0, "changed": 0, "same": 0}
+    for record in records:
+        faults += [f"{record.where}: {fault}" for fault in known.check(record)]
+    faults += _twice(records)
+    if faults:
+        raise FileRefusedError(path, faults)
+    done, is_rehearsal = {"added": 0, "changed": 0, "same": 0}, True
+    for is_rehearsal in (True, False):
+        done = dict.fromkeys(done, 0)
         for record in records:
             try:
-                done[await _put(connection, vault, record, actor, now)] += 1
+                put = partial(_put, vault=vault, record=record, actor=actor, now=now)
+                done[await _alone(store, put, is_rehearsal=is_rehearsal)] += 1
             except ErasedError:
                 faults.append(f"{record.where}: this resident was erased; register them under another pseudonym.")
             except ActionError as error:
                 what = error.field if isinstance(error, IncompleteError) else ""
                 faults.append(f"{record.where}: {what or error.reason}: {error.reason.replace('_', ' ')}.")
-        if faults:
-            raise FileRefusedError(path, faults)  # the transaction is rolled back
-        if done["added"] or done["changed"]:
-            await event_log.append(connection, now, "residents_imported", actor, content=done)
+        if faults and is_rehearsal:
+            raise FileRefusedError(path, faults)
+    if done["added"] or done["changed"]:
+        await store.transact(
+            Priority.BULK,
+            lambda connection: event_log.append(connection, now, "residents_imported", actor, content=done),
+        )
+    if faults:
+        raise FileRefusedError(path, faults, done=done["added"] + done["changed"] + done["same"])
     return Imported(residents=len(records), **done)
+
+
+class _RehearsedError(Exception):
+    """It went well, and is not to be kept."""
+
+
+async def _alone(store: Store, put: Callable[[AsyncConnection], Awaitable[str]], *, is_rehearsal: bool) -> str:
+    """One resident in a transaction of its own; then others may write, also those of another process."""
+    said = ""
+
+    async def work(connection: AsyncConnection) -> str:
+        nonlocal said
+        said = await put(connection)
+        if is_rehearsal:
+            raise _RehearsedError
+        return said
+
+    started_s = time.monotonic()
+    try:
+        await store.transact(Priority.BULK, work)
+    except _RehearsedError:
+        pass
+    finally:
+        await asyncio.sleep(min(LONGEST_PAUSE_S, time.monotonic() - started_s))
+    return said
 
 
 def read(path: Path) -> tuple[list[_Record], list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -131,3 +132,16 @@ async def test_an_erased_resident_is_not_made_anew_by_an_old_file(town: Any, tmp
     await town.people.keeping.erase(LEAD, "r-1")
     with pytest.raises(FileRefusedError, match="line 2: this resident was erased"):
         await taken(town, path)
+
+
+async def test_an_alarm_does_not_wait_for_an_import(town: Any, tmp_path: Path) -> None:
+    hub = await town.bench.enrolled()
+    lines = [f"A-{number};Aure;Sone nord;Ragnhild;Myklebust;Solbakken 214;;nei;TA;;;\n" for number in range(100)]
+    path = written(tmp_path, HEAD + "".join(lines))
+    importing = asyncio.create_task(taken(town, path))
+    while not await town.bench.value("SELECT count(*) FROM resident"):
+        await asyncio.sleep(0.01)
+    alarm = await town.bench.press(hub)
+    assert not importing.done()
+    assert [one.id for one in await town.bench.alarms.queue()] == [alarm.id]
+    assert (await importing).added == 100
