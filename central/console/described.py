@@ -10,7 +10,6 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
-from fastapi.routing import APIRoute
 
 from central.console.gate import SAFE_METHODS, Needs, Open
 from central.console.routes import api_routes, guards
@@ -117,10 +116,10 @@ def _add_schemes(made: dict[str, Any], app: FastAPI) -> None:
         },
     }
     for route in api_routes(app.routes):
-        if not isinstance(route, APIRoute) or not route.include_in_schema or route.path not in made["paths"]:
+        if not route.include_in_schema or route.path not in made["paths"]:
             continue
         guard = next(guards(route.dependant))
-        for method in route.methods & {one.upper() for one in made["paths"][route.path]}:
+        for method in (route.methods or set()) & {one.upper() for one in made["paths"][route.path]}:
             operation = made["paths"][route.path][method.lower()]
             operation["security"] = _asked(guard, is_safe=method in SAFE_METHODS)
             if isinstance(guard, Needs):

@@ -156,7 +156,7 @@ def methods_at(request: Request) -> tuple[str, list[str]]:
     found: dict[str, set[str]] = {}
     for route in api_routes(request.app.routes):
         if route.matches(request.scope)[0] is not Match.NONE:
-            found.setdefault(route.path, set()).update(route.methods)
+            found.setdefault(route.path, set()).update(route.methods or ())
     path = min(found, key=lambda one: one.count("{"), default="")
     return path, sorted(found.get(path, ()))
 

@@ -31,10 +31,10 @@ from central.opening import Source
 from central.people.contacts import Agreement, Entry, Person
 from central.people.facts import FactKind
 from central.raising import raise_technical
+from central.routines.cards import Cards, CardText, Subject
 from central.routing.duty import Rotas
 from central.routing.plan import DEFAULT_PLAN
 from central.routing.plans import Plans
-from central.routines.cards import Cards, CardText, Subject
 from central.routing.rota import Override, Shift
 from central.store import Priority
 from central.views import Actor
