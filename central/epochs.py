@@ -5,16 +5,15 @@ Opened keys are in memory only; a header can be opened again at any time with ce
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from central.hubs import Enrolled
+from central.in_turn import InTurn
 from central.keys import CentralKeys
 from central.lifecycle import alarm_kind
 from central.opening import Source
@@ -49,26 +48,6 @@ class Epoch:
     is_stored: bool
 
 
-class _Searches:
-    """At most one at a time for each run."""
-
-    def __init__(self) -> None:
-        self._locks: dict[tuple[bytes, bytes], tuple[asyncio.Lock, int]] = {}
-
-    @asynccontextmanager
-    async def one(self, key: tuple[bytes, bytes]) -> AsyncIterator[None]:
-        """In this block."""
-        lock, count = self._locks.get(key, (asyncio.Lock(), 0))
-        self._locks[key] = (lock, count + 1)
-        try:
-            async with lock:
-                yield
-        finally:
-            _, count = self._locks.pop(key)
-            if count > 1:
-                self._locks[key] = (lock, count - 1)
-
-
 class EpochBook:
     """All runs that were heard of."""
 
@@ -76,7 +55,7 @@ class EpochBook:
         self._store = store
         self._keys = keys
         self._cache: OrderedDict[tuple[bytes, bytes], Epoch] = OrderedDict()
-        self._searches = _Searches()
+        self._searches = InTurn[tuple[bytes, bytes]]()
 
     async def find(self, hub: Enrolled, epoch: bytes, offered: Iterable[bytes]) -> tuple[Epoch | None, str]:
         """The run, from memory, from the database, or from one of the headers offered with the records.

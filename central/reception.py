@@ -25,7 +25,7 @@ from central.metrics import Metrics
 from central.presence import Presence
 from central.quarantine import Quarantine
 from central.security import SecurityLog
-from central.store import Store
+from central.store import Priority, Store
 from central.windows import Windows
 from cloud_sync import canonical
 from cloud_sync.central_messages import Address, HeartbeatAnswer
@@ -127,6 +127,7 @@ class Reception:
         self._continuity = Continuity(store, clock)
         self._bulky = asyncio.Semaphore(BULKY_AT_ONCE)
         self._bulky_waiting = 0
+        self._one_by_one = asyncio.Lock()
 
     async def receive(self, frame: bytes, path: str, *, may_be_doubled: bool = False) -> list[bytes]:
         """Everything about one frame: the frames that answer it.
@@ -135,7 +136,7 @@ class Reception:
         Raises WireError, BusyError or NotStoredError.
         """
         if not self._is_bulky(frame):
-            return await self._answer(*await self._admit(frame, path), path, may_be_doubled=may_be_doubled)
+            return await self._answer(*await self.verify(frame, path), path, may_be_doubled=may_be_doubled)
         if self._bulky_waiting >= BULKY_WAITING:
             raise BusyError(BULKY_LATER_S)
         self._bulky_waiting += 1
@@ -143,8 +144,8 @@ class Reception:
             async with self._bulky:
                 # What is not urgent by its own word: one at a time, so that an alarm stands behind one signature.
                 async with self._ingest.precedence.turn():
-                    admitted = await self._admit(frame, path)
-                return await self._answer(*admitted, path, may_be_doubled=may_be_doubled)
+                    hub, message = await self.verify(frame, path)
+                return await self._answer(hub, message, path, may_be_doubled=may_be_doubled)
         finally:
             self._bulky_waiting -= 1
 
@@ -161,19 +162,21 @@ class Reception:
             return False
         return _claimed_lane(raw) in {int(Lane.TECHNICAL), int(Lane.TELEMETRY)}
 
-    async def _admit(self, frame: bytes, path: str) -> tuple[Enrolled, Message, bool]:
-        """Who speaks, what, and whether it is new."""
-        hub, message = await self.verify(frame, path)
-        return hub, message, await self.is_new(hub, message, path)
-
-    async def _answer(
-        self, hub: Enrolled, message: Message, is_new: bool, path: str, *, may_be_doubled: bool
-    ) -> list[bytes]:
+    async def _answer(self, hub: Enrolled, message: Message, path: str, *, may_be_doubled: bool) -> list[bytes]:
+        is_new = await self._in_order(hub, message, path)
         if not is_new:
             if may_be_doubled and isinstance(message, Envelope):
                 return [await self._ingest.receipt_again(message)]
             raise ReplayedError("replayed", "this message was seen before")
         return await self._act(hub, message, path)
+
+    async def _in_order(self, hub: Enrolled, message: Message, path: str) -> bool:
+        """Whether it is new. What is bulky one by one: none overtakes what may open it, and few transactions for it."""
+        if _sort(message) is not Sort.BULK:
+            return await self.is_new(hub, message, path)
+        async with self._one_by_one:
+            await self._ingest.precedence.give_way()
+            return await self.is_new(hub, message, path)
 
     async def hello(self, frame: bytes, path: str) -> tuple[Heartbeat, bytes]:
         """The hello that opens a way down, and the answer to it. Raises as `receive` does."""
@@ -214,7 +217,9 @@ class Reception:
         What is seen again counts by itself, so that a replayed message never uses up what an alarm needs.
         """
         sender = message.sender
-        is_new = await self._windows.accept(hub.text, sender.sender_epoch.hex(), sender.number)
+        is_bulk = isinstance(message, Envelope) and not message.lane.is_urgent
+        priority = Priority.UPKEEP if is_bulk else Priority.PEOPLE
+        is_new = await self._windows.accept(hub.text, sender.sender_epoch.hex(), sender.number, priority)
         if not is_new:
             self._security.note("replayed", hub=hub.text, path=path, detail=str(sender.number))
         sort = _sort(message) if is_new else Sort.REPEATED

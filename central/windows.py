@@ -57,8 +57,8 @@ class Windows:
         self._lock = threading.Lock()
         """A transaction runs in another thread: it must not meet a window that is half moved."""
 
-    async def accept(self, hub: str, epoch: str, number: int) -> bool:
-        """Whether this message is new; remembers it."""
+    async def accept(self, hub: str, epoch: str, number: int, priority: Priority = Priority.PEOPLE) -> bool:
+        """Whether this message is new; remembers it, as urgently as the message is."""
         key = (hub, epoch)
         window = self._cache.get(key)
         if window is None:
@@ -71,12 +71,12 @@ class Windows:
         with self._lock:
             is_new = window.accept(number)
         if is_new and self._store.dialect.is_shared:
-            return await self._take(key, number)
+            return await self._take(key, number, priority)
         if is_new:
             self._dirty.add(key)
         return is_new
 
-    async def _take(self, key: Key, number: int) -> bool:
+    async def _take(self, key: Key, number: int, priority: Priority) -> bool:
         """The same in the window of all processes."""
         hub, epoch = key
 
@@ -93,7 +93,7 @@ class Windows:
                 await _SAVE.rows(connection, hub=hub, epoch=epoch, bits=window.to_bytes(), now=now)
             return is_new, window
 
-        is_new, shared = await self._store.transact(Priority.PEOPLE, work)
+        is_new, shared = await self._store.transact(priority, work)
         known = self._cache.get(key)
         if known is not None:
             with self._lock:

@@ -130,9 +130,7 @@ _EMPTIED = Sql("UPDATE incident SET still_open = 0 WHERE id = :id")
 class Folding:
     """The rounds of one central."""
 
-    def __init__(
-        self, store: Store, clock: Clock, wakeup: Wakeup, precedence: Precedence | None = None
-    ) -> None:
+    def __init__(self, store: Store, clock: Clock, wakeup: Wakeup, precedence: Precedence | None = None) -> None:
         self._store = store
         self._clock = clock
         self._wakeup = wakeup
