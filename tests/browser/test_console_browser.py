@@ -292,7 +292,7 @@ async def test_four_buttons_on_a_phone(people: Any, home: LiveHub) -> None:
         assert box["height"] >= 72
         assert box["y"] + box["height"] <= 844
     before = [await button.bounding_box() for button in await buttons.all()]
-    await expect(page.locator("#alarm-big4 [data-act='on-site']")).to_contain_text("når du har den")
+    await expect(page.locator('#alarm-big4 [data-four="on_site"]')).to_contain_text("når du har den")
     await page.click("#alarm-big4 [data-act=claim]")
     await expect(page.locator("#alarm-big4 .did")).to_contain_text("du,")
     await page.click(".a-acts [data-act='on-the-way']")  # the resident is told; then it makes room

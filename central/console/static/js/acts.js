@@ -32,6 +32,7 @@ export function open(id) {
   if (button.dataset.to) dialog.querySelector('form').dataset.post = button.dataset.to;
   fillChoices(dialog);
   dialog.showModal();
+  dialog.querySelector('[data-first]')?.focus();
 }
 
 function bodyOf(form) {

@@ -60,6 +60,11 @@ function signedOut() {
   box.querySelector('#try-now').replaceWith(link);
 }
 
+/** Whether there is something to lose. Ticks and choices are made again in a moment. */
+function hasTyped(form) {
+  return [...form.elements].some((field) => field.matches('textarea, input:not([type="radio"], [type="checkbox"], [type="hidden"])') && field.value !== field.defaultValue);
+}
+
 /** Sends the form when somebody is there to take it, with the token of the session as it is now. */
 async function send(form, submitter) {
   const answer = await answers('/api/v1/session', 'GET');
@@ -86,7 +91,7 @@ if (box) {
   box.addEventListener('click', (event) => { if (event.target.closest('#try-now')) ask(); });
   document.addEventListener('submit', async (event) => {
     const form = event.target;
-    if (event.defaultPrevented || form.method !== 'post' || form.matches('.menu *, [hx-post]') || passed.delete(form)) return;
+    if (event.defaultPrevented || form.method !== 'post' || form.matches('.menu *, [hx-post]') || passed.delete(form) || !hasTyped(form)) return;
     event.preventDefault();
     if (isAsking) return;
     isAsking = true;
