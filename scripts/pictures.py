@@ -15,6 +15,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import sqlite3
 import sys
 import tempfile
@@ -62,6 +63,7 @@ ENDS = {
 """What was done and what it was; for others a visit and practical help."""
 PATIENCE_MS = 180_000
 TOAST_MS = 3_000
+ASKED_MS = 40_000
 RESIDENTS = (
     {
         "pseudonym": "r-7f3a90", "first_name": "Ragnhild", "last_name": "Myklebust", "born": "1938",
@@ -307,7 +309,11 @@ async def people(studio: Studio) -> None:
         await page.select_option("#o-new", index=1)
         await page.fill("#p-new", "+47 900 00 009")
         await fold.locator("button[type=submit]").click()
-        await page.locator("details.fold", has_text="Night patrol").wait_for()
+        team = page.locator("details.fold", has_text="Night patrol")
+        await team.locator("summary").click()
+        await team.locator("label.choice", has_text="Nina Berg").locator("input").check(force=True)
+        await team.locator("button[type=submit]").click()
+        await page.locator("details.fold:not([open])", has_text="Night patrol").wait_for()
         await studio.take(page, "organisation")
         await page.goto(f"{studio.operator.console}/users")
         await studio.take(page, "accounts")
@@ -346,7 +352,7 @@ async def _patrol_on_duty(studio: Studio, page: Page) -> None:
     """Somebody takes the patrol tonight."""
     await page.goto(f"{studio.operator.console}/")
     await page.click("#duty")
-    await page.locator("#gate-teams label", has_text="Night patrol").click()
+    await page.locator("#gate-teams label", has_text="Night patrol").locator("input").check(force=True)
     await page.click("#gate-play")
     await page.click("#gate-yes")
 
@@ -354,7 +360,7 @@ async def _patrol_on_duty(studio: Studio, page: Page) -> None:
 async def _patrol_goes(studio: Studio, page: Page) -> None:
     """Asked to go, and after saying yes."""
     row = page.locator('#queue li[data-stand="asks"]')
-    await row.wait_for()
+    await row.wait_for(timeout=ASKED_MS)
     await studio.take(page, "patrol-list")
     await row.locator("a").click()
     await page.click('#alarm-big4 [data-four="take"]')
@@ -383,11 +389,9 @@ async def work(studio: Studio, alarm: str) -> None:
         await _patrol_on_duty(studio, phone)
         async with studio.screen("Operator One", scheme="light") as page:
             await _taken_and_sent(studio, page, alarm)
-        with contextlib.suppress(TimeoutError):
-            await _patrol_goes(studio, phone)
-    sent = (await studio.quietly("Nina Berg", "GET", f"/api/v1/alarms/{alarm}"))["sent"][0]
-    for step in ("accepted", "on-the-way")[sent["state"] == "accepted" :]:
-        await studio.quietly("Nina Berg", "POST", f"/api/v1/dispatches/{sent['id']}/{step}", {})
+            with contextlib.suppress(TimeoutError):  # while the desk's page is open: it keeps the claim
+                await _patrol_goes(studio, phone)
+            await _on_the_way(studio, alarm)
     async with studio.screen("Operator One") as page:
         await page.goto(f"{studio.operator.console}/alarms/{alarm}")
         await page.locator('#alarm-live[data-stage="on_the_way"]').wait_for()
@@ -407,6 +411,12 @@ async def work(studio: Studio, alarm: str) -> None:
         await page.locator("#close-submit").scroll_into_view_if_needed()
         await studio.take(page, "outcome")
         await page.check("#close-form input[value=visit_now]", force=True)
+
+
+async def _on_the_way(studio: Studio, alarm: str) -> None:
+    sent = (await studio.quietly("Nina Berg", "GET", f"/api/v1/alarms/{alarm}"))["sent"][0]
+    for step in ("accepted", "on-the-way")[sent["state"] == "accepted" :]:
+        await studio.quietly("Nina Berg", "POST", f"/api/v1/dispatches/{sent['id']}/{step}", {})
 
 
 async def _taken_and_sent(studio: Studio, page: Page, alarm: str) -> None:
@@ -436,11 +446,16 @@ async def lost(studio: Studio) -> None:
         await page.goto(f"{studio.operator.console}/")
         await studio.on_duty(page)
         await page.wait_for_timeout(6_000)
-        await page.context.set_offline(True)
-        await page.locator("body.lost").wait_for()
-        await page.wait_for_timeout(4_000)
-        await studio.take(page, "lost")
-        await page.context.set_offline(False)
+        pid = studio.stage.central.pid
+        if pid is None:
+            raise OperatorError("central does not run")
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            await page.locator("body.lost").wait_for()
+            await page.wait_for_timeout(4_000)
+            await studio.take(page, "lost")
+        finally:
+            os.kill(pid, signal.SIGCONT)
 
 
 async def pages(studio: Studio) -> None:
