@@ -68,7 +68,7 @@ function announce() {
     if (told.has(bell.key) || !SAID[bell.why]) continue;
     told.add(bell.key);
     if (bell.alarm === pane.current()?.dataset.alarm && document.body.classList.contains('has-alarm')) continue; // the page says it
-    say(t(SAID[bell.why], { kind: bell.title }), { warn: bell.why !== 'asks', seconds: 20, beside: true });
+    say(t(SAID[bell.why], { kind: bell.title }), { warn: bell.why !== 'asks', seconds: 8, beside: true });
   }
 }
 
