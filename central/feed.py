@@ -131,9 +131,7 @@ async def _changes(connection: AsyncConnection, after: int, limit: int) -> list[
 class Feed:
     """The feed of one database. `run` has to be running for followers to hear anything."""
 
-    def __init__(
-        self, store: Store, clock: Clock, wakeup: Wakeup, opened: Callable[[], Awaitable[OpenAlarms]]
-    ) -> None:
+    def __init__(self, store: Store, clock: Clock, wakeup: Wakeup, opened: Callable[[], Awaitable[OpenAlarms]]) -> None:
         self._store = store
         self._clock = clock
         self._wakeup = wakeup

@@ -1,4 +1,4 @@
-"""Central killed and restarted as a real process: consoles have time to come back before it says that nobody is there."""
+"""Central killed and restarted as a real process: consoles may come back before it says that nobody is there."""
 
 from __future__ import annotations
 
