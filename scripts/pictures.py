@@ -63,7 +63,7 @@ ENDS = {
 """What was done and what it was; for others a visit and practical help."""
 PATIENCE_MS = 180_000
 TOAST_MS = 3_000
-ASKED_MS = 40_000
+ASKED_MS = 90_000
 RESIDENTS = (
     {
         "pseudonym": "r-7f3a90", "first_name": "Ragnhild", "last_name": "Myklebust", "born": "1938",
@@ -352,7 +352,7 @@ async def _patrol_on_duty(studio: Studio, page: Page) -> None:
     """Somebody takes the patrol tonight."""
     await page.goto(f"{studio.operator.console}/")
     await page.click("#duty")
-    await page.locator("#gate-teams label", has_text="Night patrol").locator("input").check(force=True)
+    await page.locator("#gate-teams label", has_text="Night patrol").locator("input:checked").wait_for(state="attached")
     await page.click("#gate-play")
     await page.click("#gate-yes")
 
