@@ -239,14 +239,12 @@ async def test_a_running_central_is_asked_by_its_socket(home: Path, config: Path
     assert not (home / "admin.sock").exists()
 
 
-async def test_a_second_central_on_the_same_port_says_which_setting_to_change(
-    home: Path, config: Path, tmp_path: Path
-) -> None:
+async def test_a_second_central_on_the_same_port_says_which_setting_to_change(config: Path, tmp_path: Path) -> None:
     async with central_running(config) as where:
         port = where.hub_url.rsplit(":", 1)[1]
-        other = tmp_path / "central.toml"
-        other.write_text(config.read_text().replace("port = 0", f"port = {port}", 1).replace('"."', f'"{home}"'))
-        status, _, err = await asyncio.to_thread(vaktpost, "run", "--config", other)
+        words = ("--name", "localhost", "--hub-port", port, "--console-port", "0")
+        await asyncio.to_thread(told, "init", "--data", tmp_path / "other", *words)
+        status, _, err = await asyncio.to_thread(vaktpost, "run", "--config", tmp_path / "other" / "central.toml")
         assert status == 1
         assert "hubs.port" in err
 
