@@ -44,10 +44,13 @@ async def answer(hub: Hub, question: Mapping[str, Any]) -> Mapping[str, Any]:
 async def describe(hub: Hub) -> dict[str, Any]:
     """The status."""
     now_s = hub.clock.boot_s()
-    # Before what waits is counted: an event taken meanwhile would otherwise look as if it had gone to central already.
+    # All of one moment, and what the journal has after it: an event goes from memory onto the card and from there to
+    # central, so none can slip through between two countings and look as if it had gone to central already.
     taken = dict(hub.pipeline.taken)
+    held = dict(hub.urgent.counts())
+    for lane, count in hub.bulk.in_memory().items():
+        held[lane] = count + hub.pipeline.keeping.on_their_way(lane)
     counts = await hub.journal.counts()
-    held: dict[Lane, int] = {**hub.urgent.counts(), **hub.bulk.in_memory()}
     lost = {lane: hub.journal.dropped(lane) + hub.pipeline.keeping.lost[lane] for lane in Lane}
     return {
         "version": status.STATUS_VERSION,

@@ -176,8 +176,11 @@ class Bulk:
         self._wake.set()
 
     def in_memory(self) -> dict[Lane, int]:
-        """How many records are held per lane."""
-        return {lane: len(state.window) for lane, state in self._lanes.items()}
+        """How many records are held per lane: in the window, and in the envelope that waits for its receipt."""
+        found = {lane: len(state.window) for lane, state in self._lanes.items()}
+        if self._flying is not None:
+            found[self._flying.lane] += len(self._flying.items)
+        return found
 
     # the task
 

@@ -132,6 +132,10 @@ class Keeping:
             oldest = next(iter(self._held))
             self._held_bytes -= len(self._held.pop(oldest))
 
+    def on_their_way(self, lane: Lane) -> int:
+        """How many of a bulk lane the card has been given and has not confirmed, and nobody else holds."""
+        return sum(key[0] is lane and key not in self._sent_early for key in self._flying)
+
     @property
     def held(self) -> int:
         """Measurements and technical events that are in memory only, some of which central may have."""

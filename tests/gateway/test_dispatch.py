@@ -11,7 +11,7 @@ import pytest
 from cloud_sync.identity import EventId, Lane
 from cloud_sync.record import record_id
 from drivers.contract import Fact
-from gateway import bulk, urgent
+from gateway import asked, bulk, urgent
 from gateway.errors import JournalFullError
 
 if TYPE_CHECKING:
@@ -250,3 +250,22 @@ async def test_a_control_socket_that_cannot_be_made_keeps_nobody_from_pressing(
     async with home.running():
         home.button.press()
         await central.event("pendant_pressed")
+
+
+async def test_what_the_card_has_not_confirmed_yet_is_told_and_never_looks_as_if_central_had_it(
+    home: HubUnderTest, central: Central
+) -> None:
+    async with home.running() as hub:
+        await central.event("hub_started")
+        async with hub.journal._core.bulk._lock:  # a card that takes its time over a commit
+            measure(home, 100)
+            async with asyncio.timeout(10):
+                while hub.pipeline.taken[Lane.TELEMETRY] < 100:
+                    await asyncio.sleep(0.02)
+            facts = (await asked.describe(hub))["lanes"]["telemetry"]
+            assert (facts["taken"], facts["waiting"], facts["in_memory"]) == (100, 0, 100)
+        while facts["waiting"] or facts["in_memory"]:
+            facts = (await asked.describe(hub))["lanes"]["telemetry"]
+            assert facts["waiting"] + facts["in_memory"] + len(central.of_kind("temperature")) >= 100
+            await asyncio.sleep(0)
+        assert len(central.of_kind("temperature")) == 100
