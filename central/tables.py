@@ -350,6 +350,7 @@ session = Table(
     Column("last_used_ms", MS, nullable=False),
     Column("ended_ms", MS),
     Index("ix_session_account", "account"),
+    Index("ix_session_csrf", "csrf"),
 )
 
 login_link = Table(

@@ -408,6 +408,7 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('hub', name=op.f('pk_hub_heard'))
     )
     op.create_index('ix_hub_heard_heard_ms', 'hub_heard', ['heard_ms'], unique=False)
+    op.create_index('ix_session_csrf', 'session', ['csrf'], unique=False)
     op.add_column('alarm', sa.Column('tenant', sa.String(length=16), nullable=True))
     op.add_column('alarm', sa.Column('unit', sa.String(length=16), nullable=True))
     op.add_column('alarm', sa.Column('criterion', sa.String(length=80), server_default='', nullable=False))
