@@ -15,7 +15,6 @@ from dataclasses import dataclass
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from central.access import EVERYTHING
 from central.clock import Clock
 from central.errors import NotStoredError
 from central.opened import OpenAlarms
@@ -80,16 +79,6 @@ class Beat:
     no: int  # the feed number it stands at
     at_ms: int
     opened: OpenAlarms
-
-    @property
-    def open_count(self) -> int:
-        """Of all personal alarms, wherever."""
-        return self.opened.digest(EVERYTHING)[0]
-
-    @property
-    def open_hash(self) -> str:
-        """Over all personal alarms, wherever."""
-        return self.opened.digest(EVERYTHING)[1]
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,9 +41,6 @@ _DEFER = Sql(
     WHERE id = :id"""
 )
 _COME_BACK = Sql(f"UPDATE alarm SET {RANKED_UP} WHERE id = :id AND handling = 'deferred' RETURNING id")  # noqa: S608
-_PRESSED_AGAIN = Sql(
-    f"UPDATE alarm SET {RETURNED}, deferred_visit = NULL WHERE id = :id AND handling = 'deferred' RETURNING id"  # noqa: S608
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,8 +125,3 @@ async def come_back(connection: AsyncConnection, alarm: AlarmView, now: int, why
     content = {"why": why, "visit": alarm.deferred_visit or ""}
     await record(connection, alarm, SYSTEM, Done("returned", content), now)
     return True
-
-
-async def is_pressed_again(connection: AsyncConnection, alarm_id: str) -> bool:
-    """A repeat has come while the alarm waited for a visit: it waits for a person again. The repeat did the rest."""
-    return await _PRESSED_AGAIN.one(connection, id=alarm_id) is not None

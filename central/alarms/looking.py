@@ -32,7 +32,6 @@ _RECENT = Sql(
     f"""{SELECT} WHERE a.id IN (SELECT a.id FROM alarm a WHERE a.queue = :queue AND a.closed_ms IS NOT NULL
        AND {IN_SCOPE("a")} ORDER BY a.closed_ms DESC, a.id LIMIT :limit) ORDER BY a.closed_ms DESC, a.id"""  # noqa: S608  # words of our own
 )
-_OF_HUB = Sql(f"{SELECT} WHERE a.hub = :hub ORDER BY a.raised_ms DESC, a.id LIMIT :limit")
 _DIGEST = Sql(f"SELECT id, version, tenant, unit FROM alarm a WHERE {open_in(Queue.PERSONAL)}")  # noqa: S608  # words of our own
 _NOT_SHOWN = Sql("SELECT 1 FROM alarm WHERE id = :id AND shown_ms IS NULL")
 _HUB = Sql("SELECT hub FROM alarm WHERE id = :id")
@@ -71,11 +70,6 @@ class Looking(Acting):
 
         return await self._store.fetch(look)
 
-    async def of_hub(self, hub: str, *, limit: int = 50) -> Sequence[AlarmView]:
-        """Alarms of one hub, open or closed, newest first."""
-        async with self._store.read() as connection:
-            return [view(row) for row in await _OF_HUB.rows(connection, hub=hub, limit=limit)]
-
     async def alarm(self, alarm_id: str) -> AlarmDetail:
         """One alarm with its history, who was sent, what is offered and who was called. Raises NotFoundError."""
 
@@ -113,10 +107,6 @@ class Looking(Acting):
             return OpenAlarms(await _DIGEST.rows(connection))
 
         return await self._store.fetch(look)
-
-    async def open_digest(self, scope: Scope = EVERYTHING) -> tuple[int, str]:
-        """Count and hash of those that are seen."""
-        return (await self.opened()).digest(scope)
 
     async def mark_shown(self, alarm_id: str, console_id: str, account: str = "") -> None:
         """A console with a person before it has this alarm on screen. The first one counts for the alarm.

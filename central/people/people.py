@@ -166,16 +166,6 @@ class People:
             unit_name=await _unit_name(connection, own.unit),
         )
 
-    async def open_facts(
-        self, connection: AsyncConnection, resident: str, kinds: Iterable[FactKind], actor: Actor, basis: Basis
-    ) -> dict[FactKind, str]:
-        """The texts of these facts, for other parts of central; the entry is in the same transaction."""
-        now, wanted = self._clock.now_ms(), frozenset(kinds)
-        key = await self.vault.known_key(connection, resident)
-        await looking.note(connection, actor, resident, ",".join(sorted(wanted)), basis, now)
-        found = await facts.current(connection, key, resident, opened=wanted)
-        return {fact.kind: fact.text for fact in found if fact.text is not None}
-
     async def open_contact(self, connection: AsyncConnection, contact: str, alarm: str) -> Contact | None:
         """A contact who is about to be told of an alarm by central itself. None: no longer a contact, or erased."""
         resident = await contacts.whose(connection, contact)

@@ -6,7 +6,6 @@ import json
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -59,11 +58,6 @@ class Tenant:
     settings: TenantSettings
     is_active: bool
     version: int
-
-    @property
-    def zone_info(self) -> ZoneInfo:
-        """Its time zone."""
-        return ZoneInfo(self.zone)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from contextlib import aclosing, asynccontextmanager
 
 import pytest
 
+from central.access import EVERYTHING
 from central.feed import Beat, Change, Reset
 from simulators.frame_hub import FrameHub
 from tests.central.conftest import FIRST, Bench, OpenBench
@@ -82,11 +83,11 @@ async def test_who_was_away_too_long_is_told_to_load_again(open_bench: OpenBench
 async def test_a_beat_carries_count_and_hash_of_the_open_alarms(following: Bench, hub: FrameHub) -> None:
     await following.press(hub)
     following.clock.advance(6)
-    digest = await following.alarms.open_digest()
+    digest = (await following.alarms.opened()).digest(EVERYTHING)
     async with asyncio.timeout(5), aclosing(following.services.feed.follow(0)) as items:
         async for item in items:
-            if isinstance(item, Beat) and item.open_count == 1:
-                assert (item.open_count, item.open_hash) == digest
+            if isinstance(item, Beat) and item.opened.digest(EVERYTHING)[0] == 1:
+                assert item.opened.digest(EVERYTHING) == digest
                 break
 
 

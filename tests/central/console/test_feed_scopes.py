@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from central import feed
+from central.access import EVERYTHING
 from central.console.roles import Role
 from central.opened import NOTHING
 from tests.central.console.conftest import ADMIN, Towns
@@ -90,7 +91,7 @@ async def test_who_sees_every_tenant_gets_them_all(followed: Towns) -> None:
 
 async def test_the_beat_counts_what_the_console_can_show_and_the_list_agrees(followed: Towns) -> None:
     browser = await followed.signed_in(Role.RESPONDER)
-    everything = await followed.console.services.alarms.open_digest()
+    everything = (await followed.console.services.alarms.opened()).digest(EVERYTHING)
     count, digest = await beat(browser, followed)
     assert count == 2
     assert everything[0] == 4
