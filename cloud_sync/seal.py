@@ -27,7 +27,6 @@ from cloud_sync.errors import ForgedError, MalformedError
 
 KEY_LENGTH = 32
 TAG_LENGTH = 16
-NONCE_LENGTH = 12
 MAX_SEALED_KEY = 2048
 _X25519 = 32
 

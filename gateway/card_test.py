@@ -16,6 +16,7 @@ import structlog
 from cloud_sync.identity import Lane
 from gateway.errors import JournalError
 from gateway.journal import ProbeResult
+from gateway.journal.database import ALARM
 from gateway.journal.reports import Memory
 
 EVERY_S = 300.0
@@ -79,7 +80,7 @@ class CardTest:
                 await asyncio.wait({written})
             if self.is_card_hanging:
                 self.is_card_hanging = False
-                self._report("journal_recovered", details={"file": "alarm.db", "what": "hangs"})
+                self._report("journal_recovered", details={"file": ALARM.file, "what": "hangs"})
         finally:
             self.is_alive = True
 
@@ -98,4 +99,4 @@ class CardTest:
         probing.add_done_callback(lambda late: late.cancelled() or late.exception())
         self.is_alive = self.is_card_hanging = True
         _log.error("card_hangs")
-        self._report("journal_trouble", details={"file": "alarm.db", "what": "hangs"})
+        self._report("journal_trouble", details={"file": ALARM.file, "what": "hangs"})

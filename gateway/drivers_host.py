@@ -104,11 +104,6 @@ class HostedDriver:
     def failures_in_a_row(self) -> int:
         return self.comeback.failures_in_a_row
 
-    @property
-    def is_reported(self) -> bool:
-        """People have been told of it, and not that it is over."""
-        return self.comeback.is_told
-
 
 class DriversHost:
     """Supervises the drivers. `put` takes an observation and never blocks; `report` raises a technical event."""

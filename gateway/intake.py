@@ -96,11 +96,6 @@ class Intake:
     def __len__(self) -> int:
         return len(self._alarms) + len(self._others)
 
-    @property
-    def alarms_waiting(self) -> int:
-        """How many that may be an alarm have not been judged yet."""
-        return len(self._alarms)
-
     async def __aiter__(self) -> AsyncIterator[_Item]:
         """Everything that was put, alarms first, until the intake is closed and empty. For one consumer."""
         handed_out = 0

@@ -13,6 +13,7 @@ from gateway.clock import HubClock
 from gateway.drivers_host import HostedDriver
 from gateway.home import Home
 from gateway.journal import FileState, LaneCount, Trouble
+from gateway.journal.database import ALARM, BULK
 from gateway.paths import Path
 from gateway.pending import Pending
 from gateway.probes import ProbeView
@@ -117,7 +118,7 @@ def describe_journal(
     """The journal. `loss_window_s` is what a power cut now may cost: for alarms nothing while the card takes them."""
     found, files = list(troubles), list(files)
     failing = {one.name: round(one.failing_s, 1) for one in files if one.failing_s is not None}
-    alarm_s, bulk_s = failing.get("alarm.db", 0), failing.get("bulk.db", 0)
+    alarm_s, bulk_s = failing.get(ALARM.file, 0), failing.get(BULK.file, 0)
     return {
         "state": "trouble" if found or unstored or failing else "good",
         "loss_window_s": {

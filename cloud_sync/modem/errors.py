@@ -39,9 +39,6 @@ class Reason(StrEnum):
     """The modem says no and does not say why, or says something that is not for people."""
 
 
-TEMPORARY = frozenset({Reason.NO_NETWORK, Reason.CONGESTED, Reason.TIMEOUT, Reason.STORAGE_FULL, Reason.BUSY})
-"""Trying again may help without anybody doing something."""
-
 _CMS: Mapping[int, tuple[Reason, str]] = {
     1: (Reason.BAD_NUMBER, "nobody has this number"),
     8: (Reason.DENIED, "barred by the operator"),

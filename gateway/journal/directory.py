@@ -14,8 +14,6 @@ from pathlib import Path
 from gateway.errors import JournalError, JournalRefusedError
 from gateway.journal.reports import ProbeResult
 
-ALARM_FILE = "alarm.db"
-BULK_FILE = "bulk.db"
 _LOCK = "lock"
 _RESERVE = "reserve"
 _PROBE = "probe"
