@@ -10,10 +10,11 @@ from typing import Any
 
 from central.sql import Sql
 from central.store import Store
-from simulators.municipality import script
+from simulators.municipality import sentences
 from simulators.municipality.founding import Ids
 from simulators.municipality.hours import SECOND_MS, Hours
-from simulators.municipality.script import CENTRAL, ROOM, Told
+from simulators.municipality.script import Told
+from simulators.municipality.sentences import CENTRAL, ROOM
 from simulators.municipality.town import Town
 
 _LOG = Sql(
@@ -59,7 +60,7 @@ class Account:
         told += self._technical(entries)
         told += [self._message(*row) for row in messages]
         for lamp in lamps:
-            told.append(_told(lamp.at_ms, *script.lamp(self._town.named(whose.get(lamp.alarm)), lamp.state)))
+            told.append(_told(lamp.at_ms, *sentences.lamp(self._town.named(whose.get(lamp.alarm)), lamp.state)))
         return tuple(sorted(told))
 
     def _entry(
@@ -67,14 +68,14 @@ class Account:
     ) -> Told | None:
         content = json.loads(text)
         if queue is None:
-            words = {"nobody_with_sound": script.nobody_on_duty, "duty_covered": script.duty_covered}.get(what)
+            words = {"nobody_with_sound": sentences.nobody_on_duty, "duty_covered": sentences.duty_covered}.get(what)
             team = self._teams.get(content.get("team", ""), "the house")
             return None if words is None else _told(at_ms, CENTRAL, words(team))
         if queue != "personal" or what in _NOT_TOLD:
             return None
         name = self._town.named(resident)
         if what == "raised":
-            return _told(at_ms, *script.raised(name, kind))
+            return _told(at_ms, *sentences.raised(name, kind))
         who = {"room": ROOM, "hub": name, "system": CENTRAL}.get(actor, actor_name)
         return _told(at_ms, who, self._words(what, name, content))
 
@@ -87,9 +88,9 @@ class Account:
             case "returned":
                 return f"put {name} back into the queue: {content['why']}"
             case "escalated":
-                return script.escalated(name, content["step"])
+                return sentences.escalated(name, content["step"])
             case "nobody_with_sound":
-                return script.finds_nobody(name, [passed["step"] for passed in content["steps"]])
+                return sentences.finds_nobody(name, [passed["step"] for passed in content["steps"]])
             case "no_receiver":
                 return f"nobody to ask for {name}: passed over at once"
             case "closed":
@@ -129,9 +130,9 @@ class Account:
         name = self._town.named(resident)
         to = f"next of kin {place}" if contact is not None else self._teams.get(team or "", "the house")
         if channel == "console":
-            said = script.called_out if what == "dispatch" else script.asked
+            said = sentences.called_out if what == "dispatch" else sentences.asked
             return _told(at_ms, CENTRAL, said(to, name))
-        return _told(at_ms, CENTRAL, script.text(to, what, name))
+        return _told(at_ms, CENTRAL, sentences.text(to, what, name))
 
 
 def _told(at_ms: int, who: str, what: str) -> Told:
@@ -166,7 +167,7 @@ def difference(written: Iterable[Told], told: Iterable[Told]) -> Difference:
 
 
 COLUMNS: Mapping[str, tuple[str, ...]] = {
-    "alarms": tuple(script.KINDS.values()),
+    "alarms": tuple(sentences.KINDS.values()),
     "again": ("pressed again",),
     "taken": ("took ",),
     "escalated": ("nobody has answered",),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from http.cookies import SimpleCookie
@@ -10,8 +9,8 @@ from typing import Any
 
 from starlette.applications import Starlette
 
-HOST = "127.0.0.1"
-TIMEOUT_S = 30.0
+from simulators.asgi import exchange, scope_of
+
 UNAUTHORIZED = 401
 FAULT = 400
 
@@ -56,45 +55,21 @@ class Browser:
 
     async def _ask(self, method: str, path: str, content: dict[str, Any] | None) -> Any:
         body = b"" if content is None else json.dumps(content).encode()
-        status, headers, answer = await self._exchange(method, path, body)
-        for name, value in headers:
-            if name == b"set-cookie":
-                self._jar |= {key: morsel.value for key, morsel in SimpleCookie(value.decode()).items()}
-        said = json.loads(answer) if answer else None
-        if status >= FAULT:
-            raise RefusedError(method, path, status, said)
+        exchanged = await exchange(self._app, scope_of(method, path, self._headers(body), client="192.0.2.1"), body)
+        for name, value in exchanged.headers:
+            if name == "set-cookie":
+                self._jar |= {key: morsel.value for key, morsel in SimpleCookie(value).items()}
+        said = json.loads(exchanged.body) if exchanged.body else None
+        if exchanged.status >= FAULT:
+            raise RefusedError(method, path, exchanged.status, said)
         return said
 
-    async def _exchange(self, method: str, path: str, body: bytes) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
-        headers = [(b"host", HOST.encode()), (b"content-length", str(len(body)).encode())]
+    def _headers(self, body: bytes) -> dict[str, str]:
+        headers = {"host": "127.0.0.1", "content-length": str(len(body))}
         if body:
-            headers.append((b"content-type", b"application/json"))
+            headers["content-type"] = "application/json"
         if self._jar:
-            headers.append((b"cookie", "; ".join(f"{key}={value}" for key, value in self._jar.items()).encode()))
+            headers["cookie"] = "; ".join(f"{key}={value}" for key, value in self._jar.items())
         if self._csrf:
-            headers.append((b"x-csrf-token", self._csrf.encode()))
-        scope = {
-            "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "scheme": "http", "method": method,
-            "path": path, "raw_path": path.encode(), "query_string": b"", "root_path": "", "headers": headers,
-            "client": ("192.0.2.1", 40000), "server": (HOST, 80),
-        }  # fmt: skip
-        is_read = False
-        begun: dict[str, Any] = {}
-        parts: list[bytes] = []
-
-        async def receive() -> dict[str, Any]:
-            nonlocal is_read
-            if is_read:
-                await asyncio.Event().wait()
-            is_read = True
-            return {"type": "http.request", "body": body, "more_body": False}
-
-        async def send(message: Any) -> None:
-            if message["type"] == "http.response.start":
-                begun.update(message)
-            else:
-                parts.append(message.get("body", b""))
-
-        async with asyncio.timeout(TIMEOUT_S):
-            await self._app(scope, receive, send)
-        return begun["status"], list(begun["headers"]), b"".join(parts)
+            headers["x-csrf-token"] = self._csrf
+        return headers

@@ -21,8 +21,20 @@ from central.routing.plans import Plans
 from central.sql import Sql
 from central.views import Actor
 from simulators.municipality.homes import Home
-from simulators.municipality.script import EVENING_MIN, LATE_MIN, MORNING_MIN, Visit
-from simulators.municipality.town import NORTH, PATROLLED, PATROLLED_RESIDENT, SOUTH, TENANT, WARD, Resident, Town
+from simulators.municipality.script import Visit
+from simulators.municipality.town import (
+    EVENING_MIN,
+    LATE_MIN,
+    MORNING_MIN,
+    NORTH,
+    PATROLLED,
+    PATROLLED_RESIDENT,
+    SOUTH,
+    TENANT,
+    WARD,
+    Resident,
+    Town,
+)
 
 FOUNDER = Actor(id="founder", name="Founder", role="administrator")
 FIRST_CONTACT_PHONE = 47_920_00_000

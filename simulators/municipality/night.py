@@ -7,8 +7,10 @@ from datetime import date
 from zoneinfo import ZoneInfo
 
 from simulators.municipality.hours import SECOND_MS, Hours
-from simulators.municipality.script import KINDS, LATE_MIN, MORNING_MIN, Pen, Script
-from simulators.municipality.town import SOUTH_FROM, WARD_FROM, Town
+from simulators.municipality.pen import Pen
+from simulators.municipality.script import Script
+from simulators.municipality.sentences import KINDS
+from simulators.municipality.town import LATE_MIN, MORNING_MIN, SOUTH_FROM, WARD_FROM, Town
 
 HOURS = Hours(date(2026, 10, 24), ZoneInfo("Europe/Oslo"))
 BEGIN, END = "21:45", "07:15"

@@ -12,6 +12,8 @@ TENANT = "Simulated municipality"
 NORTH, SOUTH, WARD = "North", "South", "Ward 1"
 PATROLLED, PATROLLED_RESIDENT = "By patrol", 252
 """Somebody whose plan sends patrols by itself."""
+LATE_MIN, MORNING_MIN, EVENING_MIN = 3 * 60, 6 * 60, 23 * 60
+"""Night plans hold from `EVENING_MIN`, those of the late night from `LATE_MIN`, the day's from `MORNING_MIN`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,3 +128,15 @@ def build(seed: int) -> Town:
             Worker(key="W1", name="Nurse W1", team="Ward staff"),
         ),
     )
+
+
+def first_team(place: str, minute: int) -> str:
+    """Whom a plan asks first at a minute of the local day: our own reading of what the municipality has decided."""
+    is_late = LATE_MIN <= minute < MORNING_MIN
+    match place:
+        case "North":
+            return "Centre B" if is_late else "Centre A"
+        case "South":
+            return "Centre A" if is_late else "Centre B"
+        case _:
+            return "Ward staff"

@@ -38,6 +38,7 @@ from central.routing.plans import Plans
 from central.routing.rota import Override, Shift
 from central.store import Priority
 from central.views import Actor
+from simulators.asgi import Exchanged, exchange, scope_of
 
 ORIGIN = "http://127.0.0.1:0"
 PASSWORD = "en lang setning om fisk"
@@ -90,26 +91,7 @@ class Browser:
         body: bytes = b"",
     ) -> Answer:
         scope, body = self._scope(method, path, form, content, headers, body)
-        sent = False
-        started: dict[str, Any] = {}
-        parts: list[bytes] = []
-
-        async def receive() -> dict[str, Any]:
-            nonlocal sent
-            if sent:
-                await asyncio.Event().wait()
-            sent = True
-            return {"type": "http.request", "body": body, "more_body": False}
-
-        async def send(message: dict[str, Any]) -> None:
-            if message["type"] == "http.response.start":
-                started.update(message)
-            else:
-                parts.append(message.get("body", b""))
-
-        async with asyncio.timeout(TIMEOUT_S):
-            await self.app(scope, receive, send)
-        return self._answer(started, b"".join(parts), path)
+        return self._answer(await exchange(self.app, scope, body), path)
 
     async def get(self, path: str, **more: Any) -> Answer:
         return await self.request("GET", path, **more)
@@ -125,16 +107,13 @@ class Browser:
         scope, _ = self._scope("GET", path, None, None, headers, b"")
         pieces: asyncio.Queue[bytes] = asyncio.Queue()
         gone = asyncio.Event()
-        started: dict[str, Any] = {}
 
         async def receive() -> dict[str, Any]:
             await gone.wait()
             return {"type": "http.disconnect"}
 
         async def send(message: dict[str, Any]) -> None:
-            if message["type"] == "http.response.start":
-                started.update(message)
-            else:
+            if message["type"] != "http.response.start":
                 pieces.put_nowait(message.get("body", b""))
 
         async def event() -> dict[str, Any]:
@@ -175,26 +154,11 @@ class Browser:
         if body:
             sent["content-length"] = str(len(body))
         sent |= {name.lower(): value for name, value in (headers or {}).items()}
-        target, _, query = path.partition("?")
-        scope = {
-            "type": "http",
-            "asgi": {"version": "3.0"},
-            "http_version": "1.1",
-            "method": method,
-            "scheme": "http",
-            "path": target,
-            "raw_path": target.encode(),
-            "query_string": query.encode(),
-            "root_path": "",
-            "headers": [(name.encode(), value.encode()) for name, value in sent.items() if value != ""],
-            "client": (self.address, 50000),
-            "server": ("127.0.0.1", 0),
-        }
-        return scope, body
+        given = {name: value for name, value in sent.items() if value != ""}
+        return scope_of(method, path, given, client=self.address), body
 
-    def _answer(self, started: dict[str, Any], body: bytes, path: str) -> Answer:
-        headers = [(name.decode(), value.decode()) for name, value in started["headers"]]
-        answer = Answer(started["status"], headers, body, path)
+    def _answer(self, said: Exchanged, path: str) -> Answer:
+        answer = Answer(said.status, said.headers, said.body, path)
         for line in answer.cookies:
             for name, morsel in SimpleCookie(line).items():
                 if morsel["max-age"] == "0" or not morsel.value:
