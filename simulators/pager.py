@@ -54,6 +54,8 @@ class PagerFaults:
     """So many blocks are taken and their ACK never comes."""
     refusals: int = 0
     """So many blocks are refused with another code than a damaged line."""
+    refuses_cancels: bool = False
+    """Does not know the call type that takes a call back."""
     busy: int = 0
     """So many selections are answered NAK."""
     is_silent: bool = False
@@ -233,6 +235,8 @@ class PagingSystem:
             self._say(b"1" + bytes([_NAK]))
         elif faults.refusals > 0:
             faults.refusals -= 1
+            self._say(b"4" + bytes([_NAK]))
+        elif faults.refuses_cancels and _RS + b"4" + _US + b"1" + _RS in block.body:
             self._say(b"4" + bytes([_NAK]))
         elif not faults.is_silent:
             self._take(bytes(block.body))

@@ -12,7 +12,7 @@ from typing import NoReturn
 from cloud_sync.modem import ModemError, Reason, Texting
 from config.local_response import OnCallSettings
 from gateway.clock import HubClock
-from gateway.local_response.measure import Desk, Ended, MeasureError, Readiness
+from gateway.local_response.measure import Desk, MeasureError, Readiness
 from gateway.local_response.policy import Call
 from gateway.local_response.words import LocalTime, Words
 
@@ -71,19 +71,19 @@ class OnCall:
     # inside
 
     async def _see_to(self, desk: Desk) -> float | None:
-        for ended in desk.wish.ended:
-            if not await self._call_off(desk, ended):
-                return RETRY_S
         due: dict[int, list[Call]] = {}
         for call in desk.wish.calls:
             if self._is_due(desk, call):
                 due.setdefault(self._place(desk, call), []).append(call)
         for place, calls in due.items():
             await self._text(desk, place, [call for call in calls if call in desk.wish.calls])
+        are_all_told = await self._call_off_all(desk)
         standing = set(desk.wish.calls)
         self._next_s = {call: at_s for call, at_s in self._next_s.items() if call in standing}
         self._passed_over = {call: count for call, count in self._passed_over.items() if call in standing}
         waits = [at_s - self._boot_s() for call, at_s in self._next_s.items() if not self._is_spent(desk, call)]
+        if not are_all_told:
+            waits.append(RETRY_S)
         return max(0.05, min(waits)) if waits else None
 
     def _is_spent(self, desk: Desk, call: Call) -> bool:
@@ -129,22 +129,32 @@ class OnCall:
             self._passed_over[call] = self._passed_over.get(call, 0) + 1
             self._next_s[call] = self._boot_s() + RETRY_S
 
-    async def _call_off(self, desk: Desk, ended: Ended) -> bool:
-        """Tell everybody who was texted that nobody need come. False when somebody could not be told yet."""
-        words = self._words
-        text = words.text("stopped", device=words.device(ended.device), end=words.end(ended.why))
-        for place in range(len(self._settings.numbers)):
-            key = f"{self.name}/{place}"
-            if not desk.count(ended, key):
-                continue
-            error = await self._send(place, text)
-            if error is not None:
-                desk.failed(f"the modem: {error}")
-                return False
-            desk.worked()
-            desk.settle(ended, key)
-        desk.settle(ended, _TURNS)
-        return True
+    async def _call_off_all(self, desk: Desk) -> bool:
+        """Tell everybody who was texted that nobody need come. False when somebody could not be told yet.
+
+        Whoever cannot be told keeps nobody else from being told, and a call that has become due goes first.
+        """
+        words, are_all_told = self._words, True
+        for ended in desk.wish.ended:
+            text = words.text("stopped", device=words.device(ended.device), end=words.end(ended.why))
+            are_told = True
+            for place in range(len(self._settings.numbers)):
+                key = f"{self.name}/{place}"
+                if not desk.count(ended, key):
+                    continue
+                if any(self._is_due(desk, call) for call in desk.wish.calls):
+                    return True  # they are waited for no longer than now
+                error = await self._send(place, text)
+                if error is not None:
+                    desk.failed(f"the modem: {error}")
+                    are_told = False
+                    continue
+                desk.worked()
+                desk.settle(ended, key)
+            if are_told:
+                desk.settle(ended, _TURNS)
+            are_all_told = are_all_told and are_told
+        return are_all_told
 
     def _words_for(self, calls: list[Call]) -> str:
         """One text for all of them: the most urgent in words, the others counted."""

@@ -1,9 +1,13 @@
-"""Staff paging as a measure: a page for every alarm that the hub acts for, and one that takes it back."""
+"""Staff paging as a measure: a page for every alarm that the hub acts for, and one that takes it back.
+
+A call goes before everything else: a paging system that does not take a page back must not keep the next call waiting.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from typing import NoReturn
+from collections.abc import Coroutine
+from typing import Any, NoReturn
 
 from config.paging import PagingSettings
 from drivers.espa.calls import PageCall
@@ -15,6 +19,7 @@ from gateway.local_response.words import LocalTime, Words
 
 PAGE_WITHIN_S = 10.0
 """So long one page is tried before it is looked at whether it is still wished."""
+RETRY_S = 2.0
 
 
 class Paging:
@@ -33,6 +38,8 @@ class Paging:
         self._pager = Pager(settings, now_s=clock.boot_s, on_link=self._link_changed)
         self._desk: Desk | None = None
         self._paged: dict[Call, tuple[str, float]] = {}
+        self._refused_s: dict[Call, float] = {}
+        """When a call was last not taken, although the line lives."""
         self._has_told_cut_off = False
 
     async def follow(self, desk: Desk, /) -> NoReturn:
@@ -61,21 +68,54 @@ class Paging:
     async def _see_to(self, desk: Desk) -> float | None:
         """Page what is to be paged now. Returns when to look again."""
         try:
+            refused = await self._call_all(desk)
             for ended in desk.wish.ended:
                 if desk.count(ended, self.name):
-                    await self._take_back(ended)
+                    if not await self._while_nobody_calls(desk, self._take_back(ended)):
+                        return 0.0
                     desk.settle(ended, self.name)
-            for call in desk.wish.calls:
-                if self._is_due(desk, call):
-                    await self._call(desk, call)
-            await self._tell_cut_off(desk.wish.is_cut_off)
+            if not await self._while_nobody_calls(desk, self._tell_cut_off(desk.wish.is_cut_off)):
+                return 0.0
         except PagerError as error:
             desk.failed(str(error))
-            return 2.0
-        if self._pager.is_up is not False:
+            return RETRY_S
+        if refused is not None:
+            desk.failed(str(refused))
+        elif self._pager.is_up is not False:
             desk.worked()
+        self._refused_s = {call: at_s for call, at_s in self._refused_s.items() if call in desk.wish.calls}
         self._paged = {call: paged for call, paged in self._paged.items() if call in desk.wish.calls}
         return self._until_next_s(desk)
+
+    async def _call_all(self, desk: Desk) -> PagerError | None:
+        """Page every call that is due. One that is refused holds up none of the others; returns why it was."""
+        refused: PagerError | None = None
+        for call in desk.wish.calls:
+            if self._is_due(desk, call):
+                try:
+                    await self._call(desk, call)
+                except PagerError as error:
+                    if self._pager.is_up is not True:
+                        raise
+                    refused, self._refused_s[call] = error, self._clock.boot_s()
+        return refused
+
+    async def _while_nobody_calls(self, desk: Desk, paging: Coroutine[Any, Any, None]) -> bool:
+        """See to what is less urgent than a call. False: a call has come meanwhile, and that was broken off."""
+        job = asyncio.ensure_future(paging)
+        try:
+            while not job.done():
+                if any(self._is_due(desk, call) for call in desk.wish.calls):
+                    return False
+                changing = asyncio.ensure_future(desk.changed())
+                await asyncio.wait({job, changing}, return_when=asyncio.FIRST_COMPLETED)
+                changing.cancel()
+                await asyncio.wait({changing})
+            job.result()
+        finally:
+            job.cancel()
+            await asyncio.wait({job})
+        return True
 
     async def _call(self, desk: Desk, call: Call) -> None:
         # Noted first: an alarm that ends while its page is under way must have it taken back.
@@ -87,16 +127,17 @@ class Paging:
             desk.unnote(call, self.name)
             raise
         self._paged[call] = (text, self._clock.boot_s())
+        self._refused_s.pop(call, None)
 
     def _is_due(self, desk: Desk, call: Call) -> bool:
-        count = desk.count(call, self.name)
+        now_s, count = self._clock.boot_s(), desk.count(call, self.name)
         if count == 0:
-            return True
+            return now_s - self._refused_s.get(call, -RETRY_S) >= RETRY_S
         if count > self._settings.repeats:
             return False
         if call not in self._paged:  # an earlier run paged it, nobody knows when
-            self._paged[call] = (self._text(call), self._clock.boot_s())
-        return self._clock.boot_s() - self._paged[call][1] >= self._settings.repeat_s
+            self._paged[call] = (self._text(call), now_s)
+        return now_s - self._paged[call][1] >= self._settings.repeat_s
 
     def _until_next_s(self, desk: Desk) -> float | None:
         now_s = self._clock.boot_s()
@@ -105,6 +146,7 @@ class Paging:
             for call, (_, paged_s) in self._paged.items()
             if desk.count(call, self.name) <= self._settings.repeats
         ]
+        waits += [max(0.05, refused_s + RETRY_S - now_s) for refused_s in self._refused_s.values()]
         return min(waits, default=None)
 
     def _text(self, call: Call) -> str:

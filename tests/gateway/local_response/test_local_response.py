@@ -272,6 +272,38 @@ async def test_no_more_texts_go_out_than_the_limit_says(ward: Ward) -> None:
         assert len(ward.phones.texts) == 1
 
 
+async def test_whoever_cannot_be_told_that_it_is_over_keeps_no_next_alarm_from_being_called(ward: Ward) -> None:
+    async with ward.running() as hub:
+        ward.cut()
+        ward.home.button.press()
+        await ward.until(lambda: ward.paging.showing() and ward.phones.to(FIRST))
+        ward.paging.faults.refuses_cancels = True
+        ward.phones.refused = {FIRST}
+        ward.mend()
+        await ward.central.event("local_response_ended")
+        ward.central.reply(ReplyState.TAKEN, ward.central.id_of("pendant_pressed"))
+        pages, selections = len(ward.paging.pages), ward.paging.selections
+        await ward.until(lambda: any(desk.error for _, desk in hub.local_response._parts))
+        await ward.until(lambda: ward.paging.selections > selections)
+        ward.cut()
+        raise_event(hub, "cord_pulled", LocalAction.LAMP_AND_BUZZER)
+        await ward.until(lambda: len(ward.paging.pages) > pages, within_s=4)
+        await ward.until(lambda: ward.phones.to(SECOND), within_s=12)
+        assert not ward.paging.pages[-1].is_cancel
+
+
+async def test_a_call_that_the_paging_system_refuses_is_told_and_offered_until_it_is_taken(ward: Ward) -> None:
+    async with ward.running() as hub:
+        ward.cut()
+        ward.paging.faults.refusals = 12
+        ward.home.button.press()
+        pager = next(desk for measure, desk in hub.local_response._parts if measure.name == "pager")
+        await ward.until(lambda: "refuses" in pager.error, within_s=15)
+        await ward.until(ward.paging.showing, within_s=15)
+        ward.mend()
+        await ward.until(lambda: not ward.paging.showing() and not pager.error)
+
+
 def raise_event(hub: Hub, word: str, action: LocalAction) -> EventId:
     now_s = hub.clock.boot_s()
     kind = BY_WORD[word]
