@@ -28,6 +28,7 @@ LAMPS: tuple[Output, ...] = ("red", "yellow", "green")
 LONGEST_BACK_OFF_S = 30.0
 HANGING_S = 2.0
 """Switching a pin takes microseconds. One that is not done by then hangs in the kernel, and nothing can be shown."""
+_HANGING = "the pins have not answered for {:g} s"
 
 
 @dataclass(slots=True)
@@ -80,7 +81,8 @@ class GpioIndicators:
     async def playing(self) -> AsyncIterator[GpioIndicators]:
         """Play until left; leaving switches all off and lets the relay drop.
 
-        Returns when the pins have been claimed, or could not be: then they are tried again in the background.
+        Returns when the pins have been claimed, or could not be, or have not answered: no start waits longer for a lamp.
+        They are tried again in the background.
         """
         if not self._outputs.pins():
             yield self
@@ -92,13 +94,22 @@ class GpioIndicators:
         player = asyncio.create_task(self._keep_playing(), name="gpio-indicators")
         player.add_done_callback(lambda _player: self._tried.set())
         try:
-            await self._tried.wait()
+            await self._await_pins()
             yield self
         finally:
             player.cancel()
             await asyncio.wait([player])
             if not player.cancelled() and (crash := player.exception()) is not None:
                 raise crash
+
+    async def _await_pins(self) -> None:
+        try:
+            async with asyncio.timeout(HANGING_S):
+                await self._tried.wait()
+        except TimeoutError:
+            self._is_down = True
+            self._trouble = _HANGING.format(HANGING_S)
+            self._log.warning("indicators_hang")
 
     def _beat(self) -> Pattern:
         if self._outputs.healthy_pulse_ms is None:
@@ -163,7 +174,7 @@ class GpioIndicators:
         try:
             await asyncio.wait([switching], timeout=HANGING_S)
             if not switching.done():
-                self._trouble = f"the pins have not answered for {HANGING_S:g} s"
+                self._trouble = _HANGING.format(HANGING_S)
                 self._log.warning("indicators_hang", pin=line.number)
             await switching
         finally:

@@ -13,7 +13,7 @@ import pytest
 
 from cloud_sync.stub import LocalAction
 from cloud_sync.vocabulary import BY_WORD, Event
-from drivers.gpio import PLUGIN, indicators
+from drivers.gpio import PLUGIN, indicators, link
 from drivers.gpio.link import Line
 from gateway.daemon import Hub
 from gateway.triage import Judged
@@ -72,6 +72,21 @@ def stuck(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(indicators, "HANGING_S", 0.1)
     yield pin
     pin.released.set()
+
+
+@pytest.fixture
+def stuck_at_start(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Opening the pins does not come back: their thread stands in the kernel."""
+    reached, released, opening = threading.Event(), threading.Event(), link.open_factory
+
+    def stand(name: str) -> Any:
+        reached.set()
+        released.wait(30)
+        return opening(name)
+
+    monkeypatch.setattr(link, "open_factory", stand)
+    yield released
+    released.set()
 
 
 async def until(board: PinBoard, is_so: Callable[[PinBoard], bool]) -> None:
@@ -158,3 +173,18 @@ async def test_pins_that_hang_are_told_hold_up_no_alarm_and_show_what_holds_when
         stuck.released.set()
         await so(lambda: not hub.annunciator.trouble("call"))
         await until(board, lambda board: not board.outputs[SIREN] and not board.outputs[RED])
+
+
+async def test_pins_that_hang_when_the_hub_starts_keep_it_from_nothing_and_are_taken_up_when_they_answer(
+    wired: Any, board: PinBoard, central: Any, stuck_at_start: threading.Event
+) -> None:
+    async with wired.running() as hub:
+        wired.button.press()
+        assert (await central.event("pendant_pressed")).device == "pendant-1"
+        line = await relay_line(hub)
+        assert (line.result.value, line.params["reason"]) == ("fail", "the pins have not answered for 2 s")
+        wired.lines[0].cut()
+        wired.button.press()
+        stuck_at_start.set()
+        await until(board, lambda board: board.outputs.get(SIREN, False))
+        await so(lambda: not hub.annunciator.trouble("call"))
