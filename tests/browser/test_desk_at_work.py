@@ -53,6 +53,35 @@ async def test_what_was_written_stands_beside_what_another_did(people: Any, serv
     await expect(page.locator("#alarm-draft")).to_be_hidden()
 
 
+async def test_a_press_that_came_before_the_outcome_was_sent_is_not_closed_with_it(
+    people: Any, server: Any, home: LiveHub
+) -> None:
+    await home.raise_event("pendant_pressed")
+    page = (await (await people("Operator One")).open()).page
+    await page.keyboard.press("n")
+    await page.click(".choice:has-text('Avklart på telefon')")
+    await page.select_option("#close-outcome", "anxiety")
+    await page.fill("#close-note", "Trengte en prat")
+    alarm = (await server.services.alarms.queue())[0]
+    # The press is stored, and the page has not heard of it yet.
+    await page.route("**/part", lambda route: route.abort())
+    await home.raise_event("pendant_pressed")
+    await page.click("#close-submit")
+    await expect(page.locator(".toast.warn")).to_contain_text("se over, og prøv igjen")
+    assert (await server.services.alarms.alarm(alarm.id)).alarm.is_open
+    # Now it stands there, for too short a time to have been read.
+    await page.unroute("**/part")
+    await home.raise_event("pendant_pressed")
+    await expect(page.locator(".a-name")).to_contain_text("3 ganger")
+    await expect(page.locator("#close-hint")).to_contain_text("nettopp")
+    await page.click("#close-submit", force=True)
+    assert (await server.services.alarms.alarm(alarm.id)).alarm.is_open
+    await expect(page.locator("#close-note")).to_have_value("Trengte en prat")
+    await expect(page.locator("#close-submit")).to_have_attribute("aria-disabled", "false")
+    await page.click("#close-submit")
+    await expect(page.locator("#alarm-live")).to_have_attribute("data-open", "no")
+
+
 async def test_the_alarm_says_which_criterion_ranked_it(people: Any, home: LiveHub) -> None:
     await home.raise_event("bed_absent", device="bed-1")
     await home.raise_event("bed_absent", device="bed-1")

@@ -134,6 +134,21 @@ function read() {
   return Object.fromEntries(['disposition', 'outcome', 'kind_of_help', 'visit', 'criterion', 'note', 'override'].map((name) => [name, fields.get(name) ?? '']));
 }
 
+const TO_READ_MS = 2000;
+let last = { alarm: null, sound: '', since: -Infinity }; // what the open alarm was last loud about
+
+/** A press or a refusal that has only just come into view has not been read: nothing is closed over it. */
+function noticeSound() {
+  const alarm = current()?.dataset.alarm ?? null;
+  const sound = live()?.dataset.sound;
+  if (alarm === last.alarm && sound === last.sound) return;
+  const isNews = alarm !== null && alarm === last.alarm;
+  last = { alarm, sound, since: isNews ? performance.now() : -Infinity };
+  if (isNews) setTimeout(review, TO_READ_MS);
+}
+
+const isJustNow = () => performance.now() - last.since < TO_READ_MS;
+
 function mayClose() {
   return isMine() || (document.getElementById('close-override') && live()?.dataset.stage !== 'waiting');
 }
@@ -158,7 +173,8 @@ export function review() {
     : !disposition ? 'missing_disposition'
     : !outcome ? 'missing_outcome'
     : disposition === 'next_visit' && !visit ? 'missing_visit'
-    : override && !override.hidden && !reason.trim() ? 'missing_reason' : '';
+    : override && !override.hidden && !reason.trim() ? 'missing_reason'
+    : isJustNow() ? 'just_now' : '';
   const button = document.getElementById('close-submit');
   button.setAttribute('aria-disabled', String(Boolean(missing)));
   button.classList.toggle('primary', !missing);
@@ -191,7 +207,7 @@ main.addEventListener('submit', async (event) => {
   const { missing, alarm } = form().dataset;
   if (missing) {
     if (missing === 'no_contact') return say(t('close.no_contact'), { warn: true, seconds: 10 });
-    if (missing === 'needs_claim') return say(t('close.needs_claim'), { warn: true });
+    if (missing === 'needs_claim' || missing === 'just_now') return say(t(`close.${missing}`), { warn: true });
     if (missing === 'missing_visit') return document.getElementById('close-visit').focus();
     if (missing !== 'missing_outcome') form().querySelector('fieldset').classList.add('bad');
     if (missing !== 'missing_disposition') form().querySelector('#close-outcome').closest('.field').classList.add('bad');
@@ -200,7 +216,7 @@ main.addEventListener('submit', async (event) => {
   }
   const key = draftKey();
   const kind = current().dataset.kind;
-  const content = read();
+  const content = { ...read(), version: Number(live().dataset.version) };
   if (isMine()) content.override = '';
   if (content.disposition !== 'next_visit') content.visit = '';
   if (await act(alarm, 'close', { body: content, kind })) {
@@ -229,6 +245,7 @@ main.addEventListener('click', (event) => {
 
 export function settled() {
   const shown = current();
+  noticeSound();
   if (shown) keepDraft();
   document.body.classList.toggle('has-alarm', Boolean(shown));
   if (shown && live()?.dataset.open !== 'yes') {
