@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any, Protocol
 
 from pydantic import ValidationError
@@ -214,6 +215,15 @@ def minute_of(text: str) -> int | None:
     """07:00 or 7.00 or 0700 as a minute of the day."""
     found = _CLOCK.fullmatch(text.strip())
     return int(found[1]) * 60 + int(found[2]) if found else None
+
+
+def day_in(text: str) -> date | None:
+    """2026-11-22 as a day of these times."""
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        return None
+    return day if 2000 <= day.year < 2100 else None
 
 
 def _text(form: Fields, name: str, most: int) -> str:

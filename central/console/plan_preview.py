@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
 from zoneinfo import ZoneInfo
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from central.access import Scope
 from central.console.gate import Visit
-from central.console.plan_draft import minute_of
+from central.console.plan_draft import day_in, minute_of
 from central.console.roles import Action
 from central.console.week_grid import WeekGrid, plan_grid
 from central.routing import calendar
@@ -21,7 +20,7 @@ from central.routing.plans import Plans
 from central.routing.store import zone_of
 from central.routing.teams import team_names
 from central.routing.trying import Trial, try_out
-from central.routing.words import channels_words, in_words, receiver_words
+from central.routing.words import channels_words, clock_at, in_words, receiver_words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +102,7 @@ async def _tried(
     base = TriedView(day=day_text, time=asked.time, second=asked.second)
     t = visit.words
     minute = minute_of(asked.time)
-    day = _day(day_text)
+    day = day_in(day_text)
     if minute is None or day is None:
         return replace(base, fault=t("try.bad_time")), None
     try:
@@ -115,7 +114,7 @@ async def _tried(
                 fault=t("try.twice", time=asked.time),
                 choices=(("1", t("try.first_time")), ("2", t("try.second_time"))),
             ), None
-        before, after = (_clock(choice, zone) for choice in error.choices)
+        before, after = (clock_at(choice, zone) for choice in error.choices)
         return replace(base, fault=t("try.no_such_time", time=asked.time, before=before, after=after)), None
     name = zone.key
 
@@ -129,7 +128,7 @@ async def _tried(
         title=t("try.title_at", day=t(f"weekday.d{day.weekday()}"), date=visit.figures.date(at), time=asked.time),
         variant=trial.variant.name,
         lines=tuple(_lines(visit, trial, zone, names, accounts)),
-        ends=t("try.again", time=_clock(trial.ends_ms, zone, is_exact=True)),
+        ends=t("try.again", time=_to_the_second(trial.ends_ms, zone)),
     )
     return view, (day.weekday(), minute)
 
@@ -156,7 +155,7 @@ def _lines(
             covers.append(("unknown", t("try.contacts")))
         found.append(
             TriedLine(
-                at=_clock(step.at_ms, zone, is_exact=True),
+                at=_to_the_second(step.at_ms, zone),
                 who=receiver_words(step.step, names, t),
                 how=channels_words(step.step, t),
                 covers=tuple(covers),
@@ -165,15 +164,5 @@ def _lines(
     return found
 
 
-def _clock(at_ms: int, zone: ZoneInfo, *, is_exact: bool = False) -> str:
-    minute = calendar.local(at_ms, zone)[1]
-    seconds = f":{at_ms // 1000 % 60:02d}" if is_exact else ""
-    return f"{minute // 60:02d}:{minute % 60:02d}{seconds}"
-
-
-def _day(text: str) -> date | None:
-    try:
-        day = date.fromisoformat(text)
-    except ValueError:
-        return None
-    return day if 2000 <= day.year < 2100 else None
+def _to_the_second(at_ms: int, zone: ZoneInfo) -> str:
+    return f"{clock_at(at_ms, zone)}:{at_ms // 1000 % 60:02d}"

@@ -15,7 +15,7 @@ from central.people.services import Service
 from central.people.visits import PlannedVisit
 from central.routing import calendar
 from central.routing.plan import WeekHours
-from central.routing.words import clock_words
+from central.routing.words import clock_at, clock_words
 
 MAX_HOURS = 6
 NIGHT_BEFORE, CENTURY = date(1999, 12, 31), date(2100, 1, 1)
@@ -253,7 +253,7 @@ def _at(zone: ZoneInfo, day: date, minute: int, where: str, *, is_second: bool) 
     try:
         return calendar.chosen(zone, day, minute, second=is_second)
     except calendar.LocalTimeError as error:
-        before, after = (clock_words(calendar.local(at, zone)[1]) for at in error.choices)
+        before, after = (clock_at(at, zone) for at in error.choices)
         raise FieldFaults({where: "no_such_time"}, {"before": before, "after": after}) from None
 
 

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from central.console.gate import Needs, Visit
-from central.console.plan_draft import minute_of
+from central.console.plan_draft import day_in, minute_of
 from central.console.plan_preview import scope_of
 from central.console.rendering import page
 from central.console.roles import Action
@@ -22,7 +22,7 @@ from central.routing import calendar
 from central.routing.duty import DAY_MS, WARN_DAYS, Rotas, TeamRota
 from central.routing.plan import WEEKDAYS
 from central.routing.rota import Gap, Override, Shift, Spell
-from central.routing.words import clock_words, days_words
+from central.routing.words import clock_at, clock_words, days_words
 
 router = APIRouter(include_in_schema=False)
 Seeing = Annotated[Visit, Depends(Needs(Action.SEE_PLANS))]
@@ -89,7 +89,7 @@ async def _page(
     rotas, scope = rotas_of(visit), scope_of(visit)
     zone = (await rotas.one(scope, team_id)).rota.zone
     today = calendar.local(now, zone)[0]
-    monday = calendar.monday_of(_day(week) or today)
+    monday = calendar.monday_of(day_in(week) or today)
     begin = calendar.instant(zone, monday, 0)
     found = await rotas.one(scope, team_id, min(begin, now))
     line = _team_line(visit, found)
@@ -217,6 +217,7 @@ def _grid(visit: Visit, found: TeamRota, monday: date, now: int) -> WeekGrid:
             name = _name(visit, found, spell.account)
             letter, pattern = letters[name]
             first, last = _minute(max(spell.from_ms, since), rota.zone), _minute(min(spell.to_ms, until), rota.zone)
+            comes, goes = (clock_at(at, rota.zone) for at in (spell.from_ms, spell.to_ms))
             spans.append(
                 GridSpan(
                     day=day,
@@ -227,7 +228,7 @@ def _grid(visit: Visit, found: TeamRota, monday: date, now: int) -> WeekGrid:
                     pattern=pattern,
                     lane=lane,
                     lanes=count,
-                    title=f"{name} {t('rota.span', begin=_clock(spell.from_ms, rota), to=_clock(spell.to_ms, rota))}",
+                    title=f"{name} {t('rota.span', begin=comes, to=goes)}",
                 )
             )
         spans += [
@@ -285,18 +286,6 @@ def _minute(at_ms: int, zone: ZoneInfo) -> int:
     return calendar.local(at_ms, zone)[1]
 
 
-def _clock(at_ms: int, rota: Any) -> str:
-    return clock_words(_minute(at_ms, rota.zone))
-
-
-def _day(text: str) -> date | None:
-    try:
-        day = date.fromisoformat(text)
-    except ValueError:
-        return None
-    return day if 2000 <= day.year < 2100 else None
-
-
 # ── Writing ──────────────────────────────────────────────────────────────────────────────
 
 
@@ -305,7 +294,7 @@ async def add_shift(request: Request, visit: Changing, team_id: str) -> Response
     """Somebody every week."""
     typed = await _typed(request)
     begin, to = minute_of(typed["from"]), minute_of(typed["to"])
-    first, last = _day(typed["from_day"]), _day(typed["to_day"])
+    first, last = day_in(typed["from_day"]), day_in(typed["to_day"])
     faults = {}
     if not typed["days"]:
         faults["days"] = "no_days"
@@ -380,7 +369,7 @@ async def end_override(visit: Changing, team_id: str, override_id: str) -> Respo
 def _instant(
     visit: Visit, zone: ZoneInfo, typed: dict[str, Any], name: str, faults: dict[str, str], told: dict[str, str]
 ) -> int | None:
-    day, minute = _day(typed[f"{name}_day"]), minute_of(typed[f"{name}_time"])
+    day, minute = day_in(typed[f"{name}_day"]), minute_of(typed[f"{name}_time"])
     if day is None or minute is None:
         faults[name] = "bad_day_time"
         return None
@@ -388,7 +377,7 @@ def _instant(
         return calendar.chosen(zone, day, minute, second={"1": False, "2": True}.get(typed[f"{name}_second"]))
     except calendar.LocalTimeError as error:
         faults[name] = error.reason
-        before, after = (clock_words(_minute(choice, zone)) for choice in error.choices)
+        before, after = (clock_at(choice, zone) for choice in error.choices)
         values = {"time": typed[f"{name}_time"]}
         told[name] = (
             visit.words("try.twice", **values)

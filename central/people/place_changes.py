@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from central import event_log
 from central.clock import Clock
+from central.console.catalogue import LANGUAGES
 from central.errors import IncompleteError, NotFoundError
 from central.people.tenants import MAX_NAME
 from central.store import Priority, Store
@@ -48,6 +49,13 @@ def check_zone(zone: str) -> str:
     if zone not in available_timezones():
         raise IncompleteError("unknown_zone", "zone", ("Europe/Oslo", "Arctic/Longyearbyen"))
     return zone
+
+
+def check_language(language: str) -> str:
+    """A language that central speaks. Raises IncompleteError."""
+    if language not in LANGUAGES:
+        raise IncompleteError("unknown_language", "language", LANGUAGES)
+    return language
 
 
 def one_of(kinds: type[Any], word: str) -> Any:

@@ -17,7 +17,7 @@ from central import event_log
 from central.access import EVERYTHING, Scope
 from central.clock import Clock
 from central.errors import Conflict, IncompleteError, NotFoundError
-from central.people.place_changes import check_zone, clean_name, one_of, only
+from central.people.place_changes import check_language, check_zone, clean_name, one_of, only
 from central.people.teaming import ADD_TEAM, SERVE, Teaming
 from central.people.tenants import MAX_DEPTH, MAX_NAME, TeamKind, Tenant, TenantSettings, UnitKind, tenants, units
 from central.settings import CentralSettings
@@ -70,9 +70,7 @@ class Places(Teaming):
 
     async def add_tenant(self, actor: Actor, name: str, *, zone: str = "Europe/Oslo", language: str = "nb") -> str:
         """A new one. Raises Conflict when the name is taken."""
-        name, zone, tenant = clean_name(name), check_zone(zone), new_id().hex()
-        if language not in {"nb", "en"}:
-            raise IncompleteError("unknown_language", "language", ("nb", "en"))
+        name, zone, language, tenant = clean_name(name), check_zone(zone), check_language(language), new_id().hex()
 
         async def work(connection: AsyncConnection, now: int) -> str:
             if not await _ADD_TENANT.one(connection, id=tenant, name=name, zone=zone, language=language, now=now):
@@ -99,9 +97,7 @@ class Places(Teaming):
 
         Raises NotFoundError, IncompleteError, StaleTenantError, Conflict for a taken name or one that is in use.
         """
-        name, zone = clean_name(name), check_zone(zone)
-        if language not in {"nb", "en"}:
-            raise IncompleteError("unknown_language", "language", ("nb", "en"))
+        name, zone, language = clean_name(name), check_zone(zone), check_language(language)
 
         async def work(connection: AsyncConnection, _: int) -> tuple[str, dict[str, Any]]:
             known = {one.id: one for one in await tenants(connection)}

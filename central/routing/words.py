@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol
+from zoneinfo import ZoneInfo
 
+from central.routing.calendar import local
 from central.routing.plan import DAY_MIN, WEEKDAYS, Ends, Plan, ReceiverKind, Step, Variant, WeekHours
 
 
@@ -95,6 +97,11 @@ def duration_words(seconds: int, t: Tongue) -> str:
 def clock_words(minute: int) -> str:
     """07:00."""
     return f"{minute // 60:02d}:{minute % 60:02d}"
+
+
+def clock_at(at_ms: int, zone: ZoneInfo) -> str:
+    """What the wall clock shows there."""
+    return clock_words(local(at_ms, zone)[1])
 
 
 def _listed(parts: Sequence[str], t: Tongue) -> str:
