@@ -81,7 +81,7 @@ class GpioIndicators:
     async def playing(self) -> AsyncIterator[GpioIndicators]:
         """Play until left; leaving switches all off and lets the relay drop.
 
-        Returns when the pins have been claimed, or could not be, or have not answered: no start waits longer for a lamp.
+        Returns when the pins have been claimed, could not be, or have not answered: no start waits longer for a lamp.
         They are tried again in the background.
         """
         if not self._outputs.pins():

@@ -377,7 +377,8 @@ class LocalResponse:
                 self._around.report("local_response_ended", {**details, **acted})
             if call is not None:
                 one.ended = ""
-                ready = [measure.name for measure, desk in self._parts if not desk.error]
+                described = [self._describe(measure, desk) for measure, desk in self._parts]
+                ready = [one["measure"] for one in described if one["is_ready"] is not False]
                 _log.warning("local_response", lane=one.event.lane.word, seq=one.event.seq, cause=call.cause.value)
                 self._around.report(
                     "local_response", {**details, "cause": call.cause.value, "measures": " ".join(ready)}

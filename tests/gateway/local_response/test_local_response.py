@@ -304,6 +304,17 @@ async def test_a_call_that_the_paging_system_refuses_is_told_and_offered_until_i
         await ward.until(lambda: not ward.paging.showing() and not pager.error)
 
 
+async def test_only_what_is_there_is_said_to_call_for_help(ward: Ward) -> None:
+    ward.home.settings_text = ward.home.settings_text.replace('[indicators]\ndriver = "buttons"\n', "")
+    assert "[indicators]" not in ward.home.settings_text
+    async with ward.running() as hub:
+        pager = next(measure for measure, _ in hub.local_response._parts if measure.name == "pager")
+        await ward.until(lambda: pager.readiness().is_ready)
+        raise_event(hub, "pendant_pressed", LocalAction.LAMP_AND_BUZZER)
+        began = await ward.central.event("local_response")
+        assert str(began.details["measures"]).split() == ["pager", "on_call"]
+
+
 def raise_event(hub: Hub, word: str, action: LocalAction) -> EventId:
     now_s = hub.clock.boot_s()
     kind = BY_WORD[word]
