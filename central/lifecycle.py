@@ -6,8 +6,8 @@ Three axes, each with few states:
     handling    waiting → claimed → closed   a claim is a lease; closing needs a disposition and an outcome
                 claimed → deferred           to one planned visit; waits again when that visit does not happen
     dispatch    0..n patrols, each sent → delivered → accepted → on the way → on site → done; only while claimed,
-                or sent by the plan of an alarm that waits: whoever accepts has it. The alarm carries the furthest of
-                the open ones.
+                or sent by the plan of an alarm that waits: whoever accepts has it. Time calls nobody off: when a
+                claim runs out they go on. The alarm carries the furthest of the open ones.
 
 A hand-over is an offer beside the claim: the claim stays with who offers until somebody accepts. No I/O and no clock:
 what time decides (leases, deadlines, undo windows) is decided by who holds the clock.
@@ -336,8 +336,7 @@ TRANSITIONS: Mapping[tuple[Stage, Action], Stage] = {
     **{(stage, Action.OVERRIDE_CLOSE): CLOSED for stage in (WAITING, *HELD, DEFERRED)},
     (WAITING, Action.ROOM_CLAIM): CLAIMED,
     **{(stage, Action.ROOM_CLOSE): CLOSED for stage in (WAITING, *HELD, DEFERRED)},
-    (CLAIMED, Action.UNDO_CLAIM): WAITING,
-    (SENT, Action.UNDO_CLAIM): WAITING,
+    **{(held, Action.UNDO_CLAIM): WAITING for held in HELD},  # whoever was out before the claim goes on
     (DEFERRED, Action.UNDO_DEFER): CLAIMED,
     (CLOSED, Action.UNDO_CLOSE): CLAIMED,
     (DEFERRED, Action.COME_BACK): WAITING,

@@ -7,7 +7,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from central.lifecycle import OPEN_DISPATCH, AlarmKind, Condition, DispatchState, Queue, Stage, alarm_kind, stage_of
+from central.lifecycle import (
+    OPEN_DISPATCH,
+    AlarmKind,
+    Condition,
+    Dispatch,
+    DispatchState,
+    Queue,
+    Stage,
+    alarm_kind,
+    stage_of,
+)
 
 KIN = "contact:"
 """Before the id of next of kin who have an alarm, in the place of an account's id."""
@@ -44,6 +54,7 @@ class AlarmView:
     resident_label: str
     condition: Condition
     stage: Stage
+    out: Dispatch  # how far those are who said yes to going, also while nobody has the alarm
     version: int
     happened_ms: int
     raised_ms: int
@@ -192,15 +203,14 @@ def alarm_view(row: Mapping[str, Any]) -> AlarmView:
         resident_label=row["resident_label"] or "",
         condition=Condition(row["condition"]),
         stage=stage_of(row["handling"], row["dispatch"]),
+        out=Dispatch(row["dispatch"]),
         value=None if row["value"] is None else json.loads(row["value"]),
         details={} if row["details"] is None else json.loads(row["details"]),
         is_complete=bool(row["is_complete"]),
     )
 
 
-_SAME = tuple(
-    name
-    for name in AlarmView.__dataclass_fields__
-    if name
-    not in {"queue", "kind", "hub_label", "resident_label", "condition", "stage", "value", "details", "is_complete"}
+_MADE = frozenset(
+    {"queue", "kind", "hub_label", "resident_label", "condition", "stage", "out", "value", "details", "is_complete"}
 )
+_SAME = tuple(name for name in AlarmView.__dataclass_fields__ if name not in _MADE)

@@ -14,7 +14,7 @@ from central.clock import Clock
 from central.errors import Conflict
 from central.escalation import patrols
 from central.escalation.begin import AnsweredBy, answered, begin
-from central.lifecycle import LEASE_MS, Action, Queue, after, furthest
+from central.lifecycle import LEASE_MS, TRAVELLING, Action, Dispatch, Queue, after, furthest
 from central.raising import tell_home
 from central.sql import Sql
 from central.store import Priority, Store
@@ -26,6 +26,14 @@ _SUM_UP = Sql(
     """UPDATE alarm SET dispatch = :dispatch, version = version + 1, sound_no = sound_no + :loud,
        lease_until_ms = :until, undo_until_ms = NULL, undo_by = NULL, undo_to = NULL
     WHERE id = :id AND handling = 'claimed'"""
+)
+_SUM_UP_WAITING = Sql(
+    """UPDATE alarm SET dispatch = :dispatch, version = version + 1, sound_no = sound_no + :loud
+    WHERE id = :id AND handling = 'waiting' AND dispatch <> :dispatch"""
+)
+_SENT_BEFORE = Sql("UPDATE alarm SET dispatch = :dispatch WHERE id = :id")
+_NO_DEADLINE = Sql(
+    """UPDATE dispatch SET due_ms = NULL WHERE alarm = :alarm AND state IN ('accepted', 'on_the_way', 'on_site')"""
 )
 _CALL_OFF = Sql(
     f"""UPDATE dispatch SET state = 'cancelled', reason = :why, due_ms = NULL, ended_ms = :now, version = version + 1,
@@ -106,13 +114,22 @@ async def sum_up(connection: AsyncConnection, alarm_id: str, now: int, *, is_lou
     """Those who were sent have changed: what the alarm says of them, and until when nobody has to look after it."""
     rows = await _OPEN.rows(connection, alarm=alarm_id)
     deadlines = [due for state, due in rows if due is not None and state not in {"sent", "delivered"}]
+    found = furthest(state for state, _ in rows)
     await _SUM_UP.rows(
         connection,
         id=alarm_id,
-        dispatch=furthest(state for state, _ in rows).value,
+        dispatch=found.value,
         until=max(deadlines, default=now + LEASE_MS),
         loud=int(is_loud),
     )
+    out = found if found in TRAVELLING else Dispatch.NONE
+    await _SUM_UP_WAITING.rows(connection, id=alarm_id, dispatch=out.value, loud=int(is_loud))
+
+
+async def joins_those_out(connection: AsyncConnection, alarm_id: str) -> None:
+    """Whoever has taken an alarm has those with it who were sent before, by its plan or for whoever had it last."""
+    rows = await _OPEN.rows(connection, alarm=alarm_id)
+    await _SENT_BEFORE.rows(connection, id=alarm_id, dispatch=furthest(state for state, _ in rows).value)
 
 
 async def call_off(connection: AsyncConnection, alarm_id: str, now: int, why: str, *, is_kept: bool = False) -> None:
@@ -129,9 +146,18 @@ async def own_trip_over(connection: AsyncConnection, alarm_id: str, now: int, wh
 
 
 async def let_go(connection: AsyncConnection, alarm: AlarmView, now: int, why: str) -> None:
-    """A claim ends: with it the offer to hand it over and the trips that hang on it."""
+    """Whoever has it gives it back: with the claim end the offer to hand it over and the trips that hang on it."""
     await _WITHDRAW.rows(connection, alarm=alarm.id, now=now)
     await call_off(connection, alarm.id, now, why)
+
+
+async def runs_out(connection: AsyncConnection, alarm_id: str, now: int) -> None:
+    """A claim ends, and nobody has called off who was sent: they go on.
+
+    What they had promised by when has been acted on. It is no deadline of whoever takes the alarm next.
+    """
+    await _WITHDRAW.rows(connection, alarm=alarm_id, now=now)
+    await _NO_DEADLINE.rows(connection, alarm=alarm_id)
 
 
 async def withdraw_offer(connection: AsyncConnection, alarm_id: str, now: int) -> None:

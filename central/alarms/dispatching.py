@@ -141,6 +141,8 @@ class Dispatching(Acting):
             if trip.state is state or (trip.state is DispatchState.ON_SITE and state is DispatchState.ON_THE_WAY):
                 return None
             await _check_step(connection, alarm, trip, actor, state)
+            if alarm.stage.handling is Handling.WAITING:
+                return await _takes_and_goes(connection, alarm, trip, actor, state, now)
             return await step_to(connection, alarm, trip, actor, state, "", now)
 
         return await self._act(alarm_id, actor, work, version=version)
@@ -177,7 +179,7 @@ async def _insert(
 async def _check_step(
     connection: AsyncConnection, alarm: AlarmView, sent: Sent, actor: Actor, state: DispatchState
 ) -> None:
-    # A team that the plan has sent answers while nobody has the alarm.
+    # While nobody has the alarm, a team that the plan has sent answers, and who was on the way when a claim ran out.
     if alarm.stage.handling not in {Handling.CLAIMED, Handling.WAITING}:
         raise refusal(alarm)
     if state not in DISPATCH_STEPS[sent.state] or state is DispatchState.UNANSWERED:
@@ -195,7 +197,7 @@ async def _check_step(
 async def _takes_and_goes(
     connection: AsyncConnection, alarm: AlarmView, sent: Sent, actor: Actor, state: DispatchState, now: int
 ) -> Done:
-    """The plan has sent a team, and one of them goes: the alarm is theirs from now on."""
+    """Nobody has the alarm, and one of those who were sent goes on: it is theirs from now on."""
     if not await take(connection, alarm, actor, now, by="accepted"):
         raise refusal(await load(connection, alarm.id))
     await event_log.append(connection, now, "claimed", actor, alarm=alarm.id, hub=alarm.hub, content={"by": "dispatch"})

@@ -61,7 +61,9 @@ MAX_REASON = 200
 
 _RENEW = Sql(
     """UPDATE alarm SET lease_until_ms = CASE WHEN dispatch IN ('accepted', 'on_the_way', 'on_site')
-       THEN lease_until_ms ELSE :until END
+       AND EXISTS (SELECT 1 FROM dispatch d WHERE d.alarm = alarm.id AND d.due_ms IS NOT NULL
+         AND d.state IN ('accepted', 'on_the_way', 'on_site'))
+       THEN lease_until_ms ELSE CAST(:until AS BIGINT) END
     WHERE id = :id AND owner = :owner AND handling = 'claimed' RETURNING hub"""
 )
 _RETURN = Sql(f"UPDATE alarm SET {RETURNED} WHERE id = :id")  # noqa: S608  # words of our own
@@ -141,7 +143,8 @@ class Handling(Acting):
     async def renew(self, alarm_id: str, actor: Actor) -> AlarmView:
         """The owner's page is still there: the lease starts again. Raises Conflict when it is theirs no longer.
 
-        Once somebody has said yes to going, the deadline for being on site stands: presence does not move it.
+        Once somebody has said yes to going, the deadline for being on site stands: presence does not move it. Those
+        whose deadline had passed before the alarm was taken have none: then presence counts.
         """
         until = self._clock.now_ms() + LEASE_MS
 
@@ -259,8 +262,9 @@ class Handling(Acting):
             if not is_theirs:
                 raise refusal(alarm, "too_late_to_undo")
             if after(alarm.stage, Action.UNDO_CLAIM) == WAITING and alarm.undo_to == WAITING.word:
-                await let_go(connection, alarm, now, "undone")
+                await withdraw_offer(connection, alarm_id, now)
                 await _RETURN.rows(connection, id=alarm_id)
+                await sum_up(connection, alarm_id, now)  # whoever was sent before the claim goes on
                 await waits_again(connection, alarm, now)
                 return Done("undone", {"act": "claim"})
             if alarm.stage.handling not in {Stand.DEFERRED, Stand.CLOSED}:

@@ -12,7 +12,7 @@ from functools import partial
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from central.alarms.acting import Acting, Done, let_go, record, waits_again
+from central.alarms.acting import Acting, Done, record, runs_out, sum_up, waits_again
 from central.alarms.deferring import RANKED_UP, come_back
 from central.alarms.dispatching import expire_unanswered
 from central.alarms.handing_over import expire_offer
@@ -110,8 +110,9 @@ async def _lease(connection: AsyncConnection, alarm: AlarmView, now: int) -> boo
     if not is_over or alarm.stage.handling is not Handling.CLAIMED:
         return False
     why = "not_on_site" if alarm.stage.is_travelling else "no_presence"
-    await let_go(connection, alarm, now, "returned")
+    await runs_out(connection, alarm.id, now)
     await _EXPIRE.rows(connection, id=alarm.id)
+    await sum_up(connection, alarm.id, now)
     await waits_again(connection, alarm, now)
     await record(connection, alarm, SYSTEM, Done("returned", {"why": why}), now)
     return True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from central.alarms.acting import is_answered, let_go, sum_up
+from central.alarms.acting import is_answered, joins_those_out, runs_out, sum_up
 from central.escalation.begin import AnsweredBy
 from central.lifecycle import LEASE_MS, UNDO_MS, Handling
 from central.sql import Sql
@@ -19,11 +19,6 @@ _CLAIM = Sql(
          ELSE CAST(:undo AS BIGINT) END
     WHERE id = :id AND closed_ms IS NULL AND (owner IS NULL OR lease_until_ms < :now
       OR (owner LIKE '{KIN}%' AND owner <> :owner)) RETURNING hub"""  # noqa: S608  # a word of our own
-)
-# Teams that the plan has sent go on: from now on they answer to whoever took the alarm.
-_SENT_BY_PLAN = Sql(
-    """UPDATE alarm SET dispatch = 'sent' WHERE id = :id AND EXISTS (SELECT 1 FROM dispatch d WHERE d.alarm = alarm.id
-      AND d.state IN ('sent', 'delivered'))"""
 )
 
 
@@ -43,9 +38,10 @@ async def take(
     if row is None:
         return False
     if alarm.stage.handling is not Handling.CLAIMED:
-        await _SENT_BY_PLAN.rows(connection, id=alarm.id)
+        await joins_those_out(connection, alarm.id)
     elif (alarm.lease_until_ms or 0) < now:
-        await let_go(connection, alarm, now, "returned")  # a claim that had run out: what hung on it ends as well
+        await runs_out(connection, alarm.id, now)
+        await joins_those_out(connection, alarm.id)
     else:
         await sum_up(connection, alarm.id, now)  # next of kin go all the same
     await is_answered(connection, alarm, now, by)

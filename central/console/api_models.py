@@ -18,6 +18,7 @@ _ALARM: dict[str, Any] = {
     "kind": "pendant_pressed",
     "rank": 1,
     "stage": "claimed",
+    "out": "none",
     "hub": "a1b2c3d4e5f60718",
     "hub_label": "Solbakken 214",
     "device": "pendant-1",
@@ -186,6 +187,8 @@ class AlarmOut(Out):
     kind: str
     rank: int
     stage: str
+    out: str
+    """How far the furthest of those is who said yes to going; also of an alarm that is back in the queue."""
     hub: str
     hub_label: str
     device: str
@@ -224,6 +227,7 @@ class AlarmOut(Out):
             kind=alarm.kind.word,
             rank=alarm.rank,
             stage=alarm.stage.word,
+            out=alarm.out.value,
             hub=alarm.hub,
             hub_label=alarm.hub_label,
             device=alarm.device,

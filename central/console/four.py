@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from central.console.gate import Visit
-from central.lifecycle import DISPATCH_STEPS, DispatchState, Queue
+from central.lifecycle import DISPATCH_STEPS, WAITING, DispatchState, Queue
 from central.views import AlarmView, Offer, Sent
 
 _SAID_YES = frozenset({DispatchState.ACCEPTED, DispatchState.ON_THE_WAY, DispatchState.ON_SITE})
@@ -37,7 +37,7 @@ def four_of(visit: Visit, alarm: AlarmView, trip: Sent | None, offer: Offer | No
     """
     me = visit.who.account.id
     if trip is not None:
-        return _sent(visit, trip)
+        return _sent(visit, alarm, trip)
     if offer is not None and offer.from_account != me and _is_for(visit, offer):
         return _offered(visit, offer)
     return _mine(visit, alarm, offer) if alarm.owner == me else _others(visit, alarm)
@@ -47,12 +47,14 @@ def _is_for(visit: Visit, offer: Offer) -> bool:
     return offer.to_account == visit.who.account.id or offer.to_team in visit.scope.teams
 
 
-def _sent(visit: Visit, trip: Sent) -> tuple[Button, ...]:
+def _sent(visit: Visit, alarm: AlarmView, trip: Sent) -> tuple[Button, ...]:
     t, clock = visit.words, visit.figures.clock
     path, can = f"/api/v1/dispatches/{trip.id}", DISPATCH_STEPS[trip.state]
     said_yes, is_there = trip.state in _SAID_YES, trip.state is DispatchState.ON_SITE
     is_me = trip.account == visit.who.account.id
-    if said_yes:
+    if said_yes and alarm.stage == WAITING:  # nobody has it: whoever goes may take it before they are there
+        take = Button(key="take", icon="check", tone="primary", act="claim")
+    elif said_yes:
         time = clock(trip.answered_ms or trip.sent_ms)
         hint = t("phone.you_at", time=time) if is_me else t("phone.other_at", name=trip.team_name, time=time)
         take = Button(key="take", icon="check", hint=hint, tone="did")

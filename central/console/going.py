@@ -142,6 +142,8 @@ def _told_trip(visit: Visit, alarm: AlarmView, sent: Sent) -> Told:
         )
     has_owner = alarm.owner_name if alarm.stage.handling is Handling.CLAIMED else None
     note = t("told.owner", name=has_owner) if has_owner else ""
+    if stand_of(sent) is Stand.MINE and alarm.stage == WAITING:  # nobody is left at the desk: they go on all the same
+        note = t("told.alone")
     return Told(tone="you", text=text, note=note, presses=tuple(presses))
 
 

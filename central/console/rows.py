@@ -180,8 +180,9 @@ def row_of(visit: Visit, alarm: AlarmView, callers: Mapping[str, str] = NOBODY) 
         chips.append(
             Chip(text=t("queue.taken_by", name=alarm.owner_name), initials=initials_of(alarm.owner_name)),
         )
-    if alarm.stage.word in ON_THEIR_WAY:
-        chips.append(Chip(text=t(f"queue.{alarm.stage.word}"), icon="car"))
+    going = alarm.out.value if alarm.stage == WAITING else alarm.stage.word
+    if going in ON_THEIR_WAY:
+        chips.append(Chip(text=t(f"queue.{going}"), icon="car"))
     if alarm.stage.handling is Handling.DEFERRED:
         chips.append(Chip(text=t("queue.deferred"), icon="clock"))
     if not alarm.is_complete and alarm.is_open:

@@ -32,6 +32,11 @@ _SEND = Sql(
       AND d.state IN ('sent', 'delivered', 'accepted', 'on_the_way', 'on_site'))
     ON CONFLICT DO NOTHING RETURNING id"""
 )
+# Sent before, by a person or in an earlier round, and not answered yet: from now on this step waits for the answer.
+_WAITS_FOR = Sql(
+    f"""UPDATE dispatch SET round = :round, step = :step, due_ms = :due WHERE alarm = :alarm AND team = :team
+    AND {_UNANSWERED} AND (round IS NULL OR round < :round)"""  # noqa: S608  # words of our own
+)
 _MEMBERS = Sql("SELECT DISTINCT account FROM duty WHERE team IN (:team, '') AND seen_ms > :since ORDER BY account")
 _SILENT = Sql(
     f"""UPDATE dispatch SET state = 'unanswered', due_ms = NULL, version = version + 1
@@ -68,7 +73,11 @@ async def send(
     step: int,
     due_ms: int,
 ) -> str | None:
-    """A step of a plan sends a team. None: it was sent already, by this step, or is out for this alarm anyway."""
+    """A step of a plan sends a team. None: it was sent already, by this step, or is out for this alarm anyway.
+
+    When that one has not answered yet, it is this step that its answer ends.
+    """
+    await _WAITS_FOR.rows(connection, alarm=alarm, team=to.team, round=number, step=step, due=due_ms)
     row = await _SEND.one(
         connection,
         id=new_id().hex(),

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from central.alarms.acting import Done, let_go, record, sum_up, waits_again
+from central.alarms.acting import Done, record, sum_up, waits_again, withdraw_offer
 from central.alarms.rows import load, lock
 from central.alarms.taking import take
 from central.clock import Clock
@@ -64,6 +64,10 @@ _NEXT = Sql(
 _GOES = Sql(
     """INSERT INTO dispatch (id, alarm, account, account_name, state, sent_ms, sent_by, answered_ms, due_ms)
     VALUES (:id, :alarm, :account, :name, 'accepted', :now, :account, :now, :due)"""
+)
+_GOES_NO_MORE = Sql(
+    """UPDATE dispatch SET state = 'cancelled', reason = 'released', due_ms = NULL, ended_ms = :now,
+       version = version + 1 WHERE alarm = :alarm AND account = :account AND team IS NULL AND ended_ms IS NULL"""
 )
 _NOT_TAKEN_FROM_THEM = Sql(
     """UPDATE notification SET state = 'cancelled', fence = fence + 1
@@ -189,6 +193,7 @@ async def _goes(connection: AsyncConnection, alarm: AlarmView, ask: Ask, theirs:
     if not await take(connection, alarm, actor, now, by="accepted"):
         raise AssertionError("an alarm that waits under the lock can be taken")
     await _NOT_TAKEN_FROM_THEM.rows(connection, alarm=ask.alarm, contact=ask.contact)
+    await _GOES_NO_MORE.rows(connection, alarm=ask.alarm, account=theirs, now=now)  # a promise of an earlier round
     await _GOES.rows(
         connection, id=new_id().hex(), alarm=ask.alarm, account=theirs, name=KIN_NAME, now=now, due=now + VISIT_MS
     )
@@ -200,8 +205,10 @@ async def _goes(connection: AsyncConnection, alarm: AlarmView, ask: Ask, theirs:
 async def _gives_back(connection: AsyncConnection, alarm: AlarmView, ask: Ask, theirs: str, now: int) -> None:
     """They had said yes, and cannot after all: nobody has it."""
     await _ANSWERED.rows(connection, id=ask.id, answer="no", now=now)
-    await let_go(connection, alarm, now, "released")
+    await withdraw_offer(connection, alarm.id, now)
+    await _GOES_NO_MORE.rows(connection, alarm=alarm.id, account=theirs, now=now)
     await _RETURN.rows(connection, id=alarm.id)
+    await sum_up(connection, alarm.id, now)  # whoever else is out goes on
     await waits_again(connection, alarm, now)
     actor = Actor(id=theirs, name=KIN_NAME, role="contact")
     await record(connection, alarm, actor, Done("contact_declined", {"contact": ask.contact}), now, tell=False)
@@ -210,6 +217,8 @@ async def _gives_back(connection: AsyncConnection, alarm: AlarmView, ask: Ask, t
 
 async def _cannot(connection: AsyncConnection, alarm: AlarmView, ask: Ask, theirs: str, now: int) -> None:
     await _ANSWERED.rows(connection, id=ask.id, answer="no", now=now)
+    await _GOES_NO_MORE.rows(connection, alarm=alarm.id, account=theirs, now=now)  # said yes before a claim ran out
+    await sum_up(connection, alarm.id, now)
     place = {"alarm": ask.alarm, "round": ask.round, "step": ask.step}
     is_last = await _LAST_ASKED.value(connection, **place) == ask.id
     if is_last and ask.round == alarm.escalation_round and not await _NEXT.one(connection, **place, now=now):

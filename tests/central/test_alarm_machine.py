@@ -355,11 +355,18 @@ class Machine(RuleBasedStateMachine):
             out.setdefault(alarm, []).append(state)
         for alarm, handling, dispatch in await self.bench.rows("SELECT id, handling, dispatch FROM alarm"):
             found = furthest(out.get(alarm, []))
-            if handling == "waiting":  # its plan has sent somebody, who has not answered
-                assert found in {"none", "sent"}
+            if handling == "waiting" and found is Dispatch.SENT:  # somebody was sent, and has not answered
                 found = Dispatch.NONE
             assert found == dispatch
-            assert dispatch == "none" or handling == "claimed"
+            assert dispatch == "none" or handling in {"claimed", "waiting"}
+            if handling == "waiting":  # time has run out for who had it, and calls nobody off
+                late = await self.bench.value(
+                    f"SELECT count(*) FROM dispatch WHERE alarm = '{alarm}' AND due_ms IS NOT NULL"
+                    " AND state IN ('accepted', 'on_the_way', 'on_site')"
+                )
+                assert not late
+        by_time = await self.bench.value("SELECT count(*) FROM dispatch WHERE reason = 'returned'")
+        assert not by_time
         sent_twice = await self.bench.rows(
             "SELECT alarm, round, step FROM dispatch WHERE step IS NOT NULL"
             " GROUP BY alarm, round, step HAVING count(*) > 1"
