@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from central.access import EVERYTHING
-from central.people.importing import FileRefusedError, Imported, take_in
+from central.people.import_file import FileRefusedError
+from central.people.importing import Imported, take_in
 from central.views import Actor
 
 LEAD = Actor(id="lead", name="Lead One", role="lead")
