@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Mapping
 from enum import Enum
 from functools import partial
 from pathlib import Path
@@ -23,6 +24,7 @@ from sqlalchemy.util import await_only
 
 from central.errors import CentralError
 from central.one_hop import STATEMENTS, HereConnection, OneHop
+from central.straight import Straight
 
 READERS = 6
 SHORT_READERS = 3
@@ -95,6 +97,18 @@ class Dialect:
             return engine
         return _reading(self._engine(pool_size=READERS, max_overflow=0))
 
+    def straight(self) -> tuple[Straight, Straight] | None:
+        """For transactions that the driver begins and ends: who writes, and who reads. None on SQLite."""
+        if self.is_sqlite:
+            return None
+        writes = {"lock_timeout": f"{LOCK_TIMEOUT_MS}ms"}
+        reads = {"default_transaction_isolation": "repeatable read", "default_transaction_read_only": "on"}
+        writer, reader = (
+            self._engine(poolclass=NullPool, isolation_level="AUTOCOMMIT", server_settings=settings)
+            for settings in (writes, reads)
+        )
+        return Straight(writer, self.writers), Straight(reader, READERS)
+
     def listener(self) -> AsyncEngine | None:
         """For one connection that is told of what others commit; None where there are no others."""
         return None if self.is_sqlite else self._engine(poolclass=NullPool)
@@ -104,9 +118,10 @@ class Dialect:
         """Whether several processes may work on it at once."""
         return not self.is_sqlite
 
-    def _engine(self, **options: Any) -> AsyncEngine:
+    def _engine(self, server_settings: Mapping[str, str] | None = None, **options: Any) -> AsyncEngine:
         if not self.is_sqlite:
-            options["connect_args"] = {"statement_cache_size": STATEMENTS}
+            settings = dict(server_settings or {})
+            options["connect_args"] = {"statement_cache_size": STATEMENTS, "server_settings": settings}
         # The text of a failure goes into the log: names, notes and what devices told must not be in it.
         return create_async_engine(self.url, hide_parameters=True, **options)
 

@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from central.one_hop import HereConnection
+from central.straight import driver_of
 
 Row = Sequence[Any]
 
@@ -37,7 +38,7 @@ class Sql:
 
     async def rows(self, connection: AsyncConnection, /, **parameters: Any) -> list[Row]:
         """All rows that it yields."""
-        driver = _driver(connection)
+        driver = driver_of(connection)
         if type(driver) is HereConnection:
             return driver.rows(self.text, parameters)
         if connection.dialect.name == "sqlite":
@@ -58,7 +59,7 @@ class Sql:
         """Run it once per tuple; the tuples are in the order in which the names appear."""
         if not parameters:
             return
-        driver = _driver(connection)
+        driver = driver_of(connection)
         if type(driver) is HereConnection:
             driver.many(self._marks, parameters)
         elif connection.dialect.name == "sqlite":
@@ -86,7 +87,7 @@ class RowsSql:
 
     async def rows(self, connection: AsyncConnection, rows: Sequence[Sequence[Any]], /, **parameters: Any) -> list[Row]:
         """All rows that it yields for these, in any order. `parameters`: what is named in it, the same for all."""
-        driver = _driver(connection)
+        driver = driver_of(connection)
         is_sqlite = connection.dialect.name == "sqlite"
         named = [parameters[name] for name in self._names]
         found: list[Row] = []
@@ -122,9 +123,3 @@ def insert_ignoring(table: str, columns: Sequence[str]) -> Sql:
     names = ", ".join(f'"{name}"' for name in columns)
     values = ", ".join(f":{name}" for name in columns)
     return Sql(f"INSERT INTO {table} ({names}) VALUES ({values}) ON CONFLICT DO NOTHING")  # noqa: S608  # our own names
-
-
-def _driver(connection: AsyncConnection) -> Any:
-    raw = connection.sync_connection
-    assert raw is not None, "the connection is not open"  # noqa: S101  # tells mypy, and a caller who kept it too long
-    return raw.connection.driver_connection

@@ -23,8 +23,10 @@ from central.dialect import Dialect, Fault
 from central.errors import NotStoredError
 from central.migrations import upgrade
 from central.sql import Sql
+from central.straight import Straight
 
 T = TypeVar("T")
+Connections = AsyncEngine | Straight
 log = structlog.get_logger()
 
 ATTEMPTS = 5
@@ -87,7 +89,7 @@ class Turnstile:
 class Store:
     """An open database. `lineage` is its random id: a hub that sees a new one offers again what it kept."""
 
-    def __init__(self, dialect: Dialect, writer: AsyncEngine, reader: AsyncEngine, clock: Clock) -> None:
+    def __init__(self, dialect: Dialect, writer: Connections, reader: Connections, clock: Clock) -> None:
         self.dialect = dialect
         self.lineage = b""
         self.last_alive_ms = 0
@@ -208,9 +210,13 @@ class Store:
 
 
 @asynccontextmanager
-async def _transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+async def _transaction(where: Connections) -> AsyncIterator[AsyncConnection]:
     """Begin, commit or roll back. A connection that was cancelled in between is in an unknown state: it is closed."""
-    async with engine.connect() as connection:
+    if isinstance(where, Straight):
+        async with where.transaction() as connection:
+            yield connection
+        return
+    async with where.connect() as connection:
         try:
             async with connection.begin():
                 yield connection
@@ -234,7 +240,7 @@ async def open_store(url: str, clock: Clock) -> AsyncIterator[Store]:
     dialect = Dialect(url)
     await upgrade(dialect)
     async with AsyncExitStack() as stack:
-        writer, reader = dialect.writer(), dialect.reader()
+        writer, reader = dialect.straight() or (dialect.writer(), dialect.reader())
         stack.push_async_callback(writer.dispose)
         stack.push_async_callback(reader.dispose)
         store = Store(dialect, writer, reader, clock)
