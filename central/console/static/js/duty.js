@@ -11,6 +11,7 @@ const TEAMS = `vaktpost.teams.${document.body.dataset.me}`; // what this person 
 let state = 'off';
 let teams = null; // {id, name} of those taken; null: there are none to choose
 let isLost = false;
+let isSilent = false; // on duty until the device took the sound away
 let wake = null;
 const listeners = [];
 
@@ -75,6 +76,7 @@ function chosen() {
 button.addEventListener('click', () => (state === 'on' ? leave.showModal() : openGate()));
 gate.addEventListener('change', () => { gate.querySelector('#gate-none').hidden = true; });
 gate.querySelector('#gate-play').addEventListener('click', async () => {
+  isSilent = false;
   gate.querySelector('#gate-hint').hidden = true;
   await sound.unlock();
   sound.play('1');
@@ -96,10 +98,26 @@ gate.querySelector('#gate-yes').addEventListener('click', () => {
 });
 gate.querySelector('#gate-no').addEventListener('click', () => { gate.querySelector('#gate-hint').hidden = false; });
 gate.addEventListener('close', () => {
+  gate.querySelector('#gate-silent').hidden = true;
+  isSilent = false;
   gate.querySelector('#gate-heard').hidden = true;
   gate.querySelector('#gate-none').hidden = true;
   gate.querySelector('#gate-hint').hidden = true;
   gate.querySelector('#gate-play').classList.add('primary');
+});
+// A console that cannot be heard covers nobody, whatever it says: others are asked until the sound is back.
+sound.onChange((isHeard) => {
+  if (!isHeard && state === 'on') {
+    isSilent = true;
+    leave.close();
+    set('off');
+    openGate();
+    gate.querySelector('#gate-silent').hidden = false;
+  } else if (isHeard && isSilent) {
+    isSilent = false;
+    gate.close();
+    set('on');
+  }
 });
 leave.querySelector('#leave-yes').addEventListener('click', () => {
   leave.close();

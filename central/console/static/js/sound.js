@@ -10,11 +10,31 @@ const PATTERNS = {
   lost: { shape: 'sawtooth', loud: 0.1, every: 6000, notes: [[220, 0, 0.3], [196, 0.36, 0.5]] },
 };
 
+const SILENT_MS = 2000;
+const listeners = [];
+let silence = 0;
+
 export const isUnlocked = () => context?.state === 'running';
+
+/** Told with false when the device has taken the sound away, and with true when it is back. */
+export const onChange = (listener) => listeners.push(listener);
+
+const tell = (isHeard) => { for (const listener of listeners) listener(isHeard); };
+
+/** A telephone that rings or a machine that slept stops all sound. It is asked for again, and missed after a moment. */
+function watch() {
+  clearTimeout(silence);
+  if (isUnlocked()) return tell(true);
+  context.resume().catch(() => {});
+  silence = setTimeout(() => tell(isUnlocked()), SILENT_MS);
+}
 
 /** Has to be called from a click: browsers make no sound before one. */
 export async function unlock() {
-  context ??= new AudioContext();
+  if (!context) {
+    context = new AudioContext();
+    context.addEventListener('statechange', watch);
+  }
   await context.resume();
   return isUnlocked();
 }
@@ -50,4 +70,5 @@ export function keepPlaying(name) {
   timer = setInterval(() => play(name), PATTERNS[name].every);
 }
 
-export const patternOf = (rank) => (rank <= 1 ? String(rank) : rank <= 3 ? '2' : null);
+/** Whatever asks for somebody here sounds; technical alarms that wait ask for nobody at this desk, and have no bell. */
+export const patternOf = (rank) => (rank <= 1 ? String(rank) : '2');
