@@ -22,7 +22,7 @@ from config.nearest import suggestion
 from config.plugins import PluginError, known_types, load_plugin
 from config.problems import Problem, SettingsError, Severity
 from config.settings import DispatchSection, HubSection, HubSettings, IndicatorSection, ServiceSection, StorageSection
-from config.text_messages import check_modem
+from config.text_messages import check_modem, check_pin_file
 from drivers.contract import ALIAS, DriverPlugin, DriverSettings
 
 MAX_BYTES = 1024 * 1024
@@ -52,21 +52,25 @@ class Checked:
     problems: tuple[Problem, ...]
 
 
-def load(path: Path | str, *, base: Path | None = None) -> HubSettings:
+def load(path: Path | str, *, base: Path | None = None, needs_files: bool = True) -> HubSettings:
     """The settings in this file; its warnings are in `settings.warnings`. Raises SettingsError with every problem.
 
     `base` is where relative paths start, when that is not the file's own folder: for a copy that lies elsewhere.
+    `needs_files`: see `check`.
     """
-    checked = check(path, base=base)
+    checked = check(path, base=base, needs_files=needs_files)
     if checked.settings is None:
         raise SettingsError(checked.problems)
     return checked.settings
 
 
-def check(path: Path | str, *, base: Path | None = None) -> Checked:
-    """Read a settings file and everything it names. Raises nothing."""
+def check(path: Path | str, *, base: Path | None = None, needs_files: bool = True) -> Checked:
+    """Read a settings file and everything it names. Raises nothing.
+
+    Without `needs_files` a file that the settings name and that cannot be read is a warning.
+    """
     path = Path(path)
-    reading = _Reading(file=str(path), base=path.parent if base is None else base)
+    reading = _Reading(file=str(path), base=path.parent if base is None else base, needs_files=needs_files)
     raw = _read(path, reading)
     settings = _settings(raw, reading) if raw is not None else None
     problems = tuple(sorted(reading.problems, key=lambda each: (each.severity, each.line or 0)))
@@ -81,6 +85,7 @@ class _Reading:
 
     file: str
     base: Path
+    needs_files: bool = True
     lines: Lines = field(default_factory=lambda: Lines(""))
     problems: list[Problem] = field(default_factory=list)
 
@@ -97,6 +102,12 @@ class _Reading:
                 severity=severity,
             )
         )
+
+    def report_file(
+        self, path: tuple[str | int, ...], message: str, hint: str = "", *, severity: Severity = "error"
+    ) -> None:
+        """Something is wrong with a file that the settings name."""
+        self.report(path, message, hint, severity=severity if self.needs_files else "warning")
 
     def under(self, *at: str | int) -> translation.Report:
         """A report whose paths begin at this table."""
@@ -180,13 +191,15 @@ def _settings(raw: dict[str, Any], reading: _Reading) -> HubSettings | None:
         indicators = reading.validate(IndicatorSection, raw["indicators"], "indicators")
     uplinks = _uplinks(raw, reading)
     modem = reading.validate(ModemSettings, raw["modem"], "modem") if "modem" in raw else None
-    check_modem(base=reading.base, raw=raw, modem=modem, uplinks=uplinks, report=reading.report)
+    check_modem(raw=raw, modem=modem, uplinks=uplinks, report=reading.report)
     plugins, drivers = _drivers(raw, reading)
     devices = _devices(raw, reading)
     driver_of = cross_check(
         raw=raw, plugins=plugins, drivers=drivers, devices=devices, indicators=indicators, report=reading.report
     )
-    check_files(reading.base, plugins=plugins, drivers=drivers, uplinks=uplinks, report=reading.report)
+    check_files(reading.base, plugins=plugins, drivers=drivers, uplinks=uplinks, report=reading.report_file)
+    if modem is not None and modem.pin_file is not None:
+        check_pin_file(reading.base / modem.pin_file, reading.report_file)
     if (
         hub is None
         or dispatch is None

@@ -13,7 +13,7 @@ Report = Callable[..., None]
 
 
 def check_modem(
-    *, base: Path, raw: Mapping[str, Any], modem: ModemSettings | None, uplinks: Mapping[str, Any], report: Report
+    *, raw: Mapping[str, Any], modem: ModemSettings | None, uplinks: Mapping[str, Any], report: Report
 ) -> None:
     """Report an SMS path or an on-call phone without a modem, a modem that nothing uses, SMS as the only path."""
     by_sms = [name for name, one in uplinks.items() if one.type == "sms"]
@@ -42,11 +42,10 @@ def check_modem(
             "put it last: it is tried last in any case",
             severity="warning",
         )
-    if modem is not None and modem.pin_file is not None:
-        _check_pin_file(base / modem.pin_file, report)
 
 
-def _check_pin_file(file: Path, report: Report) -> None:
+def check_pin_file(file: Path, report: Report) -> None:
+    """Report a PIN that cannot be read, or that everybody can."""
     key = ("modem", "pin_file")
     if not file.is_file():
         report(key, f"there is no file {file}", "write the PIN of the SIM card into it, or take the PIN off the card")

@@ -40,8 +40,10 @@ class Mode:
     is_safe: bool = False
     is_last_good: bool = False
     """The settings file cannot be used: this is the last one that could."""
+    is_lacking: bool = False
+    """A file that the settings name cannot be read: what needs it does not work, everything else does."""
     why: str = ""
-    """`crash_loop` or `settings`."""
+    """`crash_loop`, `settings` or `files`."""
     crashes: int = 0
     problem: str = ""
     """What is wrong with the settings file, the first of it."""
@@ -64,7 +66,7 @@ class Mode:
     @property
     def is_full(self) -> bool:
         """Nothing is missing, and the settings are those of the file."""
-        return not self.is_safe and not self.is_last_good
+        return not self.is_safe and not self.is_last_good and not self.is_lacking
 
 
 FULL = Mode()

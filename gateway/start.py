@@ -1,7 +1,9 @@
 """Which settings the hub starts with, and when a start has succeeded.
 
 The settings file, if it can be used; otherwise the copy of the last one that ran healthily, which lies in the state
-folder. After a crash loop, what `safe_mode` leaves of the last good one.
+folder. When all that is wrong is that files are missing which the settings name, and no copy is without that fault, the
+settings all the same: what needs those files does not work, and says so. After a crash loop, what `safe_mode` leaves of
+the last good one.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -99,39 +101,57 @@ def prepare(config: Path) -> Start:
 
     content = _read(config)
     checked = check(config)
-    own, problem = checked.settings, ""
+    own, usual = checked.settings, FULL
     if own is None:
         errors = [each for each in checked.problems if each.severity == "error"]
         problem = f"{errors[0].key}: {errors[0].message}" if errors else "cannot be used"
         _log.error("settings_refused", problems=len(errors), first=problem)
-        last_good = _last_good(config, content)
-        if last_good is None:
+        own, found, usual = _instead(config, content, problem)
+        if found is None:
             raise SettingsError(checked.problems)
-        settings = last_good
+        settings = found
     else:
         settings = own
     starts = Starts(settings.state_dir)
     before = starts.record
     record = safe_mode.begin(before, safe_mode.digest(content), crashes=settings.service.crashes)
     starts.keep(record)
-    mode = Mode(is_last_good=True, why="settings", problem=problem) if own is None else FULL
+    mode = usual
     if record.is_safe:
         good = (_last_good(config, content) if own is not None else None) or settings
         settings, left_out = safe_mode.reduced(good, record.unfinished - 1)
-        mode = Mode(
+        mode = replace(
+            usual,
             is_safe=True,
             is_last_good=own is None or good.config_hash != own.config_hash,
             why="crash_loop",
             crashes=max(record.unfinished - 1, 0) if before.is_safe else before.unfinished,
-            problem=problem,
             left_out=left_out,
             trial_after_s=safe_mode.trial_after_s(record, settings.service.safe_for_s),
         )
         _log.error("safe_mode", crashes=mode.crashes, left_out=list(left_out), trial_after_s=mode.trial_after_s)
     elif record.is_trial:
-        mode = Mode(is_last_good=mode.is_last_good, why=mode.why, problem=problem, was_safe=True)
+        mode = replace(usual, was_safe=True)
     settings = settings.model_copy(update={"hash_as_read": settings.config_hash})
     return Start(settings=settings, mode=mode, starts=starts, content=content)
+
+
+def _instead(config: Path, content: bytes, problem: str) -> tuple[HubSettings | None, HubSettings | None, Mode]:
+    """What can be used when the settings file cannot as it is: the file's own settings, what to use, and how.
+
+    The last good settings; or, when all that is wrong is that files are missing, those without what needs them: a key
+    that cannot be read must not silence all the others.
+    """
+    from config import check
+
+    last_good = _last_good(config, content)
+    if last_good is not None:
+        return None, last_good, Mode(is_last_good=True, why="settings", problem=problem)
+    own = check(config, needs_files=False).settings
+    if own is not None:
+        return own, own, Mode(is_lacking=True, why="files", problem=problem)
+    last_good = _last_good(config, content, needs_files=False)
+    return None, last_good, Mode(is_last_good=True, is_lacking=True, why="settings", problem=problem)
 
 
 def _is_somebody_waiting(hub: Hub) -> bool:
@@ -146,7 +166,7 @@ def _read(config: Path) -> bytes:
         return b""
 
 
-def _last_good(config: Path, content: bytes) -> HubSettings | None:
+def _last_good(config: Path, content: bytes, *, needs_files: bool = True) -> HubSettings | None:
     """The last settings that ran healthily, with paths as from the file's own folder. None: there are none to use."""
     from config import SettingsError, load
 
@@ -154,7 +174,7 @@ def _last_good(config: Path, content: bytes) -> HubSettings | None:
         place = folder / LAST_GOOD
         if place.is_file():
             try:
-                return load(place, base=config.parent)
+                return load(place, base=config.parent, needs_files=needs_files)
             except SettingsError as error:
                 _log.error("last_good_refused", problems=len(error.problems))
     return None

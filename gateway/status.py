@@ -177,7 +177,12 @@ def describe_clock(clock: HubClock) -> dict[str, Any]:
 
 def describe_mode(mode: Mode, uptime_s: float) -> dict[str, Any]:
     """Whether all of it runs, and if not, why and what is missing."""
-    found: dict[str, Any] = {"is_full": mode.is_full, "is_safe": mode.is_safe, "is_last_good": mode.is_last_good}
+    found: dict[str, Any] = {
+        "is_full": mode.is_full,
+        "is_safe": mode.is_safe,
+        "is_last_good": mode.is_last_good,
+        "is_lacking": mode.is_lacking,
+    }
     if not mode.is_full:
         found |= {"why": mode.why, "left_out": list(mode.left_out), "problem": mode.problem or None}
     if mode.is_safe:
@@ -284,6 +289,8 @@ def _mode_lines(mode: Mapping[str, Any]) -> list[str]:
         left_out = ", ".join(mode["left_out"]) or "nothing"
         lines.append(f"SAFE MODE after {mode['crashes']} starts that did not last; left out: {left_out}")
         lines.append(f"  all of it is tried again in {_span(mode['full_set_in_s'])}, or after a restart of the service")
+    if mode["is_lacking"]:
+        lines.append(f"A FILE IS MISSING: {mode['problem']}; what needs it does not work")
     if mode["is_last_good"]:
         lines.append(f"LAST GOOD SETTINGS: the file cannot be used ({mode['problem'] or 'it did not last'})")
     return lines

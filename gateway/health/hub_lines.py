@@ -176,7 +176,7 @@ def _judge_mode(facts: SettingsFacts) -> HealthLine:
         id="mode",
         result=Outcome.FAIL,
         text_key="mode",
-        found_key="safe_mode" if mode.is_safe else "last_good_settings",
+        found_key="safe_mode" if mode.is_safe else "last_good_settings" if mode.is_last_good else "file_missing",
         next_key="leave_safe_mode" if mode.is_safe else "mend_settings",
         params=params,
     )

@@ -193,6 +193,64 @@ def test_a_settings_file_that_cannot_be_used_is_replaced_by_the_last_good_one(pl
         load(place)
 
 
+WITH_FILES = """
+[uplinks.broker]
+type = "mqtt"
+host = "127.0.0.1"
+password_file = "broker.password"
+
+[modem]
+port = "/dev/ttyUSB0"
+pin_file = "sim.pin"
+
+[drivers.radio]
+type = "ble"
+
+[[drivers.radio.devices]]
+alias = "smoke-1"
+address = "A4:C1:38:00:00:02"
+key_file = "smoke-1.key"
+
+[[devices]]
+alias = "smoke-1"
+profile = "smoke-detector"
+"""
+
+
+@pytest.mark.parametrize("lost", ["smoke-1.key", "sim.pin", "broker.password"])
+@pytest.mark.parametrize("has_run", [True, False])
+def test_a_file_that_is_lost_silences_what_needs_it_and_nothing_else(place: Path, lost: str, has_run: bool) -> None:
+    for name in ("smoke-1.key", "sim.pin", "broker.password"):
+        (place.parent / name).write_text("00" * 16)
+    place.write_text(place.read_text() + WITH_FILES)
+    assert prepare(place).mode.is_full
+    if has_run:
+        (place.parent / "state" / LAST_GOOD).write_text(place.read_text())
+    (place.parent / lost).unlink()
+    with pytest.raises(SettingsError, match=lost):
+        load(place)
+    start = prepare(place)
+    assert {"inputs", "extra", "radio"} == set(start.settings.drivers)
+    assert (start.mode.is_full, start.mode.is_last_good, start.mode.why) == (False, False, "files")
+    assert lost in start.mode.problem
+    assert any(lost in str(warning) for warning in start.settings.warnings), "it is said at the start"
+
+
+def test_the_last_good_settings_are_used_even_if_they_too_lack_a_file(place: Path) -> None:
+    (place.parent / "state" / LAST_GOOD).write_text(place.read_text() + WITH_FILES)
+    place.write_text("[hub\n")
+    start = prepare(place)
+    assert (start.mode.is_last_good, start.mode.is_lacking) == (True, True)
+    assert set(start.settings.drivers) == {"inputs", "extra", "radio"}
+
+
+def test_settings_that_lack_no_file_are_preferred_to_those_that_do(place: Path) -> None:
+    (place.parent / "state" / LAST_GOOD).write_text(place.read_text())
+    place.write_text(place.read_text() + WITH_FILES)
+    start = prepare(place)
+    assert (start.mode.is_last_good, start.mode.is_lacking) == (True, False)
+
+
 @pytest.mark.parametrize("content", ["", "[hub\n", "\xff\x00"], ids=["empty", "not TOML", "not text"])
 def test_a_ruined_file_is_replaced_also_when_it_does_not_say_where_the_state_is(place: Path, content: str) -> None:
     (place.parent / "state" / LAST_GOOD).write_text(place.read_text())
@@ -244,3 +302,4 @@ def test_the_mode_of_a_whole_hub_is_full() -> None:
     assert FULL.is_full
     assert not Mode(is_last_good=True).is_full
     assert not Mode(is_safe=True).is_full
+    assert not Mode(is_lacking=True).is_full
