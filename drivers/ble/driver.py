@@ -1,25 +1,32 @@
 """Bluetooth devices as a driver: listens for BTHome advertisements and tells the hub what is new in them.
 
 A radio that is lost while the driver runs is taken up again from inside, more eagerly than a restart with back-off
-would, and with everything still known that tells a new press from a copy of an old one. So the driver ends only by
-being closed, by a key that cannot be used (PermanentDriverError), or by a fault of its own (TransientDriverError).
+would, and with everything still known that tells a new press from a copy of an old one. A key that cannot be used is a
+fault of its device, told as `Fact.FAULT`, and is read again every minute. So the driver ends only by being closed, when
+not one device can be understood for want of keys (PermanentDriverError), or by a fault of its own
+(TransientDriverError).
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any, Final
 
 from drivers.ble.backlog import Backlog
 from drivers.ble.codec import included_address
 from drivers.ble.device import Device, Tally
+from drivers.ble.keys import Keys
 from drivers.ble.link import BluetoothLink, LinkTimes
-from drivers.ble.settings import BleSettings, is_readable_by_others, read_key
+from drivers.ble.settings import BleSettings
 from drivers.boot import read_boot_id
 from drivers.contract import DriverContext, Fact, Observation
-from drivers.errors import TransientDriverError
+from drivers.errors import PermanentDriverError, TransientDriverError
+
+KEYS_AGAIN_S: Final = 60.0
+KEY_FAULT: Final = "key_fault"
 
 
 class BleDriver:
@@ -35,24 +42,45 @@ class BleDriver:
 
     @asynccontextmanager
     async def open(self, context: DriverContext, /) -> AsyncIterator[AsyncIterator[Observation]]:
-        keys = await asyncio.to_thread(self._read_keys, context)
+        keys = Keys(self._settings.devices, self._base, context.log)
+        await asyncio.to_thread(keys.read)
+        if len(keys.missing) == len(self._settings.devices):
+            raise PermanentDriverError(next(iter(keys.missing.values())))
         tally = Tally(context.diagnostics)
         backlog = Backlog(tally, taken=self._note_told)
         queued = self._told
         boot_id = read_boot_id()
-        devices = {
-            device.address: Device(
-                device,
-                self._settings,
-                key=keys.get(device.alias),
-                boot_id=boot_id,
-                started_boot_s=context.boot_s(),
-                remembered=context.remembered,
-                tally=tally,
-                log=context.log,
-            )
-            for device in self._settings.devices
-        }
+        devices: dict[str, Device] = {}
+
+        def take_in() -> None:
+            """The devices that can be understood, and what has become of those that could not, or cannot any more."""
+            for device in self._settings.devices:
+                alias = device.alias
+                is_faulty = alias in keys.missing
+                if not is_faulty and device.address not in devices:
+                    devices[device.address] = Device(
+                        device,
+                        self._settings,
+                        key=keys.found.get(alias),
+                        boot_id=boot_id,
+                        started_boot_s=context.boot_s(),
+                        remembered=context.remembered,
+                        tally=tally,
+                        log=context.log,
+                    )
+                if is_faulty is not told_faulty.get(alias, bool(context.remembered(f"{KEY_FAULT}/{alias}"))):
+                    backlog.put(_key_fault(alias, keys.missing.get(alias), context.boot_s()))
+                told_faulty[alias] = is_faulty
+            context.diagnostics["keys_unusable"] = ", ".join(sorted(keys.missing))
+
+        async def read_keys_again() -> None:
+            while keys.missing:
+                await asyncio.sleep(KEYS_AGAIN_S)
+                if await asyncio.to_thread(keys.read):
+                    take_in()
+
+        told_faulty: dict[str, bool] = {}
+        take_in()
 
         def heard(address: str, service_data: bytes, rssi_dbm: int | None) -> None:
             inside = included_address(service_data)
@@ -93,30 +121,36 @@ class BleDriver:
             alive=context.alive,
             times=self._times,
         )
-        listening = asyncio.create_task(_run(link, crashed), name=f"ble-{self.name}")
+        tasks = {
+            asyncio.create_task(_run(link.run, crashed), name=f"ble-{self.name}"),
+            asyncio.create_task(_run(read_keys_again, crashed), name=f"ble-{self.name}-keys"),
+        }
         try:
             yield backlog
         finally:
-            listening.cancel()
-            await asyncio.wait({listening})
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
 
     def _note_told(self, observation: Observation) -> None:
         if observation.fact is Fact.LINK:
             self._told = bool(observation.value)
 
-    def _read_keys(self, context: DriverContext) -> dict[str, bytes]:
-        keys: dict[str, bytes] = {}
-        for device in self._settings.devices:
-            if device.key_file is not None:
-                path = self._base / device.key_file
-                keys[device.alias] = read_key(path, device.alias)
-                if is_readable_by_others(path):
-                    context.log.warning("key_file_readable_by_others", device=device.alias, path=str(path))
-        return keys
+
+def _key_fault(alias: str, reason: str | None, now_s: float) -> Observation:
+    """That a device's key cannot be used, and why; or (None) that it can again."""
+    return Observation(
+        device=alias,
+        fact=Fact.FAULT,
+        value=reason is not None,
+        observed_boot_s=now_s,
+        details={"cause": "key"} if reason is None else {"cause": "key", "reason": reason[:160]},
+        remember={f"{KEY_FAULT}/{alias}": int(reason is not None)},
+    )
 
 
-async def _run(link: BluetoothLink, crashed: Callable[[Exception], None]) -> None:
+async def _run(work: Callable[[], Coroutine[Any, Any, object]], crashed: Callable[[Exception], None]) -> None:
     try:
-        await link.run()
+        await work()
     except Exception as error:  # noqa: BLE001 - the crash barrier of this task: it becomes the iterator's end
         crashed(error)

@@ -12,6 +12,7 @@ import pytest
 import structlog
 
 from drivers.ble import PLUGIN
+from drivers.ble import driver as driver_module
 from drivers.ble.driver import BleDriver
 from drivers.contract import Fact
 from drivers.errors import PermanentDriverError, TransientDriverError
@@ -404,6 +405,38 @@ async def test_a_bad_key_file_parks_the_driver_with_the_file_named(
         await listen(driver=hub.driver)
     assert str(tmp_path / "pendant.key") in str(raised.value)
     assert content is None or content.decode() not in str(raised.value)
+
+
+async def test_a_key_that_cannot_be_read_silences_its_own_device_only_and_is_taken_up_when_it_can(
+    bluez: FakeBlueZ, listen: Listen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(driver_module, "KEYS_AGAIN_S", 0.1)
+    hub = await listen(("pendant", PENDANT, KEY), ("smoke", SMOKE, KEY))
+    await hub.until_fact(Fact.LINK, value=True)
+    await hub.close()
+    (tmp_path / "smoke.key").rename(tmp_path / "elsewhere")
+    hub = await listen(driver=hub.driver, memory=hub.memory)
+    fault = await hub.until_fact(Fact.FAULT, value=True)
+    assert (fault.device, fault.details["cause"]) == ("smoke", "key")
+    assert "smoke.key" in str(fault.details["reason"])
+    assert hub.diagnostics["keys_unusable"] == "smoke"
+    await until(lambda: hub.diagnostics["scanning"])
+    await SimulatedPendant(PENDANT, KEY, repeats=1).press(bluez)
+    assert (await hub.until_fact(Fact.BUTTON)).device == "pendant"
+    await hub.close()
+    again = await listen(driver=hub.driver, memory=hub.memory)
+    (tmp_path / "elsewhere").rename(tmp_path / "smoke.key")
+    assert (await again.until_fact(Fact.FAULT)).value is False, "it was told before, and is told to be over"
+    await until(lambda: again.diagnostics["scanning"])
+    button = SimulatedPendant(SMOKE, KEY, repeats=1)
+    await button.press(bluez)
+    assert (await again.until_fact(Fact.BUTTON)).device == "smoke"
+    await again.close()
+    last = await listen(driver=hub.driver, memory=again.memory)
+    await until(lambda: last.diagnostics["scanning"])
+    await button.press(bluez)
+    await last.until_fact(Fact.BUTTON)
+    assert not last.count(Fact.FAULT), "what is over is not told at every start"
 
 
 async def test_a_key_file_may_hold_the_bytes_themselves(bluez: FakeBlueZ, listen: Listen, tmp_path: Path) -> None:
