@@ -248,6 +248,7 @@ async def running(settings: CentralSettings, clock: Clock | None = None) -> Asyn
 @asynccontextmanager
 async def _listening(settings: CentralSettings, clock: Clock | None) -> AsyncIterator[Running]:
     async with open_central(settings, clock) as central, _admin(central.services).open():
+        console_app = create_console_app(central.services)  # before the doors open: who comes in is not left to wait
         with contextlib.ExitStack() as sockets:
             hub_socket = sockets.enter_context(bind(settings.hubs.host, settings.hubs.port, "hubs"))
             console_socket = sockets.enter_context(bind(settings.console.host, settings.console.port, "console"))
@@ -265,7 +266,7 @@ async def _listening(settings: CentralSettings, clock: Clock | None) -> AsyncIte
             works = group.create_task(central.run_works())
             certificate = Certificate(keys.tls_certificate, keys.tls_key)
             group.create_task(serve(central.hub_app, hub_socket, stop, certificate))
-            group.create_task(serve(create_console_app(central.services), console_socket, stop))
+            group.create_task(serve(console_app, console_socket, stop))
             if central.sms is not None and sms_socket:
                 group.create_task(serve(central.sms.app, sms_socket, stop))
             try:

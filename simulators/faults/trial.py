@@ -419,8 +419,9 @@ class Trial:
         may_name = self.health_may_name | ({"mode"} if is_safe else set())
 
         async def is_in_order() -> bool:
+            now = await self.deviations()  # what the look before found stands until this one is over
             found.clear()
-            found.update(await self.deviations())
+            found.update(now)
             return not found.keys() - may_name
 
         found: dict[str, str] = {}
