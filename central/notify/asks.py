@@ -1,4 +1,6 @@
-"""What next of kin were asked by SMS, and is still open: which number, with which code when there are several.
+"""What next of kin were asked by SMS, and is still open: which number, with which code.
+
+A sender's number is easily forged. The code of a question is known only to whoever received the question.
 
 A number is known by a keyed hash, so that nobody can try numbers who has only the database. What cannot wait is asked
 of the alarm: a question is open for as long as its alarm waits.
@@ -15,6 +17,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from central.sql import Sql
 
 ASK = "alarm_waits_contact"
+NAMES_CODES = frozenset({"kin_which", "kin_code", "kin_wrong", "kin_unknown"})
+"""Answers to answers that name the codes of what is open, to the number that was asked and nobody else."""
+SAYS_HOW = frozenset({ASK, "kin_code", "kin_unknown"})
+"""Messages that end with how to answer."""
 KEPT_MS = 7 * 24 * 3600 * 1000
 """So long an answer is still answered, and a code is not used for another question."""
 
@@ -26,6 +32,7 @@ _OF_NUMBER = Sql(
     ORDER BY n.made_ms DESC, n.id"""  # noqa: S608  # a word of our own
 )
 _MARK = Sql("UPDATE notification SET mark = :mark, code = coalesce(code, :code) WHERE id = :id RETURNING code")
+_WRONG = Sql("SELECT count(*) FROM notification WHERE key LIKE :prefix AND what = 'kin_wrong'")
 _OPEN_STATES = frozenset({"waiting"})
 
 
@@ -62,10 +69,23 @@ async def asks_of(connection: AsyncConnection, mark: str, now: int) -> Sequence[
     return tuple(found.values())
 
 
-async def code_for(connection: AsyncConnection, ask: str, mark: str, now: int) -> str:
-    """Note which number is asked now. Returns the code that the message has to name; nothing for the only question."""
-    others = [one for one in await asks_of(connection, mark, now) if one.id != ask]
-    used = {one.code for one in others}
-    free = [code for code in map(str, range(10, 100)) if code not in used] or [str(secrets.randbelow(900) + 100)]
-    code = await _MARK.value(connection, id=ask, mark=mark, code=secrets.choice(free))
-    return str(code) if any(one.is_open for one in others) else ""
+async def code_for(connection: AsyncConnection, ask: str, mark: str, now: int, *, alarm: str, contact: str) -> str:
+    """Note which number is asked now. Returns the code that the message names, and a yes to it.
+
+    Whoever is asked again about the same alarm has the same code, so that an answer to the first text counts.
+    """
+    asks = await asks_of(connection, mark, now)
+    before = [one.code for one in asks if (one.alarm, one.contact) == (alarm, contact)]
+    used = {one.code for one in asks}
+    code = before[0] if before else secrets.choice([code for code in map(str, range(1000, 10_000)) if code not in used])
+    return str(await _MARK.value(connection, id=ask, mark=mark, code=code))
+
+
+async def wrong_codes(connection: AsyncConnection, asks: Sequence[Ask]) -> int:
+    """How many wrong codes somebody has tried on these questions."""
+    return sum([int(await _WRONG.value(connection, prefix=f"{answer_key(one)}%") or 0) for one in asks])
+
+
+def answer_key(ask: Ask) -> str:
+    """Before the number of each message that answers an answer to this question."""
+    return f"{ask.alarm}:kin:{ask.id}:"

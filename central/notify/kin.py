@@ -1,8 +1,10 @@
 """Next of kin answer by SMS: yes or no, from the number that was asked, for the alarm that it was asked about.
 
-A yes is kept as theirs; they have the alarm only where the plan says that a step ends by acceptance. A no turns to the
-next of them, or to the next step, at once. Whoever was asked gets an answer to whatever they write, a few times. An
-answer from a number that nobody asked is a security event, and is not answered.
+A sender's number is easily forged, so a yes counts only with the code of the question: it ends the asking of others. A
+no needs none while one question is open: it turns to the next of them, or to the next step, at once, and stops nobody.
+A yes is kept as theirs; they have the alarm only where the plan says that a step ends by acceptance. Whoever was asked
+gets an answer to whatever they write, a few times. An answer from a number that nobody asked is a security event, and
+is not answered; so is a code that is guessed.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from central.escalation.tick import SAID_NO, hasten
 from central.lifecycle import VISIT_MS, Handling
 from central.metrics import Metrics
 from central.notify.addresses import Contacts
-from central.notify.asks import Ask, asks_of
+from central.notify.asks import Ask, answer_key, asks_of, wrong_codes
 from central.notify.numbers import same_form
 from central.routing.plan import Channel, Ends
 from central.security import SecurityLog
@@ -41,10 +43,14 @@ log = structlog.get_logger()
 PATH = "sms"
 MOST_REPLIES = 6
 """To one question: whoever writes more is a machine."""
+MOST_WRONG = 4
+"""Wrong codes; then no yes from this number counts until it is asked anew."""
 _YES, _NO = ("1", "ja", "yes", "j", "y"), ("2", "nei", "no", "n")
 _SAID = re.compile(
-    rf"(?:(?P<before>\d{{2,3}})\s+)?(?P<word>{'|'.join((*_YES, *_NO))})(?:[\s,.:;-]+(?P<after>\d{{2,3}}))?[\s.!]*"
+    rf"(?:(?P<before>\d{{2,6}})\s+)?(?P<word>{'|'.join((*_YES, *_NO))})(?:[\s,.:;-]+(?P<after>\d{{2,6}}))?[\s.!]*"
 )
+
+_NO_ANSWERS = frozenset({"kin_unknown", "kin_which", "kin_code", "kin_wrong", "kin_locked", "kin_late"})
 
 _ANSWERED = Sql("UPDATE notification SET answer = :answer, answered_ms = :now WHERE id = :id")
 _REPLIES = Sql("SELECT count(*) FROM notification WHERE key LIKE :prefix")
@@ -131,7 +137,7 @@ class KinAnswers:
         what = await self._store.transact(Priority.PEOPLE, work)
         if what == "unasked" and said.word is None:
             return "no_stub"
-        if what in {"unasked", "too_many"}:
+        if what in {"unasked", "too_many", "wrong", "locked"}:
             self._security.note(f"sms_{what}", hub=None, path=PATH, detail="an answer to a question")
         self._metrics.count(f"kin.{what}")
         log.info("kin_answered", what=what)
@@ -141,6 +147,9 @@ class KinAnswers:
 
 async def _answer(connection: AsyncConnection, asks: Sequence[Ask], said: Said, now: int) -> str:
     chosen, reply = _chosen(asks, said)
+    is_guess = reply == "kin_wrong" or (said.word == "yes" and reply != "kin_late")
+    if is_guess and await wrong_codes(connection, [one for one in asks if _stands(one)]) >= MOST_WRONG:
+        reply = "kin_locked"
     if reply:
         return await _reply(connection, chosen, reply, now)
     try:
@@ -154,6 +163,8 @@ async def _answer(connection: AsyncConnection, asks: Sequence[Ask], said: Said, 
             return await _reply(connection, chosen, "kin_yes", now)
         if alarm.stage.handling is not Handling.WAITING:
             return await _reply(connection, chosen, "kin_late", now)
+        if not said.code:  # they had it a moment ago
+            return await _reply(connection, chosen, "kin_code", now)
         await _goes(connection, alarm, chosen, theirs, now)
     elif has_it:
         await _gives_back(connection, alarm, chosen, theirs, now)
@@ -164,19 +175,31 @@ async def _answer(connection: AsyncConnection, asks: Sequence[Ask], said: Said, 
     return await _reply(connection, chosen, f"kin_{said.word}", now)
 
 
+def _stands(ask: Ask) -> bool:
+    """Whether an answer still changes something: it waits, or they have it."""
+    return ask.is_open or _is_theirs(ask)
+
+
+def _is_theirs(ask: Ask) -> bool:
+    return ask.handling == "claimed" and ask.owner == KIN + ask.contact
+
+
 def _chosen(asks: Sequence[Ask], said: Said) -> tuple[Ask, str]:
-    """Which question is meant; and what is to be said when it cannot be told, or is over."""
-    standing = [one for one in asks if one.is_open or (one.handling == "claimed" and one.owner == KIN + one.contact)]
-    if said.word is None:
-        return (standing or asks)[0], "kin_unknown" if standing else "kin_late"
+    """Which question is meant; and what is to be said when it cannot be told, is not proven, or is over."""
+    standing = [one for one in asks if _stands(one)]
     if said.code:
         meant = [one for one in asks if one.code == said.code]
         if meant:
             return meant[0], ""
-        return (standing or asks)[0], "kin_which" if standing else "kin_late"
+        return (standing or asks)[0], "kin_wrong" if standing else "kin_late"
+    if not standing:
+        return asks[0], "kin_late"
     if len(standing) > 1:
         return standing[0], "kin_which"
-    return (standing or asks)[0], ""
+    if said.word is None:
+        return standing[0], "kin_unknown"
+    is_proven = said.word == "no" or _is_theirs(standing[0])
+    return standing[0], "" if is_proven else "kin_code"
 
 
 async def _goes(connection: AsyncConnection, alarm: AlarmView, ask: Ask, theirs: str, now: int) -> None:
@@ -229,10 +252,10 @@ async def _cannot(connection: AsyncConnection, alarm: AlarmView, ask: Ask, their
 
 
 async def _reply(connection: AsyncConnection, ask: Ask, what: str, now: int) -> str:
-    key = f"{ask.alarm}:kin:{ask.id}:"
+    key = answer_key(ask)
     count = int(await _REPLIES.value(connection, prefix=f"{key}%") or 0)
-    if count >= MOST_REPLIES:
-        return "too_many" if what in {"kin_unknown", "kin_which", "kin_late"} else what.removeprefix("kin_")
+    if count >= MOST_REPLIES and what != "kin_wrong":  # those are counted, and end by themselves
+        return "too_many" if what in _NO_ANSWERS else what.removeprefix("kin_")
     to = Receiver(contact=ask.contact, language=ask.language)
     await tell(connection, f"{key}{count}", to, Channel.SMS, what, now, alarm=ask.alarm)
     return what.removeprefix("kin_")

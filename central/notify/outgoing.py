@@ -211,7 +211,7 @@ class Outgoing:
                 place=place or self._place,
                 phone=phone,
                 codes=await self._codes(connection, due, reach),
-                can_answer=due.what == asking.ASK and due.channel == "sms",
+                can_answer=due.what in asking.SAYS_HOW and due.channel == "sms",
             )
             return (reach.phone if due.channel == "sms" else reach.email), message
 
@@ -220,15 +220,15 @@ class Outgoing:
         return await self._store.transact(Priority.PEOPLE, work)  # opening is an entry in the access log
 
     async def _codes(self, connection: AsyncConnection, due: _Due, reach: Reach) -> list[tuple[str, str]]:
-        """What an answer by SMS has to name, when more than one question to the number is open."""
+        """What a yes by SMS has to name: of this question, or of all that are open to the number."""
         if due.channel != "sms" or due.contact is None or not reach.phone:
             return []
         now = self._clock.now_ms()
         mark = await self._contacts.number_mark(connection, same_form(reach.phone))
         if due.what == asking.ASK:
-            code = await asking.code_for(connection, due.id, mark, now)
-            return [(code, "")] if code else []
-        if due.what != "kin_which":
+            code = await asking.code_for(connection, due.id, mark, now, alarm=due.alarm, contact=due.contact)
+            return [(code, "")]
+        if due.what not in asking.NAMES_CODES:
             return []
         asks = [one for one in await asking.asks_of(connection, mark, now) if one.is_open]
         return [(one.code, clock_words(local_time(one.asked_ms, self._zone)[1])) for one in reversed(asks)]

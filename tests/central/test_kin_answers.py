@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from central.escalation.tick import Escalation
 from central.listener import bind, serve
 from central.metrics import Metrics
 from central.notify.channel import Message
-from central.notify.kin import MOST_REPLIES, KinAnswers, read
+from central.notify.kin import MOST_REPLIES, MOST_WRONG, KinAnswers, read
 from central.notify.numbers import same_form
 from central.notify.outgoing import Outgoing
 from central.people.contacts import entry_from
@@ -35,7 +36,7 @@ LEAD = Actor(id="lead", name="Lead One", role="lead")
 CENTRE = "c" * 16
 DAUGHTER, SON = "+4790000001", "+4790000002"
 SECRET = b"a secret of thirty-two characters"
-ASKED = "Svar 1 hvis du drar, 2 hvis du ikke kan."
+ASKED = re.compile(r" Svar 1 (\d{4}) hvis du drar, 2 \1 hvis du ikke kan\.$")
 
 
 class Phones:
@@ -96,6 +97,17 @@ class Kin:
         await self.out.send_due("sms")
         return what
 
+    async def code(self, alarm: AlarmView) -> str:
+        """What stands in the newest text about an alarm."""
+        rows = await self.bench.rows(
+            f"SELECT code FROM notification WHERE alarm = '{alarm.id}' AND mark IS NOT NULL ORDER BY sent_ms DESC"
+        )
+        return str(rows[0][0])
+
+    async def says_yes(self, number: str, alarm: AlarmView) -> str:
+        """With the code."""
+        return await self.says(number, f"1 {await self.code(alarm)}")
+
     async def told(self, number: str) -> str:
         """The newest text to a number."""
         return [text for to, text in self.phones.texts if same_form(to) == number][-1]
@@ -142,7 +154,7 @@ async def test_the_question_says_how_to_answer_and_nothing_about_whom(kin: Kin) 
     alarm = await kin.press()
     ((to, text),) = kin.phones.texts
     assert same_form(to) == DAUGHTER
-    assert text.endswith(ASKED)
+    assert ASKED.search(text)
     assert "Ragnhild" not in text
     assert alarm.id not in text
     kept = await kin.bench.rows("SELECT mark, code FROM notification WHERE contact IS NOT NULL AND mark IS NOT NULL")
@@ -152,7 +164,7 @@ async def test_the_question_says_how_to_answer_and_nothing_about_whom(kin: Kin) 
 
 async def test_a_yes_is_kept_as_theirs_and_the_alarm_waits_on_for_somebody_who_answers_for_it(kin: Kin) -> None:
     alarm = await kin.press()
-    assert await kin.says(DAUGHTER, " Ja. ") == "yes"
+    assert await kin.says(DAUGHTER, f" Ja,  {await kin.code(alarm)}. ") == "yes"
     assert "notert at du drar" in await kin.told(DAUGHTER)
     now = await kin.now(alarm)
     assert (now.stage.word, now.owner) == ("waiting", None)
@@ -172,7 +184,7 @@ async def test_a_yes_takes_the_alarm_where_the_plan_says_that_the_step_ends_by_a
 ) -> None:
     await kin.plan(kin_step(ends=Ends.ACCEPTED), LAST)
     alarm = await kin.press()
-    assert await kin.says(DAUGHTER, "1") == "yes"
+    assert await kin.says_yes(DAUGHTER, alarm) == "yes"
     now = await kin.now(alarm)
     assert now.stage.word == "accepted"
     assert now.owner is not None
@@ -190,7 +202,7 @@ async def test_a_yes_takes_the_alarm_where_the_plan_says_that_the_step_ends_by_a
 async def test_somebody_at_a_console_takes_it_from_next_of_kin_who_still_go(kin: Kin, bench: Bench) -> None:
     await kin.plan(kin_step(ends=Ends.ACCEPTED), LAST)
     alarm = await kin.press()
-    await kin.says(DAUGHTER, "1")
+    await kin.says_yes(DAUGHTER, alarm)
     taken = await bench.alarms.claim(alarm.id, FIRST)
     assert (taken.owner, taken.stage.word) == (FIRST.id, "accepted")
     assert [sent.account_name for sent in (await bench.alarms.alarm(alarm.id)).sent] == ["Next of kin"]
@@ -200,7 +212,7 @@ async def test_somebody_at_a_console_takes_it_from_next_of_kin_who_still_go(kin:
 async def test_who_had_said_yes_and_cannot_after_all_gives_it_back(kin: Kin, bench: Bench) -> None:
     await kin.plan(kin_step(ends=Ends.ACCEPTED), LAST)
     alarm = await kin.press()
-    await kin.says(DAUGHTER, "1")
+    await kin.says_yes(DAUGHTER, alarm)
     bench.clock.advance(60)
     assert await kin.says(DAUGHTER, "nei") == "no"
     now = await kin.now(alarm)
@@ -212,7 +224,7 @@ async def test_a_no_turns_to_the_next_of_them_and_the_last_no_to_the_next_step_a
     alarm = await kin.press()
     assert await kin.says(DAUGHTER, "2") == "no"
     await kin.out.send_due("sms")
-    assert [same_form(to) for to, text in kin.phones.texts if text.endswith(ASKED)] == [DAUGHTER, SON]
+    assert [same_form(to) for to, text in kin.phones.texts if ASKED.search(text)] == [DAUGHTER, SON]
     assert await kin.ticking.tick() == 0
     assert await kin.says(SON, "NEI!") == "no"
     assert await kin.ticking.tick() == 1
@@ -239,7 +251,9 @@ async def test_an_answer_that_comes_too_late_hears_that_it_is(kin: Kin, bench: B
 async def test_what_is_not_understood_hears_how_to_answer(kin: Kin) -> None:
     await kin.press()
     assert await kin.says(DAUGHTER, "hva gjelder det?") == "unknown"
-    assert "forsto ikke svaret" in await kin.told(DAUGHTER)
+    said = await kin.told(DAUGHTER)
+    assert "forsto ikke svaret" in said
+    assert ASKED.search(said)
 
 
 async def test_with_several_open_questions_the_code_says_which_is_meant(kin: Kin) -> None:
@@ -257,7 +271,7 @@ async def test_with_several_open_questions_the_code_says_which_is_meant(kin: Kin
     assert "contact_accepted" not in await kin.words(first)
     assert await kin.says(DAUGHTER, f"{other} nei") == "no"
     assert "contact_declined" in await kin.words(first)
-    assert await kin.says(DAUGHTER, "1 999") == "which"
+    assert await kin.says(DAUGHTER, "1 999") == "wrong"
 
 
 async def test_an_answer_from_a_number_that_nobody_asked_is_a_security_event_and_gets_no_reply(kin: Kin) -> None:
@@ -330,6 +344,61 @@ async def test_an_answer_comes_in_by_the_providers_webhook_and_only_sealed(kin: 
     assert (await kin.words(alarm)).count("contact_declined") == 1
 
 
+@pytest.mark.parametrize("ends", list(Ends))
+async def test_a_yes_without_the_code_changes_nothing_because_a_number_is_easily_forged(
+    kin: Kin, bench: Bench, ends: Ends
+) -> None:
+    await kin.plan(kin_step(ends=ends), LAST)
+    alarm = await kin.press()
+    before = await kin.now(alarm)
+    assert await kin.says(DAUGHTER, "ja") == "code"
+    said = await kin.told(DAUGHTER)
+    assert said.startswith("Vaktpost: et ja gjelder bare med koden")
+    found = ASKED.search(said)
+    assert found
+    assert await kin.now(alarm) == before
+    assert "contact_accepted" not in await kin.words(alarm)
+    assert await kin.running(alarm) == [0]
+    bench.clock.advance(101)
+    await kin.out.send_due("sms")
+    assert ASKED.search(await kin.told(SON))  # the next of them is asked all the same
+    assert await kin.says(DAUGHTER, f"1 {found[1]}") == "yes"
+
+
+async def test_a_guessed_code_is_a_security_event_and_after_four_of_them_no_yes_counts(kin: Kin) -> None:
+    alarm = await kin.press()
+    code = int(await kin.code(alarm))
+    wrong = [str((code - 1000 + step) % 9000 + 1000) for step in (1, 2, 3, 4)]
+    for _ in range(MOST_REPLIES):  # what is not understood does not use up what is counted
+        await kin.says(DAUGHTER, "hva?")
+    assert [await kin.says(DAUGHTER, f"1 {one}") for one in wrong] == ["wrong"] * MOST_WRONG
+    assert await kin.says(DAUGHTER, f"1 {wrong[0]}") in {"locked", "too_many"}
+    assert await kin.says_yes(DAUGHTER, alarm) in {"locked", "too_many"}
+    assert "contact_accepted" not in await kin.words(alarm)
+    await kin.security.flush()
+    assert {"sms_wrong"} <= {event.reason for event in await kin.security.recent()}
+    assert await kin.says(DAUGHTER, "2") == "no"  # it stops nobody
+
+
+async def test_whoever_is_locked_out_is_told_to_call(kin: Kin) -> None:
+    alarm = await kin.press()
+    code = int(await kin.code(alarm))
+    for step in range(1, MOST_WRONG + 1):
+        await kin.says(DAUGHTER, f"1 {(code - 1000 + step) % 9000 + 1000}")
+    assert await kin.says_yes(DAUGHTER, alarm) == "locked"
+    assert "for mange feil koder" in await kin.told(DAUGHTER)
+
+
+async def test_who_is_asked_twice_about_one_alarm_answers_either_text(kin: Kin, bench: Bench) -> None:
+    alarm = await kin.press()
+    first = await kin.code(alarm)
+    await bench.alarms.claim(alarm.id, FIRST)
+    await bench.alarms.release(alarm.id, FIRST)
+    await kin.out.send_due("sms")
+    assert len([text for to, text in kin.phones.texts if same_form(to) == DAUGHTER and ASKED.search(text)]) == 2
+    assert await kin.says(DAUGHTER, f"1 {first}") == "yes"
+
+
 @given(st.text(max_size=40))
 def test_no_text_is_taken_for_more_than_it_says(text: str) -> None:
     said = read(text)
@@ -345,6 +414,7 @@ def test_no_text_is_taken_for_more_than_it_says(text: str) -> None:
     [
         ("1", "yes", ""), ("2", "no", ""), ("JA", "yes", ""), ("Nei.", "no", ""), ("yes!", "yes", ""),
         ("1 47", "yes", "47"), ("47 2", "no", "47"), ("ja, 47", "yes", "47"), ("2-47", "no", "47"),
+        ("1 4711", "yes", "4711"), ("4711 ja", "yes", "4711"), ("1 1234567", None, ""),
         ("12", None, ""), ("3", None, ""), ("ja nei", None, ""), ("jada", None, ""), ("47 1 47", None, ""),
         ("", None, ""),
     ],
