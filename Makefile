@@ -68,7 +68,7 @@ faults: $(VENV)/.dev debian
 	$(BIN)/python -m simulators.faults $(FAULTS)
 
 pictures: $(VENV)/.dev debian
-	$(BIN)/python scripts/pictures.py
+	$(BIN)/python -m scripts.pictures
 
 phrases: $(VENV)/.dev
 	$(BIN)/python scripts/phrases.py
