@@ -54,6 +54,7 @@ async def out_of_memory(run: Run) -> Verdict:
                     before = limits.kills()
                     await _starve(trial, limits, before)
                     kills += limits.kills() - before
+                    trial.hub_kills += 1
                     limits.set_memory(-1 if not limits.is_unified else 1 << 40)
                     trial.note_card()
                     await trial.start_hub()
