@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import difflib
 import faulthandler
 import json
-import re
 import socket
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from central.errors import ActionError, CentralError, IncompleteError, SettingsError
 from central.settings import CentralSettings, load
 from cloud_sync.ownership import hand_over
+from ground.command_line import Parser
 
 DEFAULT_DATA = Path("/var/lib/vaktpost-central")
 DEFAULT_CONFIG = DEFAULT_DATA / "central.toml"
@@ -55,26 +54,13 @@ def _fail(options: argparse.Namespace, status: int, reason: str, detail: str, **
     return status
 
 
-class _Parser(argparse.ArgumentParser):
-    """Answers a wrong word with the nearest right one."""
-
-    def error(self, message: str) -> NoReturn:
-        found = re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message)
-        if found is not None:
-            known = [word.strip(" '") for word in found[2].split(",")]
-            near = difflib.get_close_matches(found[1], known, n=1)
-            hint = f'did you mean "{near[0]}"?' if near else f"known are: {', '.join(known)}"
-            message = f'there is no "{found[1]}"; {hint}'
-        super().error(message)
-
-
-def _parser() -> _Parser:
-    parser = _Parser(prog="vaktpost central", description="Where alarms come in and people answer them.")
-    shared = _Parser(add_help=False)
+def _parser() -> Parser:
+    parser = Parser(prog="vaktpost central", description="Where alarms come in and people answer them.")
+    shared = Parser(add_help=False)
     shared.add_argument(
         "--config", type=Path, default=DEFAULT_CONFIG, metavar="FILE", help="settings (default: %(default)s)"
     )
-    reporting = _Parser(add_help=False)
+    reporting = Parser(add_help=False)
     reporting.add_argument("--json", action="store_true", help="answer in JSON")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
@@ -404,85 +390,19 @@ def _rotate_master(options: argparse.Namespace) -> int:
     return rotate_master(options)
 
 
-def _accounts(options: argparse.Namespace, work: Any) -> Any:
-    settings = load(options.config)
-
-    async def act() -> Any:
-        from central.clock import SystemClock
-        from central.console.accounts import Accounts
-        from central.store import open_store
-
-        clock = SystemClock()
-        async with open_store(settings.database_url, clock) as store:
-            return await work(Accounts(store, clock), store, settings)
-
-    return asyncio.run(act())
-
-
 def _user_add(options: argparse.Namespace) -> int:
-    from central.console.roles import Role
+    from central.console.cli import add_user
 
-    try:
-        role = Role(options.role)
-    except ValueError:
-        raise IncompleteError("no_such_role", "--role", tuple(Role)) from None
-
-    async def work(accounts: Any, store: Any, settings: CentralSettings) -> tuple[Any, str]:
-        account = await accounts.add(options.name, role, language=options.language)
-        await _log(store, "account_added", {"account": account.id, "role": role.value})
-        return account, await _link(accounts, store, account.id, settings)
-
-    account, link = _accounts(options, work)
-    return _tell_link(options, account.name, link, role=role.value)
+    return add_user(options)
 
 
 def _user_link(options: argparse.Namespace) -> int:
-    async def work(accounts: Any, store: Any, settings: CentralSettings) -> str:
-        account_id = await accounts.id_of(options.name)
-        if account_id is None:
-            names = [account.name for account in await accounts.all()]
-            near = difflib.get_close_matches(options.name, names, n=1)
-            raise CentralError(f"nobody is called {options.name!r}" + (f"; did you mean {near[0]!r}?" if near else "."))
-        return await _link(accounts, store, account_id, settings)
+    from central.console.cli import new_link
 
-    return _tell_link(options, options.name, _accounts(options, work))
-
-
-async def _link(accounts: Any, store: Any, account_id: str, settings: CentralSettings) -> str:
-    token = await accounts.new_link(account_id, settings.console.login_link_minutes)
-    await _log(store, "account_link", {"account": account_id})
-    return f"{settings.public_url}/link/{token}"
-
-
-async def _log(store: Any, what: str, content: dict[str, str]) -> None:
-    from central import event_log
-    from central.admin import CONSOLE
-    from central.clock import SystemClock
-
-    async with store.write() as connection:
-        await event_log.append(connection, SystemClock().now_ms(), what, CONSOLE, content=content)
-
-
-def _tell_link(options: argparse.Namespace, name: str, link: str, **more: str) -> int:
-    if options.json:
-        print(json.dumps({"ok": True, "name": name, "link": link, **more}, ensure_ascii=False))
-    else:
-        print(f"{name} can sign in once with this link, soon and only once:\n{link}")
-    return OK
+    return new_link(options)
 
 
 def _user_list(options: argparse.Namespace) -> int:
-    async def work(accounts: Any, _store: Any, _settings: CentralSettings) -> Any:
-        return await accounts.all()
+    from central.console.cli import list_users
 
-    everybody = _accounts(options, work)
-    if options.json:
-        users = [
-            {"id": account.id, "name": account.name, "role": account.role.value, "is_active": account.is_active}
-            for account in everybody
-        ]
-        print(json.dumps({"ok": True, "users": users}, ensure_ascii=False))
-    else:
-        for account in everybody:
-            print(f"{account.role.value:14} {account.name}{'' if account.is_active else '  (disabled)'}")
-    return OK
+    return list_users(options)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import difflib
 import faulthandler
 import gc
 import json
 import os
-import re
 import signal
 import sys
 import threading
@@ -20,6 +18,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from gateway.errors import HubError, JournalRefusedError
+from ground.command_line import Parser
 
 DEFAULT_CONFIG = Path("/etc/vaktpost/hub.toml")
 END_LIMIT_S = 5.0
@@ -43,22 +42,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     return status
 
 
-class _Parser(argparse.ArgumentParser):
-    """Answers a wrong word with the nearest right one."""
-
-    def error(self, message: str) -> NoReturn:
-        found = re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message)
-        if found is not None:
-            known = [word.strip(" '") for word in found[2].split(",")]
-            near = difflib.get_close_matches(found[1], known, n=1)
-            hint = f'did you mean "{near[0]}"?' if near else f"known are: {', '.join(known)}"
-            message = f'there is no "{found[1]}"; {hint}'
-        super().error(message)
-
-
-def _parser() -> _Parser:
-    parser = _Parser(prog="vaktpost hub", description="The gateway in a home or a ward.")
-    shared = _Parser(add_help=False)
+def _parser() -> Parser:
+    parser = Parser(prog="vaktpost hub", description="The gateway in a home or a ward.")
+    shared = Parser(add_help=False)
     shared.add_argument(
         "--config",
         type=Path,
@@ -66,7 +52,7 @@ def _parser() -> _Parser:
         metavar="FILE",
         help="settings of this hub (default: %(default)s)",
     )
-    reporting = _Parser(add_help=False)
+    reporting = Parser(add_help=False)
     reporting.add_argument("--json", action="store_true", help="answer in JSON")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
