@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from cloud_sync.enrolment import CLAIM_PATH
 from cloud_sync.trust import EnrolmentCode, TrustBundle
 from cloud_sync.uplink import FRAMES_PATH, STREAM_PATH
 from cloud_sync.uplinks.tls import client_context
+from simulators.central_process import CentralProcess, central_running
 from simulators.frame_hub import FrameHub, unpacked
 
 
@@ -55,39 +55,6 @@ def config(home: Path) -> Path:
     return home / "central.toml"
 
 
-class Process:
-    """A running `vaktpost central run`."""
-
-    def __init__(self, process: asyncio.subprocess.Process, hub_url: str, console_url: str) -> None:
-        self.process = process
-        self.hub_url = hub_url
-        self.console_url = console_url
-
-    async def kill(self) -> None:
-        self.process.send_signal(signal.SIGKILL)
-        await self.process.wait()
-
-
-@asynccontextmanager
-async def central_running(config: Path) -> AsyncIterator[Process]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "vaktpost", "central", "run", "--config", str(config), "--log-level", "error",
-        stdout=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    assert process.stdout is not None
-    try:
-        async with asyncio.timeout(30):
-            hubs = (await process.stdout.readline()).split()[1].decode()
-            console = (await process.stdout.readline()).split()[1].decode()
-        yield Process(process, hubs, console)
-    finally:
-        if process.returncode is None:
-            process.send_signal(signal.SIGTERM)
-            async with asyncio.timeout(20):
-                assert await process.wait() == 0
-        process._transport.close()  # type: ignore[attr-defined]
-
-
 @asynccontextmanager
 async def https(home: Path) -> AsyncIterator[aiohttp.ClientSession]:
     context = client_context(load_keys(home).trust.tls_authorities())
@@ -95,7 +62,7 @@ async def https(home: Path) -> AsyncIterator[aiohttp.ClientSession]:
         yield session
 
 
-async def enrolled(home: Path, where: Process, session: aiohttp.ClientSession) -> FrameHub:
+async def enrolled(home: Path, where: CentralProcess, session: aiohttp.ClientSession) -> FrameHub:
     code = told("code", "--label", "Flat 1", "--config", home / "central.toml")["code"]
     hub = FrameHub(TrustBundle.read((home / "trust.bundle").read_bytes(), EnrolmentCode.parse(code).root_fingerprint))
     async with session.post(where.hub_url + CLAIM_PATH, data=hub.claim(code)) as answer:

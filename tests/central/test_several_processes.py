@@ -10,7 +10,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ from cloud_sync.frames import ReplayWindow
 from cloud_sync.trust import EnrolmentCode, TrustBundle
 from cloud_sync.uplink import FRAMES_PATH
 from cloud_sync.uplinks.tls import client_context
+from simulators.central_process import CentralProcess, central_running
 from simulators.frame_hub import FrameHub, unpacked
 from simulators.postgresql import Postgres
 from tests.central.conftest import ALWAYS_ON_DUTY, TEMPLATE, Bench, ManualClock
@@ -43,35 +44,6 @@ pytestmark = pytest.mark.timeout(300)
 PASSWORD = "en lang setning om fisk"
 TIMEOUT_S = 60
 CONSOLE = "0011223344556677"
-
-
-class Process:
-    """A `vaktpost central run` with a folder and ports of its own."""
-
-    def __init__(self, process: asyncio.subprocess.Process, hub_url: str, console_url: str) -> None:
-        self.process = process
-        self.hub_url = hub_url
-        self.console_url = console_url
-
-
-@asynccontextmanager
-async def started(config: Path) -> AsyncIterator[Process]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "vaktpost", "central", "run", "--config", str(config), "--log-level", "error",
-        stdout=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    assert process.stdout is not None
-    try:
-        async with asyncio.timeout(TIMEOUT_S):
-            hubs = (await process.stdout.readline()).split()[1].decode()
-            console = (await process.stdout.readline()).split()[1].decode()
-        yield Process(process, hubs, console)
-    finally:
-        if process.returncode is None:
-            process.terminate()
-            async with asyncio.timeout(TIMEOUT_S):
-                assert await process.wait() == 0
-        process._transport.close()  # type: ignore[attr-defined]
 
 
 class Person:
@@ -98,7 +70,7 @@ class Person:
 class Pair:
     """Two processes on one database, a hub that both know, and what the database says."""
 
-    def __init__(self, processes: list[Process], bench: Bench, folder: Path, stack: AsyncExitStack) -> None:
+    def __init__(self, processes: list[CentralProcess], bench: Bench, folder: Path, stack: AsyncExitStack) -> None:
         self.processes = processes
         self.bench = bench
         self._folder = folder
@@ -168,7 +140,7 @@ async def pair(founded: Path, several: str, tmp_path: Path) -> AsyncIterator[Pai
         central = await stack.enter_async_context(open_central(load(configs[2])))
         bench = Bench(central, ManualClock())
         await bench.change(ALWAYS_ON_DUTY)
-        processes = [await stack.enter_async_context(started(config)) for config in configs[:2]]
+        processes = [await stack.enter_async_context(central_running(config)) for config in configs[:2]]
         pair = Pair(processes, bench, founded, stack)
         await pair.open()
         yield pair
