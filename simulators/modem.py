@@ -64,6 +64,8 @@ class SimulatedModem:
         self.never_answers_sends = False
         self.is_deaf = False
         """Takes everything and says nothing."""
+        self.mute_on: set[str] = set()
+        """Commands that it takes and never answers."""
         self.chatter: list[str] = []
         """Unsolicited lines that come in the middle of the next replies."""
         self.tells_attempts = True
@@ -237,6 +239,8 @@ class SimulatedModem:
         self.commands.append(line)
         name, _, value = line.upper().partition("=")
         match name:
+            case _ if line in self.mute_on:
+                return
             case "AT" | "ATZ" | "AT+CMEE" | "AT+CREG" | "AT+CEREG" | "AT+COPS":
                 self._answer("OK")
             case "ATE0" | "ATE1":

@@ -42,7 +42,7 @@ class Bringing:
             for text in _READY:
                 await self._patiently(text)
         for text in _OPTIONAL:
-            await self._talk.ask(Command(text=text))
+            await self._talk.wonder(Command(text=text))
         return sim, why
 
     async def sim(self) -> tuple[Sim, str]:
@@ -88,8 +88,9 @@ class Bringing:
 
     async def _attempts_left(self) -> int | None:
         """TS 27.007 §8.65; None when the modem does not tell."""
-        answer = await self._talk.ask(Command(text='AT+CPINR="SIM PIN"', prefix="+CPINR:"))
-        return number_at(parameters(answer.lines[0]), 1) if answer.is_ok and answer.lines else None
+        answer = await self._talk.wonder(Command(text='AT+CPINR="SIM PIN"', prefix="+CPINR:"))
+        is_told = answer is not None and answer.is_ok and answer.lines
+        return number_at(parameters(answer.lines[0]), 1) if answer is not None and is_told else None
 
     async def _patiently(self, text: str) -> None:
         """After its PIN a card needs some seconds before it takes part. Raises ModemError."""

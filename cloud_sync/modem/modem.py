@@ -203,7 +203,7 @@ class Modem:
                 self._note(last_error=str(error))
                 if error.reason is Reason.TIMEOUT:
                     await talk.synchronise()
-                poll_at_s = min(poll_at_s, self._boot_s() + BACK_OFF_MIN_S)
+                poll_at_s = self._boot_s() + BACK_OFF_MIN_S  # soon, but not before a text that waits has had its turn
             if self._queue or self._is_setup_due:
                 continue
             with contextlib.suppress(TimeoutError):
@@ -234,11 +234,11 @@ class Modem:
         for name in ("+CREG", "+CEREG"):
             answer = await talk.ask(Command(text=f"AT{name}?", prefix=f"{name}:"))
             self._registered(name, registration_in(answer.lines[0]) if answer.lines else Registration.UNKNOWN)
-        signal = await talk.ask(Command(text="AT+CSQ", prefix="+CSQ:"))
-        operator = await talk.ask(Command(text="AT+COPS?", prefix="+COPS:"))
+        signal = await talk.wonder(Command(text="AT+CSQ", prefix="+CSQ:"))
+        operator = await talk.wonder(Command(text="AT+COPS?", prefix="+COPS:"))
         self._note(
-            signal_dbm=signal_in(signal.lines[0]) if signal.lines else None,
-            operator=operator_in(operator.lines[0]) if operator.lines else "",
+            signal_dbm=signal_in(signal.lines[0]) if signal is not None and signal.lines else None,
+            operator=operator_in(operator.lines[0]) if operator is not None and operator.lines else "",
         )
         if self._state.is_ready and self._state.failed == 0:
             self._note(last_error="")

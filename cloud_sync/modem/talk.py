@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NoReturn
 
 from cloud_sync.modem.codec import Command, Dialogue, Finished, Unsolicited, Write
@@ -13,6 +14,7 @@ from cloud_sync.modem.link import Line
 QUIET_S = 0.2
 SYNC_TRIES = 4
 SYNC_S = 2.0
+WONDER_S = 5.0
 
 
 class Talk:
@@ -24,6 +26,7 @@ class Talk:
         self._dialogue = Dialogue()
         self._answer: asyncio.Future[Finished] | None = None
         self._chunks = 0
+        self._unanswered: set[str] = set()
 
     @property
     def echoes(self) -> int:
@@ -66,6 +69,19 @@ class Talk:
         if not answer.is_ok:
             raise refusal(answer.final)
         return answer
+
+    async def wonder(self, command: Command) -> Finished | None:
+        """As `ask`, for what nothing depends on: what once got no answer is not asked again on this line, but None."""
+        if command.text in self._unanswered:
+            return None
+        try:
+            return await self.ask(replace(command, timeout_s=WONDER_S))
+        except ModemError as error:
+            if error.reason is not Reason.TIMEOUT:
+                raise
+            self._unanswered.add(command.text)
+            await self.synchronise()
+            return None
 
     async def synchronise(self) -> None:
         """Come to a point where the next answer belongs to the next question. Raises ModemError."""

@@ -218,6 +218,32 @@ async def test_a_modem_that_says_nothing_is_no_modem(tmp_path):
         await until(modem, lambda state: state.is_ready)
 
 
+@pytest.mark.parametrize("mute", ["AT+COPS?", "AT+CSQ", "AT+COPS=3,0", "AT+CREG=1", "AT+CEREG=1"])
+async def test_a_question_that_the_modem_never_answers_keeps_no_text_waiting(tmp_path, monkeypatch, mute):
+    monkeypatch.setattr(talk_module, "WONDER_S", 0.3)
+    there = SimulatedModem(US)
+    there.mute_on = {mute}
+    async with plugged_in(there, tmp_path, poll_s=5) as modem:
+        await until(modem, lambda state: state.is_ready)
+        for place in range(3):
+            await modem.text(PHONE, f"text {place}", deadline_s=3, is_urgent=True)
+        assert [text for _, text in there.sent] == ["text 0", "text 1", "text 2"]
+        assert there.commands.count(mute) == 1, "it is not asked again"
+
+
+async def test_a_look_that_fails_keeps_no_text_waiting_for_the_next_one(tmp_path):
+    there = SimulatedModem(US)
+    async with plugged_in(there, tmp_path) as modem:
+        await until(modem, lambda state: state.is_ready)
+        there.mute_on = {"AT+CREG?"}
+        modem._settings = modem._settings.model_copy(update={"poll_s": 0.01})
+        asked = there.commands.count("AT+CREG?")
+        await modem.text(PHONE, "before", deadline_s=5, is_urgent=True)
+        await there.until(lambda: there.commands.count("AT+CREG?") > asked)
+        await modem.text(PHONE, "while it fails", deadline_s=15, is_urgent=True)
+        assert [text for _, text in there.sent] == ["before", "while it fails"]
+
+
 @pytest.mark.parametrize("tells", [True, False])
 async def test_a_wrong_pin_is_tried_once_and_never_again_also_after_a_restart(tmp_path, tells):
     (tmp_path / "pin").write_text("9999")
