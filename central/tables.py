@@ -129,7 +129,7 @@ event = Table(
     Column("kind", Integer),  # code of cloud_sync.vocabulary; NULL: unreadable
     Column("device", String(256), nullable=False),
     Column("resident", String(256)),
-    Column("value", Text),  # JSON
+    Column("value", Text),  # JSON; what was measured of people: [value, details], sealed (central.people.words)
     Column("details", Text),  # JSON
     Column("rule", String(256)),
     Column("count", Integer, nullable=False),
@@ -144,7 +144,8 @@ event = Table(
     sqlite_with_rowid=False,
 )
 
-# The sealed bytes as they came: of alarm and care, and of everything that could not be read.
+# The sealed bytes as they came: of alarm and care, and of everything that could not be read. What was measured of
+# people is sealed once more, with the key that opens the event.
 event_raw = Table(
     "event_raw",
     metadata,
@@ -209,7 +210,7 @@ alarm = Table(
     Column("disposition", String(32)),
     Column("outcome", String(32)),
     Column("help", String(16)),  # which kind of help was needed: health | practical | technical | none
-    Column("note", Text),
+    Column("note", Text),  # sealed: central.people.words
     Column("before_alarm", ID16),  # the closed alarm of the same kind and place before this one
     Column("undo_until_ms", MS),
     Column("undo_by", String(32)),
@@ -219,8 +220,8 @@ alarm = Table(
     Column("lamp_version", Integer),
     Column("lamp_ms", MS),
     Column("reassured_ms", MS),  # when the lamp first showed that a person has it
-    Column("value", Text),  # JSON, of the newest event
-    Column("details", Text),  # JSON, of the newest event
+    Column("value", Text),  # JSON, of the newest event about the equipment; of people it is with the event
+    Column("details", Text),
     Column("is_complete", Boolean, nullable=False, server_default=text("true")),  # false: known by its stub only
     Column("tenant", ID16),
     Column("unit", ID16),

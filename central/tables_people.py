@@ -165,11 +165,13 @@ access_entry = Table(
     Column("what", String(64), nullable=False),  # kinds of facts, "contacts", "search", ...
     Column("purpose", String(16), nullable=False),  # alarm | visit | administration | break_glass
     Column("ref", String(32)),  # the alarm or the visit
-    Column("reason", String(256), nullable=False, server_default=""),  # for break-glass: why
+    Column("reason", Text, nullable=False, server_default=""),  # for break-glass: why; typed ones sealed
     Index("ix_access_entry_resident_no", "resident", "no"),
     Index("ix_access_entry_actor_no", "actor", "no"),
 )
 
+# Besides those of residents: of what is known of nobody in particular in a home ("hub/<id>/<number>"), and of what is
+# written about an incident ("incident/<id>").
 resident_key = Table(
     "resident_key",
     metadata,

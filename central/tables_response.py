@@ -171,7 +171,7 @@ dispatch = Table(
     Column("done_ms", MS),
     Column("due_ms", MS),  # when the next answer is due: acceptance, then being on site
     Column("ended_ms", MS),  # declined, done or called off
-    Column("reason", String(128), nullable=False, server_default=""),  # why declined or cancelled
+    Column("reason", Text, nullable=False, server_default=""),  # why declined or cancelled; typed ones sealed
     Column("round", Integer),  # sent by this step of the alarm's plan; NULL: by a person
     Column("step", Integer),
     Index("ix_dispatch_alarm", "alarm"),
@@ -198,7 +198,7 @@ handover = Table(
     Column("expires_ms", MS, nullable=False),
     Column("answered_ms", MS),
     Column("answered_by", String(32)),
-    Column("note", String(500), nullable=False, server_default=""),
+    Column("note", Text, nullable=False, server_default=""),  # sealed: central.people.words
     Index("ux_handover_open_alarm", "alarm", unique=True, sqlite_where=text("state = 'offered'"),
           postgresql_where=text("state = 'offered'")),
 )  # fmt: skip
@@ -271,7 +271,7 @@ incident = Table(
     Column("owner", String(32)),
     Column("owner_name", String(128)),
     Column("claimed_ms", MS),
-    Column("note", Text),
+    Column("note", Text),  # sealed
     Column("outcome", String(32)),
     Column("closed_ms", MS),
     Column("closed_by", String(128)),
@@ -290,7 +290,7 @@ maintenance = Table(
     Column("kind", String(16), nullable=False),  # maintenance | absence
     Column("from_ms", MS, nullable=False),
     Column("to_ms", MS, nullable=False),
-    Column("why", String(128), nullable=False),
+    Column("why", Text, nullable=False),  # sealed when it is about one home
     Column("written_by", String(32), nullable=False),
     Column("ended_ms", MS),
     Column("written_name", String(128), nullable=False, server_default=""),

@@ -23,7 +23,7 @@ def upgrade() -> None:
     sa.Column('what', sa.String(length=64), nullable=False),
     sa.Column('purpose', sa.String(length=16), nullable=False),
     sa.Column('ref', sa.String(length=32), nullable=True),
-    sa.Column('reason', sa.String(length=256), server_default='', nullable=False),
+    sa.Column('reason', sa.Text(), server_default='', nullable=False),
     sa.PrimaryKeyConstraint('no', name=op.f('pk_access_entry'))
     )
     op.create_index('ix_access_entry_actor_no', 'access_entry', ['actor', 'no'], unique=False)
@@ -117,7 +117,7 @@ def upgrade() -> None:
     sa.Column('done_ms', sa.BigInteger(), nullable=True),
     sa.Column('due_ms', sa.BigInteger(), nullable=True),
     sa.Column('ended_ms', sa.BigInteger(), nullable=True),
-    sa.Column('reason', sa.String(length=128), server_default='', nullable=False),
+    sa.Column('reason', sa.Text(), server_default='', nullable=False),
     sa.Column('round', sa.Integer(), nullable=True),
     sa.Column('step', sa.Integer(), nullable=True),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_dispatch'))
@@ -164,7 +164,7 @@ def upgrade() -> None:
     sa.Column('expires_ms', sa.BigInteger(), nullable=False),
     sa.Column('answered_ms', sa.BigInteger(), nullable=True),
     sa.Column('answered_by', sa.String(length=32), nullable=True),
-    sa.Column('note', sa.String(length=500), server_default='', nullable=False),
+    sa.Column('note', sa.Text(), server_default='', nullable=False),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_handover'))
     )
     op.create_index('ux_handover_open_alarm', 'handover', ['alarm'], unique=True, sqlite_where=sa.text("state = 'offered'"), postgresql_where=sa.text("state = 'offered'"))
@@ -200,7 +200,7 @@ def upgrade() -> None:
     sa.Column('kind', sa.String(length=16), nullable=False),
     sa.Column('from_ms', sa.BigInteger(), nullable=False),
     sa.Column('to_ms', sa.BigInteger(), nullable=False),
-    sa.Column('why', sa.String(length=128), nullable=False),
+    sa.Column('why', sa.Text(), nullable=False),
     sa.Column('written_by', sa.String(length=32), nullable=False),
     sa.Column('ended_ms', sa.BigInteger(), nullable=True),
     sa.Column('written_name', sa.String(length=128), server_default='', nullable=False),
