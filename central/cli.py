@@ -138,6 +138,13 @@ def _parser() -> Parser:
     )
     taking.add_argument("file", type=Path, metavar="FILE", help="UTF-8; what it holds: docs/administrators/people.md")
     taking.set_defaults(run=_people_import)
+    forgetting = of_people.add_parser(
+        "forget",
+        parents=[shared, reporting],
+        help="erase what is known of nobody in particular in a home, or was written about an incident",
+    )
+    forgetting.add_argument("id", metavar="ID", help="of the hub, or of the incident")
+    forgetting.set_defaults(run=_people_forget)
     rotate = commands.add_parser(
         "rotate-master", parents=[shared, reporting], help="a new master key for residents' records"
     )
@@ -382,6 +389,12 @@ def _people_import(options: argparse.Namespace) -> int:
     from central.people.cli import import_file
 
     return import_file(options)
+
+
+def _people_forget(options: argparse.Namespace) -> int:
+    from central.people.cli import forget
+
+    return forget(options)
 
 
 def _rotate_master(options: argparse.Namespace) -> int:

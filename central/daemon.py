@@ -108,7 +108,8 @@ async def open_central(settings: CentralSettings, clock: Clock | None = None) ->
     keys = await asyncio.to_thread(load_keys, settings.data_dir)
     async with open_store(settings.database_url, clock) as store:
         wakeup, metrics, links = Wakeup(), Metrics(), HubLinks()
-        alarms = Alarms(store, clock, wakeup)
+        people = People(store, clock, settings, wakeup)
+        alarms = Alarms(store, clock, wakeup, people.words)
         feed = Feed(store, clock, wakeup, alarms.opened)
         hubs = Hubs(store, keys, clock, wakeup)
         presence = Presence(store, clock, links, wakeup)
@@ -119,7 +120,7 @@ async def open_central(settings: CentralSettings, clock: Clock | None = None) ->
         epochs = EpochBook(store, keys)
         quarantine = Quarantine(store, clock, wakeup)
         replies = Replies(store, keys, clock, links, wakeup)
-        ingest = Ingest(store, keys, clock, metrics, epochs, windows, quarantine, wakeup)
+        ingest = Ingest(store, keys, clock, metrics, epochs, windows, quarantine, wakeup, people.words)
         reception = Reception(
             store=store,
             keys=keys,
@@ -145,7 +146,6 @@ async def open_central(settings: CentralSettings, clock: Clock | None = None) ->
             links=links,
             security=security,
         )
-        people = People(store, clock, settings, wakeup)
         await people.open()
         await presence.load()
         await commands.load()
@@ -193,8 +193,8 @@ async def open_central(settings: CentralSettings, clock: Clock | None = None) ->
             metrics=metrics,
             security=security,
             people=people,
-            incidents=Incidents(store, clock, wakeup),
-            maintenance=Maintenance(store, clock, wakeup),
+            incidents=Incidents(store, clock, wakeup, people.words),
+            maintenance=Maintenance(store, clock, wakeup, people.words),
         )
         sms = sms_parts(services, quarantine, wakeup)
         if sms is not None:

@@ -2,7 +2,8 @@
 
 Each entry's hash is SHA-256 over the hash before it, a line feed, and the entry's canonical JSON
 `[no, at_ms, what, alarm, hub, actor, actor_name, content]`. The chain's end lies in `counter`, so that cutting the
-log off at the end is seen as well. Free text about a resident is not in the log: a digest of it is.
+log off at the end is seen as well. Free text about a resident is not in the log: a digest of it is, which nobody can
+try without the resident's key, or the sealed text itself. So the chain is whole when the key is gone.
 """
 
 from __future__ import annotations
@@ -89,7 +90,7 @@ async def append_all(connection: AsyncConnection, at_ms: int, entries: Sequence[
 
 
 def digest_of(text: str) -> str:
-    """What stands in the log for a free text."""
+    """What stands in the log for a free text that is about nobody."""
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 

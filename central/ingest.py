@@ -24,6 +24,7 @@ from central.hubs import Enrolled
 from central.keys import CentralKeys
 from central.metrics import Metrics
 from central.offsets import Offsets
+from central.people.words import Words
 from central.precedence import Precedence
 from central.quarantine import Quarantine
 from central.raising import raise_unreadable
@@ -69,6 +70,7 @@ class Ingest:
         windows: Windows,
         quarantine: Quarantine,
         wakeup: Wakeup,
+        words: Words,
     ) -> None:
         self._store = store
         self._keys = keys
@@ -80,7 +82,7 @@ class Ingest:
         self._wakeup = wakeup
         self.offsets = Offsets()
         self.precedence = Precedence()
-        self._storing = Storing(clock, epochs, windows)
+        self._storing = Storing(clock, epochs, windows, words)
         self._gatherings = {
             lane: Gathering(store, self._storing, self.precedence, _PRIORITY[lane])
             for lane in Lane

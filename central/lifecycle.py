@@ -234,6 +234,14 @@ def meaning_of(kind: Kind) -> Meaning:
     return Meaning.RECORD
 
 
+_OF_EQUIPMENT = frozenset({"battery_level", "signal_level", "hub_started", "hub_stopped", "local_response_ended"})
+
+
+def measures_people(kind: Kind) -> bool:
+    """Whether what an event of this kind measures says something of a person, and not of the equipment."""
+    return meaning_of(kind) not in {Meaning.TECHNICAL, Meaning.CLEARS} and kind.word not in _OF_EQUIPMENT
+
+
 NURSE_CALLS = frozenset({"nurse_call", "nurse_emergency", "nurse_assistance"})
 """What staff presence at the room claims, and the reset there closes, in a ward whose settings say so."""
 

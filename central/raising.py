@@ -16,7 +16,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from central import at_room, event_log, feed, read_later, stubs
 from central.escalation.begin import begin
-from central.lifecycle import CENTRAL_KINDS, CLEARED_BY, AlarmKind, Meaning, Queue, alarm_kind, meaning_of
+from central.lifecycle import (
+    CENTRAL_KINDS,
+    CLEARED_BY,
+    AlarmKind,
+    Meaning,
+    Queue,
+    alarm_kind,
+    meaning_of,
+    measures_people,
+)
 from central.opening import HUB, Need, Source, before_of, join, open_all
 from central.people.places import place_of
 from central.sql import Sql
@@ -27,9 +36,9 @@ from cloud_sync.vocabulary import BY_WORD, AlarmClass, Kind
 
 _TEST = Sql(
     """INSERT INTO alarm (id, queue, kind, alarm_class, rank, first_rank, hub, device, resident, fold_key, handling,
-       happened_ms, raised_ms, last_event_ms, closed_ms, closed_by, disposition, outcome, value, details, tenant, unit)
+       happened_ms, raised_ms, last_event_ms, closed_ms, closed_by, disposition, outcome, tenant, unit)
     VALUES (:id, 'test', :kind, :alarm_class, :rank, :rank, :hub, :device, :resident, :fold_key, 'closed',
-       :happened_ms, :now, :now, :now, :closed_by, 'test', 'other', :value, :details, :tenant, :unit)"""
+       :happened_ms, :now, :now, :now, :closed_by, 'test', 'other', :tenant, :unit)"""
 )
 _OUTBOX = Sql("INSERT INTO outbox (kind, hub, ref, created_ms) VALUES ('reply', :hub, :alarm, :now)")
 _OUTBOX_AGAIN = Sql(
@@ -83,14 +92,15 @@ class Happening:
 
     @property
     def source(self) -> Source:
-        """What the alarm it raises is about."""
+        """What the alarm it raises is about. What was measured of people stands with the event only, sealed."""
+        is_personal = measures_people(self.kind)
         return Source(
             hub=self.hub,
             happened_ms=self.happened_ms,
             device=self.device,
             resident=self.resident,
-            value=self.value,
-            details=self.details,
+            value=None if is_personal else self.value,
+            details=None if is_personal else self.details,
         )
 
 
@@ -134,8 +144,6 @@ async def _personal(connection: AsyncConnection, event: Happening, by_stub: str 
         kind=kind,
         fold_key=fold_key,
         resident=event.resident,
-        value=event.value,
-        details=event.details,
         happened_ms=event.happened_ms,
     )
     if by_stub is None and event.stood_for:
@@ -223,8 +231,6 @@ async def _test(connection: AsyncConnection, event: Happening, now: int) -> None
         happened_ms=event.happened_ms,
         now=now,
         closed_by=SYSTEM.name,
-        value=event.value,
-        details=event.details,
         tenant=place.tenant,
         unit=place.unit,
     )

@@ -23,6 +23,7 @@ from central.clock import Clock
 from central.errors import CentralError
 from central.lifecycle import CENTRAL_KINDS
 from central.opening import Source
+from central.people.words import Words
 from central.raising import raise_technical
 from central.settings import CentralSettings
 from central.sql import Sql
@@ -103,7 +104,7 @@ async def restored(settings: CentralSettings, clock: Clock) -> Restored:
         raise CentralError(f"{file}: there is no database. Put the backup there first.")
     async with open_store(settings.database_url, clock) as store:
         found = await _renew(store, clock)
-        return replace(found, returned=await Alarms(store, clock, Wakeup()).sweep())
+        return replace(found, returned=await Alarms(store, clock, Wakeup(), Words.of(settings)).sweep())
 
 
 async def _renew(store: Store, clock: Clock) -> Restored:

@@ -18,7 +18,9 @@ from central.decoding import EVENT_COLUMNS, Opened
 from central.epochs import Epoch, EpochBook
 from central.held import Marks, Stretch
 from central.lifecycle import CENTRAL_KINDS, CLEARED_BY, Meaning, alarm_kind, meaning_of
+from central.measured import sealed_rows
 from central.opening import Source
+from central.people.words import Words
 from central.raising import Happening, raise_unreadable
 from central.sql import Sql, insert_ignoring
 from central.technical.conditions import Begun, Told, begin_all, end_all, technical_key
@@ -64,7 +66,8 @@ def weight_of(record: Opened, *, is_urgent: bool) -> int:
 class Storing:
     """Writes pieces."""
 
-    def __init__(self, clock: Clock, epochs: EpochBook, windows: Windows) -> None:
+    def __init__(self, clock: Clock, epochs: EpochBook, windows: Windows, words: Words) -> None:
+        self._words = words
         self._clock = clock
         self._epochs = epochs
         self._windows = windows
@@ -96,9 +99,9 @@ class Storing:
                 stood_for[record.seq] = await read_later.stood_for(connection, key)
             for statement in (_FORGET, _FORGET_RAW, _UNJOIN):
                 await statement.rows(connection, **stretch.names, seq=record.seq)
-        await _EVENT.many(connection, [record.row for record in fresh])
-        raw = [record for record in fresh if record.event is None or stretch.lane.is_urgent]
-        await _RAW.many(connection, [(*record.row[:4], record.raw) for record in raw])
+        rows, raws = await sealed_rows(connection, self._words, fresh, is_urgent=stretch.lane.is_urgent, now=now)
+        await _EVENT.many(connection, rows)
+        await _RAW.many(connection, raws)
         marks.add(fresh, better)
         new_gaps = marks.add_gaps(envelope.gaps)
         if fresh or new_gaps:

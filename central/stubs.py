@@ -33,7 +33,7 @@ _STATE = Sql("SELECT kind, rank, lifted, closed_ms, resident FROM alarm WHERE id
 _OTHER = Sql("SELECT 1 FROM alarm WHERE fold_key = :fold_key AND closed_ms IS NULL AND id <> :id")
 _TYPE = Sql(
     """UPDATE alarm SET kind = :kind, alarm_class = :alarm_class, rank = :rank, first_rank = :first_rank,
-       resident = :resident, fold_key = :fold_key, value = :value, details = :details, happened_ms = :happened_ms,
+       resident = :resident, fold_key = :fold_key, value = NULL, details = NULL, happened_ms = :happened_ms,
        is_complete = true, version = version + 1
     WHERE id = :id"""
 )
@@ -73,13 +73,11 @@ STUB_KINDS = frozenset(kind.word for kind in _OF_CLASS.values())
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """What a full record says of an alarm. `value` and `details` are JSON."""
+    """What a full record says of an alarm."""
 
     kind: AlarmKind
     fold_key: str
     resident: str | None
-    value: str | None
-    details: str | None
     happened_ms: int
 
 
@@ -179,7 +177,5 @@ async def type_alarm(
         first_rank=kind.rank,
         resident=known.resident,
         fold_key=fold_key,
-        value=known.value,
-        details=known.details,
         happened_ms=known.happened_ms,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 from central.lifecycle import (
@@ -25,6 +26,16 @@ KIN_NAME = "Next of kin"
 """In the place of their name, which is sealed. Pages show it in the reader's own words."""
 
 
+class Legible(StrEnum):
+    """Whether the words of an alarm can be read: its note, what was measured, reasons that somebody has typed."""
+
+    NOTHING = "nothing"
+    SEALED = "sealed"
+    OPENED = "opened"
+    ERASED = "erased"
+    DAMAGED = "damaged"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Actor:
     """Who does something. `id` is user_account.id; machines are "system" and "hub"."""
@@ -39,7 +50,10 @@ SYSTEM = Actor(id="system", name="Vaktpost", role="system")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlarmView:
-    """One alarm as it is now. Times are ms UTC, central's clock."""
+    """One alarm as it is now. Times are ms UTC, central's clock.
+
+    The note, and what was measured of a person, are sealed: they are here when `Alarms.read` has opened them.
+    """
 
     id: str
     queue: Queue
@@ -91,6 +105,8 @@ class AlarmView:
     escalation_no: int  # how often it has gone on to the next receiver in this round
     incident: str | None
     is_complete: bool  # false: known by its stub only, the full record has not come
+    sealed_note: str | None
+    words: Legible = Legible.NOTHING
 
     @property
     def is_open(self) -> bool:
@@ -157,7 +173,8 @@ class Offer:
     state: str
     offered_ms: int
     expires_ms: int
-    note: str
+    sealed_note: str
+    note: str = ""  # when it was opened
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,11 +223,28 @@ def alarm_view(row: Mapping[str, Any]) -> AlarmView:
         out=Dispatch(row["dispatch"]),
         value=None if row["value"] is None else json.loads(row["value"]),
         details={} if row["details"] is None else json.loads(row["details"]),
+        note=None,
+        sealed_note=row["note"],
+        words=Legible.SEALED if row["note"] else Legible.NOTHING,
         is_complete=bool(row["is_complete"]),
     )
 
 
 _MADE = frozenset(
-    {"queue", "kind", "hub_label", "resident_label", "condition", "stage", "out", "value", "details", "is_complete"}
+    {
+        "queue",
+        "kind",
+        "hub_label",
+        "resident_label",
+        "condition",
+        "stage",
+        "out",
+        "value",
+        "details",
+        "is_complete",
+        "note",
+        "sealed_note",
+        "words",
+    }
 )
 _SAME = tuple(name for name in AlarmView.__dataclass_fields__ if name not in _MADE)

@@ -15,6 +15,7 @@ from central.errors import Conflict
 from central.escalation import patrols
 from central.escalation.begin import AnsweredBy, answered, begin
 from central.lifecycle import LEASE_MS, TRAVELLING, Action, Dispatch, Queue, after, furthest
+from central.people.words import Pen, Words
 from central.raising import tell_home
 from central.sql import Sql
 from central.store import Priority, Store
@@ -53,7 +54,7 @@ RETURNED = """owner = NULL, owner_name = NULL, claimed_ms = NULL, lease_until_ms
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What an act has changed: the log's word, and what stands with it. Ids and words only, no free text."""
+    """What an act has changed: the log's word, and what stands with it. What was typed is sealed there."""
 
     what: str
     content: Mapping[str, Any] = field(default_factory=dict)
@@ -66,10 +67,15 @@ Work = Callable[[AsyncConnection, AlarmView, int], Awaitable[Done | None]]
 class Acting:
     """The base of all acts."""
 
-    def __init__(self, store: Store, clock: Clock, wakeup: Wakeup) -> None:
+    def __init__(self, store: Store, clock: Clock, wakeup: Wakeup, words: Words) -> None:
+        self._words = words
         self._store = store
         self._clock = clock
         self._wakeup = wakeup
+
+    async def _pen(self, connection: AsyncConnection, alarm: AlarmView, now: int) -> Pen:
+        """For what somebody writes about an alarm."""
+        return await self._words.pen(connection, alarm.resident, alarm.hub, now)
 
     async def _act(
         self, alarm_id: str, actor: Actor, work: Work, *, version: int | None = None, tell: bool = True

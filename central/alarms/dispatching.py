@@ -22,11 +22,14 @@ from central.lifecycle import (
     Handling,
     Queue,
 )
+from central.people.words import sent_reason
 from central.sql import Sql
 from central.views import SYSTEM, Actor, AlarmView, Sent
 from cloud_sync.identity import new_id
 
 MAX_REASON = 128
+DECLINES = frozenset({"busy", "far", "safety", "other"})
+"""Reasons of our own, for who cannot come. What somebody types instead is sealed."""
 
 _TEAM = Sql(
     """SELECT t.kind FROM team t WHERE t.id = :team AND t.state = 'active'
@@ -111,11 +114,20 @@ class Dispatching(Acting):
             await _check_step(connection, alarm, sent, actor, state)
             if alarm.stage.handling is Handling.WAITING and state in _GONE:
                 return await _takes_and_goes(connection, alarm, sent, actor, state, now)
-            return await step_to(connection, alarm, sent, actor, state, reason, now)
+            why = await self._worded(connection, alarm, dispatch_id, reason, now)
+            return await step_to(connection, alarm, sent, actor, state, why, now)
 
         told = state is not DispatchState.DELIVERED
         await self._act((await self.sent(dispatch_id)).alarm, actor, work, tell=told)
         return await self.sent(dispatch_id)
+
+    async def _worded(
+        self, connection: AsyncConnection, alarm: AlarmView, dispatch_id: str, reason: str, now: int
+    ) -> str:
+        said = reason.strip()[:MAX_REASON]
+        if not said or said in DECLINES:
+            return said
+        return (await self._pen(connection, alarm, now)).seal(sent_reason(dispatch_id), said)
 
     async def on_the_way(self, alarm_id: str, actor: Actor, *, version: int | None = None) -> AlarmView:
         """The owner, or who answered a dispatch, is on the way. Saying it twice is no error."""
@@ -258,7 +270,7 @@ async def step_to(
         done=now if state is DispatchState.DONE else None,
         due=due,
         ended=now if state in _OVER else None,
-        reason=reason.strip()[:MAX_REASON],
+        reason=reason,
     )
     await _tell_team(connection, alarm, sent, state, now)
     if state is not DispatchState.DELIVERED:
@@ -268,8 +280,8 @@ async def step_to(
     content = {"dispatch": sent.id}
     if sent.team is None:
         return Done(state.value, content)  # the owner goes
-    if reason.strip():
-        content["reason"] = reason.strip()[:MAX_REASON]
+    if reason:
+        content["reason"] = reason
     return Done(f"dispatch_{state}", content | {"team": sent.team})
 
 

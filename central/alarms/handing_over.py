@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from central import event_log
 from central.alarms.acting import Acting, Done, check, own_trip_over, sum_up
 from central.alarms.rows import is_member, offer_one, open_offer, refusal
 from central.errors import Conflict, IncompleteError
 from central.lifecycle import LEASE_MS, OFFER_MS, Action, Queue
+from central.people.words import offer_note
 from central.sql import Sql
 from central.views import Actor, AlarmView, Offer
 from cloud_sync.identity import new_id
@@ -70,6 +72,8 @@ class HandingOver(Acting):
                 raise IncompleteError("note_too_long", "note")
             if await open_offer(connection, alarm_id) is not None:
                 raise refusal(alarm, "already_offered")
+            pen = await self._pen(connection, alarm, now) if note else None
+            sealed = "" if pen is None else pen.seal(offer_note(offer_id), note)
             await _OFFER.rows(
                 connection,
                 id=offer_id,
@@ -80,14 +84,14 @@ class HandingOver(Acting):
                 to_team=to_team or None,
                 now=now,
                 expires=now + OFFER_MS,
-                note=note,
+                note=sealed,
             )
             await _TELL_OWNER.rows(connection, id=alarm_id, loud=0)
             content = {"offer": offer_id} | ({"to_team": to_team} if to_team else {"to_account": to_account})
-            return Done("offered", content | ({"note_digest": event_log.digest_of(note)} if note else {}))
+            return Done("offered", content | ({} if pen is None else {"note_digest": pen.digest(note)}))
 
         await self._act(alarm_id, actor, work, version=version, tell=False)
-        return await self.offered(offer_id)
+        return replace(await self.offered(offer_id), note=note)
 
     async def accept_offer(self, offer_id: str, actor: Actor) -> AlarmView:
         """The claim is theirs now. Of many who accept, one gets it. Raises Conflict."""

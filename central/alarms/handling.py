@@ -8,7 +8,6 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from central import event_log
 from central.access import EVERYTHING, IN_SCOPE, Scope
 from central.alarms import judging
 from central.alarms.acting import (
@@ -50,6 +49,7 @@ from central.lifecycle import (
 )
 from central.lifecycle import Handling as Stand
 from central.opening import Source
+from central.people.words import note_of, typed_in_log
 from central.raising import end_condition, raise_technical
 from central.sql import Row, Sql
 from central.store import Priority
@@ -182,7 +182,8 @@ class Handling(Acting):
             await own_trip_over(connection, alarm_id, now, "taken_over")
             await _TAKE_OVER.rows(connection, id=alarm_id, owner=actor.id, owner_name=actor.name, now=now)
             await sum_up(connection, alarm_id, now)
-            return Done("taken_over", {"from": alarm.owner or "", "reason": why})
+            pen = await self._pen(connection, alarm, now)
+            return Done("taken_over", {"from": alarm.owner or "", "reason": pen.seal(typed_in_log(alarm.id), why)})
 
         return await self._act(alarm_id, actor, work, version=version)
 
@@ -217,16 +218,20 @@ class Handling(Acting):
                 await judging.put(connection, alarm, content["criterion"])
             if chosen is not None:
                 content["help"] = chosen.value
-            if note:
-                content["note_digest"] = event_log.digest_of(note)
-            if why and alarm.owner != actor.id:
-                content["override"] = why
+            sealed = ""
+            if note or why:
+                pen = await self._pen(connection, alarm, now)
+                sealed = pen.seal(note_of(alarm.id), note)
+                if note:
+                    content["note_digest"] = pen.digest(note)
+                if why and alarm.owner != actor.id:
+                    content["override"] = pen.seal(typed_in_log(alarm.id), why)
             if disposition == Disposition.NEXT_VISIT:
                 deferred = await defer_to(connection, alarm, actor, visit, now, may_be_done=True)
                 if deferred is not None:
                     return Done("deferred", {**content, **deferred})
                 content["visit"] = visit
-            await self._end(connection, alarm, actor, content, note, now)
+            await self._end(connection, alarm, actor, content, sealed, now)
             if chosen is KindOfHelp.TECHNICAL:
                 content["case"] = await _open_case(connection, alarm, outcome, now)
             return Done("closed", content)
@@ -235,7 +240,12 @@ class Handling(Acting):
 
     @staticmethod
     async def _end(
-        connection: AsyncConnection, alarm: AlarmView, actor: Actor, content: Mapping[str, Any], note: str, now: int
+        connection: AsyncConnection,
+        alarm: AlarmView,
+        actor: Actor,
+        content: Mapping[str, Any],
+        sealed_note: str,
+        now: int,
     ) -> None:
         await withdraw_offer(connection, alarm.id, now)
         await call_off(connection, alarm.id, now, "closed", is_kept=True)
@@ -248,7 +258,7 @@ class Handling(Acting):
             disposition=content["disposition"],
             outcome=content["outcome"],
             help=content.get("help"),
-            note=note or None,
+            note=sealed_note or None,
             undo=now + UNDO_MS,
             undo_to="claimed" if alarm.stage.handling is not Stand.CLAIMED else alarm.stage.word,
         )
@@ -285,14 +295,6 @@ class Handling(Acting):
             if isinstance(error, ActionError) or self._store.dialect.fault_of(error) is None:
                 raise
             raise Conflict("raised_again", state="closed") from error  # a new alarm of the same kind is open
-
-    async def note(self, alarm_id: str, actor: Actor, what: str, content: Mapping[str, str]) -> AlarmView:
-        """Something worth a line in the history: a secret that was looked at."""
-
-        async def work(_connection: AsyncConnection, _alarm: AlarmView, _now: int) -> Done:
-            return Done(what[:48], {str(key)[:32]: str(value)[:200] for key, value in list(content.items())[:8]})
-
-        return await self._act(alarm_id, actor, work, tell=False)
 
 
 async def _may_end(connection: AsyncConnection, alarm: AlarmView, actor: Actor, *, is_override: bool) -> None:

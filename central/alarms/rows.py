@@ -117,7 +117,7 @@ async def offer_one(connection: AsyncConnection, offer_id: str) -> Offer:
 
 
 def _offer(row: Row) -> Offer:
-    return Offer(**dict(zip(Offer.__dataclass_fields__, row, strict=True)))
+    return Offer(**dict(zip(Offer.__dataclass_fields__, row, strict=False)))
 
 
 async def calls_of(connection: AsyncConnection, alarm_id: str) -> tuple[CallAttempt, ...]:

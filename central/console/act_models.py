@@ -8,7 +8,8 @@ from pydantic import Field
 
 from central.alarms.deferring import PlannedVisit
 from central.console.api_models import AlarmOut, In, JourneyOut, MomentOut, Out
-from central.views import AlarmDetail, CallAttempt, Journey, Offer, Sent
+from central.people.words import is_sealed
+from central.views import AlarmDetail, CallAttempt, Journey, Legible, Offer, Sent
 
 Id = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$", examples=["5f0c2a9be1d34477"])]
 Version = Annotated[
@@ -104,7 +105,8 @@ class SentOut(Out):
     @classmethod
     def of(cls, sent: Sent) -> SentOut:
         """As it is now."""
-        return cls(**{name: getattr(sent, name) for name in cls.model_fields})
+        found = {name: getattr(sent, name) for name in cls.model_fields}
+        return cls(**found | ({"reason": ""} if is_sealed(sent.reason) else {}))
 
 
 class OfferOut(Out):
@@ -182,6 +184,9 @@ class AlarmDetailOut(Out):
     sent: list[SentOut]
     offer: OfferOut | None
     calls: list[CallOut]
+    note: str | None
+    words: Legible
+    """Whether note, value and typed reasons are here. Those of a closed alarm take a basis; erased ones are gone."""
 
     @classmethod
     def of(cls, detail: AlarmDetail, journey: Journey, account: str) -> AlarmDetailOut:
@@ -193,4 +198,6 @@ class AlarmDetailOut(Out):
             sent=[SentOut.of(one) for one in detail.sent],
             offer=None if detail.offer is None else OfferOut.of(detail.offer),
             calls=[CallOut.of(one) for one in detail.calls],
+            note=detail.alarm.note,
+            words=detail.alarm.words,
         )

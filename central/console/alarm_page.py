@@ -13,7 +13,7 @@ from central.console.gate import ForbiddenError, Visit
 from central.console.going import SentRow, Told, reason_text, sent_row, told, trip_of
 from central.console.log_words import channel_word, nth
 from central.console.names import name_of, named_detail
-from central.console.resident_view import ResidentView, person_for
+from central.console.resident_view import ResidentView, keeps_where, person_for
 from central.console.roles import Action
 from central.console.routine_view import Routine, routine_of
 from central.console.rows import PRESSED, PRIORITIES, kind_title, place_of
@@ -133,11 +133,19 @@ def check_leads(visit: Visit, alarm: AlarmView) -> None:
         raise ForbiddenError("role", visit.who.account.role)
 
 
+async def read_for(visit: Visit, alarm_id: str) -> AlarmDetail:
+    """An alarm with its words, as far as whoever asks may read them. Raises NotFoundError, ForbiddenError."""
+    alarms = visit.desk.services.alarms
+    detail = await alarms.alarm(alarm_id)
+    check_may_see(visit, detail.alarm)
+    scope = visit.scope_for(Action.SEE_QUEUE if detail.alarm.queue is Queue.TECHNICAL else Action.PERSONAL)
+    return await alarms.read(detail, visit.actor, scope, keeps=keeps_where(visit))
+
+
 async def alarm_page(visit: Visit, alarm_id: str) -> AlarmPage:
     """Read one alarm. Raises NotFoundError, ForbiddenError."""
     services = visit.desk.services
-    detail = named_detail(visit, await services.alarms.alarm(alarm_id))
-    check_may_see(visit, detail.alarm)
+    detail = named_detail(visit, await read_for(visit, alarm_id))
     journey = await services.alarms.journey(alarm_id)
     try:
         hub = await services.hubs.hub(detail.alarm.hub) if detail.alarm.hub else None
@@ -320,6 +328,8 @@ def _moment_caption(visit: Visit, entry: TimelineEntry, worded: Mapping[str, str
         word = entry.content.get(name)
         if isinstance(word, str) and word:
             said.append(reason_text(visit, word) if name == "reason" else word)
+    if "words" in entry.content:
+        said.append(t(f"words.{entry.content['words']}"))
     return ". ".join(said)
 
 

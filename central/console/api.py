@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from central.console.accounts import LinkGoneError
 from central.console.act_models import AlarmDetailOut, VersionBody
-from central.console.alarm_page import check_leads, check_may_see
+from central.console.alarm_page import check_leads, check_may_see, read_for
 from central.console.api_models import (
     AlarmOut,
     AlarmsOut,
@@ -129,10 +129,9 @@ async def take_next(visit: Handling, body: NextBody | None = None) -> TakenOut:
 
 @router.get("/alarms/{alarm_id}", tags=["alarms"])
 async def alarm(visit: Seeing, alarm_id: AlarmId) -> AlarmDetailOut:
-    """One alarm, its history, its journey."""
+    """One alarm with its words, its history, its journey. Who reads the words stands in the resident's access log."""
     services = visit.desk.services
-    detail = await services.alarms.alarm(alarm_id)
-    check_may_see(visit, detail.alarm)
+    detail = await read_for(visit, alarm_id)
     return AlarmDetailOut.of(detail, await services.alarms.journey(alarm_id), visit.who.account.id)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import select, union_all
 
 from central.console.gate import Visit
+from central.people.words import is_sealed
 from central.tables import user_account
 from central.tables_people import team, tenant, unit
 
@@ -89,6 +90,8 @@ def _told(visit: Visit, key: str, value: object, names: Names) -> str:
     if key == "why":
         return ""  # it is in what the entry says
     label = t.either(f"detail.{key}", key)
+    if is_sealed(value):
+        return f"{label} ({t('words.on_alarm')})"
     if key == "steps" and isinstance(value, list):
         return ", ".join(_step(visit, step) for step in value if isinstance(step, Mapping))
     if key in _NAMED:

@@ -15,6 +15,7 @@ from central.console.roles import Action
 from central.people.contacts import Agreement
 from central.people.facts import Fact, FactKind
 from central.people.people import Card
+from central.views import Legible
 
 router = APIRouter(prefix="/api/v1", responses=dict(PROBLEMS), tags=["residents"])
 
@@ -183,6 +184,8 @@ class LookOut(Out):
     purpose: str
     ref: str | None
     reason: str
+    words: Legible
+    """What became of the reason."""
 
 
 class LooksOut(Out):
@@ -294,6 +297,7 @@ async def access(
                 purpose=entry.purpose.value,
                 ref=entry.ref,
                 reason=entry.reason,
+                words=entry.words,
             )
             for entry in found
         ],

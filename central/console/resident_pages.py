@@ -14,7 +14,6 @@ from central.console.gate import Needs, Visit
 from central.console.pages import is_part
 from central.console.rendering import page
 from central.console.resident_view import (
-    REASONS,
     alarms_of,
     fact_line,
     keeps_where,
@@ -24,10 +23,12 @@ from central.console.resident_view import (
 from central.console.roles import Action
 from central.errors import ActionError, Conflict, IncompleteError
 from central.people.facts import SOURCES, Fact, FactKind
+from central.people.looking import REASONS, AccessEntry
 from central.people.people import MAX_HITS, Card, NoBasisError
 from central.people.residents import resident_of
 from central.people.tenants import tenants, units
 from central.people.vault import ErasedError
+from central.views import Legible
 
 router = APIRouter(include_in_schema=False)
 Seeing = Annotated[Visit, Depends(Needs(Action.SEE_RESIDENTS))]
@@ -177,6 +178,11 @@ async def reveal(
     return await _resident_page(visit, resident_id, shown=fact)
 
 
+def _reason(visit: Visit, entry: AccessEntry) -> str:
+    is_lost = entry.words in {Legible.ERASED, Legible.DAMAGED}
+    return visit.words(f"words.{entry.words}") if is_lost else reason_text(visit, entry.reason)
+
+
 @router.get("/residents/{resident_id}/access")
 async def access(
     visit: Reviewing, resident_id: str, before: Annotated[int | None, Query(ge=1, le=2**53)] = None
@@ -191,7 +197,7 @@ async def access(
             t(f"looked.{word}") if t.has(f"looked.{word}") else t.either(f"fact.{word}", t.either(f"what.{word}", word,
               name=entry.actor_name)) for word in entry.what
         )  # fmt: skip
-        lines.append((entry, visit.figures.when(entry.at_ms, visit.now_ms()), what, reason_text(visit, entry.reason)))
+        lines.append((entry, visit.figures.when(entry.at_ms, visit.now_ms()), what, _reason(visit, entry)))
     return page(visit, "resident_access.html", own=own, lines=lines, older=older)
 
 

@@ -38,7 +38,6 @@ ORDER = (
     FactKind.DOCTOR,
 )
 """What one needs first stands first, the way in beside the code that opens it."""
-REASONS = ("resident_called", "kin_called", "staff_asks", "worried")
 ALARMS_SHOWN = 20
 
 _ALARMS = Sql(

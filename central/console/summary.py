@@ -36,4 +36,6 @@ def summary_of(visit: Visit, detail: AlarmDetail, routine: Routine) -> str:
         lines.append(f"{t('alarm.outcome')}: {t.either(f'outcome.{alarm.outcome}', alarm.outcome or '')}")
     if alarm.note:
         lines.append(f"{t('close.note')}: {alarm.note}")
+    elif alarm.sealed_note:
+        lines.append(f"{t('close.note')}: {t(f'words.{alarm.words}')}")
     return "\n".join(lines)

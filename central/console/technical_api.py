@@ -14,7 +14,7 @@ from central.console.roles import Action
 from central.technical.incidents import Incident
 from central.technical.looking import PAGE, children
 from central.technical.maintenance import Period, Reach, Sort
-from central.views import AlarmView
+from central.views import AlarmView, Legible
 
 router = APIRouter(prefix="/api/v1", responses=dict(PROBLEMS), tags=["technical"])
 Seeing = Annotated[Visit, Depends(Needs(Action.SEE_QUEUE))]
@@ -44,6 +44,8 @@ class IncidentOut(Out):
     owner_name: str | None
     is_mine: bool
     note: str
+    """Of one incident; lists have no notes."""
+    words: Legible
     outcome: str | None
     closed_ms: int | None
     version: int
@@ -143,6 +145,8 @@ class PeriodOut(Out):
     tenant: str | None
     unit: str | None
     quiet: int
+    words: Legible
+    """What became of `why`: of a home it is sealed, and may have been erased."""
 
     @classmethod
     def of(cls, period: Period) -> PeriodOut:

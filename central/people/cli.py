@@ -1,4 +1,4 @@
-"""`vaktpost central people import` and `vaktpost central rotate-master`."""
+"""`vaktpost central people import`, `vaktpost central people forget` and `vaktpost central rotate-master`."""
 
 from __future__ import annotations
 
@@ -48,6 +48,22 @@ def import_file(options: argparse.Namespace) -> int:
             f"{done['residents']} residents in the file: {done['added']} new, {done['changed']} changed, "
             f"{done['same']} as they were."
         )
+    return 0
+
+
+def forget(options: argparse.Namespace) -> int:
+    """Destroy what is known of nobody in particular in a home, or was written about an incident."""
+    settings = load(options.config)
+
+    async def work() -> int:
+        async with _opened(settings) as (_, people):
+            return await people.keeping.forget(CONSOLE, options.id)
+
+    count = asyncio.run(work())
+    if options.json:
+        print(json.dumps({"ok": True, "keys": count}))
+    else:
+        print("Nothing was kept there." if not count else f"{options.id}: its words are erased.")
     return 0
 
 

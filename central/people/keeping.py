@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from central import event_log
 from central.access import EVERYTHING, Scope
 from central.errors import ActionError, Conflict, IncompleteError, NotFoundError
 from central.people import facts, residents, services
@@ -16,6 +17,7 @@ from central.people.residents import Resident, resident_of
 from central.people.tenants import tenants, units
 from central.people.vault import Vault
 from central.sql import Sql
+from central.store import Priority
 from central.views import Actor
 from cloud_sync.identity import new_id
 
@@ -23,6 +25,9 @@ __all__ = ["ADMINISTRATION", "AlarmOpenError", "Keeping", "add_resident"]
 
 _HUB = Sql("SELECT tenant FROM hub WHERE id = :hub")
 _OPEN = Sql("SELECT 1 FROM alarm WHERE resident = :resident AND closed_ms IS NULL AND queue = 'personal' LIMIT 1")
+
+_OPEN_AT_HUB = Sql("SELECT 1 FROM alarm WHERE hub = :hub AND closed_ms IS NULL AND queue = 'personal' LIMIT 1")
+_INCIDENT = Sql("SELECT 1 FROM incident WHERE id = :id")
 
 
 class AlarmOpenError(ActionError):
@@ -112,8 +117,9 @@ class Keeping(Arranging):
         return await self._change(actor, resident, work, {"fact": kind.value})
 
     async def erase(self, actor: Actor, resident: str, *, scope: Scope = EVERYTHING) -> None:
-        """Destroy the key: names, facts and contacts are gone for good, history keeps the pseudonym.
+        """Destroy the key: all that names or describes them is gone for good, history keeps the pseudonym.
 
+        With the last resident of a home goes what is known there of nobody in particular.
         Raises AlarmOpenError, HeldError, NotFoundError.
         """
 
@@ -122,11 +128,35 @@ class Keeping(Arranging):
             if await _OPEN.one(connection, resident=resident):
                 raise AlarmOpenError("alarm_open")
             await self._vault.erase(connection, resident, now)
+            if own.hub is not None:
+                await self._words.forget_home(connection, own.hub, now, with_=resident)
             await services.end_all(connection, resident, now=now)
             await residents.change(connection, own, unit=own.unit, hub=None, is_critical=False, state="erased")
             return None, "" if own.state == "erased" else "resident_erased"
 
         await self._change(actor, resident, work, {})
+
+
+    async def forget(self, actor: Actor, ref: str) -> int:
+        """Destroy what is known of nobody in particular in a home (by its hub), or was written about an incident.
+
+        Returns how many keys there were. Raises AlarmOpenError, NotFoundError.
+        """
+
+        async def work(connection: AsyncConnection) -> int:
+            now = self._clock.now_ms()
+            is_hub = await _HUB.one(connection, hub=ref) is not None
+            if not is_hub and await _INCIDENT.one(connection, id=ref) is None:
+                raise NotFoundError("hub", ref[:32])
+            if is_hub and await _OPEN_AT_HUB.one(connection, hub=ref):
+                raise AlarmOpenError("alarm_open")
+            forget = self._words.forget_home if is_hub else self._words.forget_incident
+            count = await forget(connection, ref, now)
+            content = {"keys": count} | ({} if is_hub else {"incident": ref})
+            await event_log.append(connection, now, "words_erased", actor, hub=ref if is_hub else None, content=content)
+            return count
+
+        return await self._store.transact(Priority.PEOPLE, work)
 
 
 async def add_resident(

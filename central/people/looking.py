@@ -15,10 +15,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from central.access import Scope
 from central.sql import Row, Sql, insert_ignoring
-from central.views import Actor
+from central.views import Actor, Legible
 
 AFTER_MS = 30 * 60_000
 """How long after closing an alarm, and after giving a reason, somebody may still look."""
+
+REASONS = ("resident_called", "kin_called", "staff_asks", "worried")
+"""Our own words for a reason. What somebody types instead is sealed."""
 
 SAME_LOOK_MS = 10 * 60_000
 """A page that stays open is one look for this long."""
@@ -37,7 +40,7 @@ class Purpose(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Basis:
-    """What entitles somebody to look. `ref` is the alarm or the visit."""
+    """What entitles somebody to look. `ref` is the alarm or the visit; a `reason` that was typed is sealed."""
 
     purpose: Purpose
     ref: str | None = None
@@ -55,6 +58,8 @@ class AccessEntry:
     purpose: Purpose
     ref: str | None
     reason: str
+    words: Legible = Legible.NOTHING
+    """What became of the reason."""
 
 
 _NOTE = Sql(
@@ -98,40 +103,33 @@ async def note(
 
     `same_ms`: a page that is open asks again and again; for so long that is one look, and has one entry.
     """
-    if same_ms and await _SAME.one(
-        connection,
-        resident=resident,
-        actor=actor.id,
-        what=what,
-        purpose=basis.purpose.value,
-        ref=basis.ref or "",
-        since=now - same_ms,
-    ):
+    if same_ms and await is_noted(connection, actor, resident, what, basis, now - same_ms):
         return
     await _NOTE.rows(connection, **dict(zip(_COLUMNS, _entry(actor, resident, what, basis, now), strict=True)))
+
+
+async def is_noted(
+    connection: AsyncConnection, actor: Actor, resident: str, what: str, basis: Basis, since: int
+) -> bool:
+    """Whether the same look has an entry that is younger than that."""
+    same = {"resident": resident, "actor": actor.id, "what": what, "purpose": basis.purpose.value, "since": since}
+    return await _SAME.one(connection, **same, ref=basis.ref or "") is not None
 
 
 async def note_many(
     connection: AsyncConnection,
     actor: Actor,
-    looked: Iterable[tuple[str, str | None]],
+    looked: Iterable[tuple[str, Basis]],
     what: str,
-    basis: Basis,
     now: int,
 ) -> None:
-    """The same about many residents: pairs of resident and ref."""
-    await _NOTES.many(
-        connection,
-        [
-            _entry(actor, resident, what, Basis(purpose=basis.purpose, ref=ref or basis.ref, reason=basis.reason), now)
-            for resident, ref in looked
-        ],
-    )
+    """The same about many residents, each with what entitles to it."""
+    await _NOTES.many(connection, [_entry(actor, resident, what, basis, now) for resident, basis in looked])
 
 
 def _entry(actor: Actor, resident: str, what: str, basis: Basis, now: int) -> tuple[object, ...]:
     return (
-        now, actor.id, actor.name[:128], resident, what[:64], basis.purpose.value, basis.ref, basis.reason[:256]
+        now, actor.id, actor.name[:128], resident, what[:64], basis.purpose.value, basis.ref, basis.reason
     )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -18,13 +18,14 @@ from central.people import contacts, facts, looking, residents
 from central.people.contacts import Contact
 from central.people.facts import NAMES, SECRET, Fact, FactKind
 from central.people.keeping import ADMINISTRATION, Keeping
-from central.people.looking import SAME_LOOK_MS, AccessEntry, Basis, Purpose
+from central.people.looking import REASONS, SAME_LOOK_MS, AccessEntry, Basis, Purpose
 from central.people.master import MasterFiles, MasterKeys
 from central.people.placing import Places, ensure_first
 from central.people.residents import Resident, resident_of
 from central.people.services import Service, services_of
 from central.people.vault import DamagedError, ErasedError, ResidentKey, Vault
 from central.people.visits import PlannedVisit, visits_of
+from central.people.words import Pen, Words, access_reason
 from central.settings import CentralSettings
 from central.sql import Sql
 from central.store import Priority, Store
@@ -108,6 +109,7 @@ class People:
         self._settings = settings
         self._masters = MasterKeys(MasterFiles.of(settings))
         self.vault = Vault(self._masters)
+        self.words = Words(self.vault)
         self.keeping = Keeping(store, clock, self.vault, wakeup)
         self.places = Places(store, clock)
         self._seen: OrderedDict[tuple[str, str], None] = OrderedDict()
@@ -158,13 +160,26 @@ class People:
         await looking.note(connection, actor, own.pseudonym, "card,contacts", basis, now, same_ms=SAME_LOOK_MS)
         return Card(
             resident=own,
-            basis=basis,
+            basis=await self._said(connection, basis, actor.id),
             facts=await facts.current(connection, key, own.pseudonym, opened=OPENED),
             contacts=() if key is None else await contacts.contacts_of(connection, key, own.pseudonym),
             services=await services_of(connection, own.pseudonym),
             visits=await visits_of(connection, own.pseudonym, after=now - VISITS_BACK_MS, before=now + VISITS_AHEAD_MS),
             unit_name=await _unit_name(connection, own.unit),
         )
+
+    async def _said(self, connection: AsyncConnection, basis: Basis, actor: str) -> Basis:
+        """A basis with its reason as it was typed."""
+        (read,) = await self.words.read(connection, [(access_reason(actor), basis.reason)])
+        return replace(basis, reason=read.text)
+
+    async def _reason(
+        self, connection: AsyncConnection, resident: str, actor: Actor, reason: str, now: int
+    ) -> tuple[Basis, str]:
+        """A reason as it is kept, and what stands for it in the log. Raises ErasedError."""
+        key = await self.vault.key_of(connection, resident, now)
+        kept = reason if reason in REASONS else Pen(key).seal(access_reason(actor.id), reason)
+        return Basis(purpose=Purpose.BREAK_GLASS, reason=kept), key.digest(reason)
 
     async def open_contact(self, connection: AsyncConnection, contact: str, alarm: str) -> Contact | None:
         """A contact who is about to be told of an alarm by central itself. None: no longer a contact, or erased."""
@@ -217,9 +232,9 @@ class People:
         async def work(connection: AsyncConnection) -> None:
             now = self._clock.now_ms()
             own = await resident_of(connection, resident, scope)
-            basis = Basis(purpose=Purpose.BREAK_GLASS, reason=reason)
+            basis, digest = await self._reason(connection, own.pseudonym, actor, reason, now)
             await looking.note(connection, actor, own.pseudonym, "opened", basis, now)
-            content = {"resident": own.pseudonym, "reason_digest": event_log.digest_of(reason)}
+            content = {"resident": own.pseudonym, "reason_digest": digest}
             await event_log.append(connection, now, "glass_broken", actor, content=content)
 
         await self._store.transact(Priority.PEOPLE, work)
@@ -243,7 +258,7 @@ class People:
 
         Who does not keep records gives a reason. Each resident in the answer has an entry.
         """
-        basis = ADMINISTRATION if keeps else Basis(purpose=Purpose.BREAK_GLASS, reason=clean_reason(reason))
+        reason = "" if keeps else clean_reason(reason)
         wanted = words.casefold().split()
 
         async def find(connection: AsyncConnection) -> list[Hit]:
@@ -260,8 +275,14 @@ class People:
         shown = found[:MAX_HITS]
 
         async def work(connection: AsyncConnection) -> None:
-            looked = ((hit.resident.pseudonym, None) for hit in shown if hit.name)
-            await looking.note_many(connection, actor, looked, "name,search", basis, self._clock.now_ms())
+            now, looked = self._clock.now_ms(), []
+            for own in (hit.resident.pseudonym for hit in shown if hit.name):
+                try:
+                    basis = (await self._reason(connection, own, actor, reason, now))[0] if reason else ADMINISTRATION
+                except ErasedError:  # meanwhile
+                    basis = Basis(purpose=Purpose.BREAK_GLASS)
+                looked.append((own, basis))
+            await looking.note_many(connection, actor, looked, "name,search", now)
 
         await self._store.transact(Priority.PEOPLE, work)
         return shown, len(found)
@@ -274,9 +295,12 @@ class People:
 
         async def work(connection: AsyncConnection) -> dict[str, Caller]:
             found = await self._callers(connection, fresh)
-            looked = [(resident, alarm) for alarm, resident, _ in fresh if found[alarm].first_name]
-            basis = Basis(purpose=Purpose.ALARM)
-            await looking.note_many(connection, actor, looked, "first_name", basis, self._clock.now_ms())
+            looked = [
+                (resident, Basis(purpose=Purpose.ALARM, ref=alarm))
+                for alarm, resident, _ in fresh
+                if found[alarm].first_name
+            ]
+            await looking.note_many(connection, actor, looked, "first_name", self._clock.now_ms())
             return found
 
         found = await self._store.fetch(lambda connection: self._callers(connection, known)) if known else {}
@@ -343,7 +367,10 @@ class People:
         async def look(connection: AsyncConnection) -> tuple[Resident, tuple[AccessEntry, ...], int | None]:
             own = await resident_of(connection, resident, scope)
             found, older = await looking.entries(connection, own.pseudonym, before=before)
-            return own, found, older
+            typed = [(access_reason(entry.actor), entry.reason) for entry in found]
+            read = await self.words.read(connection, typed)
+            told = (replace(one, reason=said.text, words=said.legible) for one, said in zip(found, read, strict=True))
+            return own, tuple(told), older
 
         del actor  # reading who has looked opens nothing
         return await self._store.fetch(look)

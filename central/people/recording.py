@@ -16,6 +16,7 @@ from central.people.looking import Basis, Purpose
 from central.people.services import Service
 from central.people.vault import Vault
 from central.people.visits import PlannedVisit
+from central.people.words import Words
 from central.store import Priority, Store
 from central.views import Actor
 from central.wakeup import Wakeup
@@ -40,6 +41,7 @@ class Recording:
         self._store = store
         self._clock = clock
         self._vault = vault
+        self._words = Words(vault)
         self._wakeup = wakeup
 
     async def _change(

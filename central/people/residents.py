@@ -72,6 +72,11 @@ def _read(row: Row) -> Resident:
     )
 
 
+def is_pseudonym(text: str) -> bool:
+    """Whether somebody may be called so."""
+    return _PSEUDONYM.fullmatch(text) is not None
+
+
 async def resident_of(connection: AsyncConnection, resident: str, scope: Scope) -> Resident:
     """One, by pseudonym. Raises NotFoundError; ElsewhereError for one that belongs where the asker sees nothing."""
     row = await _ONE.one(connection, resident=resident[:32])

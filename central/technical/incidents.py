@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -13,11 +13,12 @@ from central.access import IN_SCOPE, Scope
 from central.clock import Clock
 from central.errors import Conflict, Holder, IncompleteError, NotFoundError
 from central.lifecycle import TECHNICAL_OUTCOMES
+from central.people.words import Words, incident_note
 from central.sql import Row, Sql
 from central.store import Priority, Store
 from central.technical.cells import Cell, Dimension
 from central.technical.looking import close_many
-from central.views import Actor
+from central.views import Actor, Legible
 from central.wakeup import Wakeup
 
 MAX_NOTE = 4000
@@ -61,7 +62,10 @@ _CLOSE = Sql(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Incident:
-    """One of them. `place` is the unit's, tenant's or hub's name, where the cell is one and has one."""
+    """One of them. `place` is the unit's, tenant's or hub's name, where the cell is one and has one.
+
+    The note is sealed: lists do not have it, and `words` says what became of it.
+    """
 
     id: str
     cell: Cell
@@ -80,11 +84,13 @@ class Incident:
     owner: str | None
     owner_name: str | None
     claimed_ms: int | None
-    note: str | None
+    sealed_note: str | None
     outcome: str | None
     closed_ms: int | None
     closed_by: str | None
     version: int
+    note: str | None = None
+    words: Legible = Legible.NOTHING
 
     @property
     def is_open(self) -> bool:
@@ -100,7 +106,8 @@ class Incident:
 class Incidents:
     """The incidents of one central."""
 
-    def __init__(self, store: Store, clock: Clock, wakeup: Wakeup) -> None:
+    def __init__(self, store: Store, clock: Clock, wakeup: Wakeup, words: Words) -> None:
+        self._words = words
         self._store = store
         self._clock = clock
         self._wakeup = wakeup
@@ -121,8 +128,19 @@ class Incidents:
         return [_incident(row) for row in rows]
 
     async def one(self, incident_id: str, scope: Scope) -> Incident:
-        """Raises NotFoundError."""
-        return await self._store.fetch(lambda connection: _load(connection, incident_id, scope))
+        """With its note. Raises NotFoundError."""
+        return await self._store.fetch(lambda connection: self._load(connection, incident_id, scope))
+
+    async def _load(self, connection: AsyncConnection, incident_id: str, scope: Scope) -> Incident:
+        found = await _load(connection, incident_id, scope)
+        (read,) = await self._words.read(connection, [(incident_note(incident_id), found.sealed_note)])
+        return replace(found, note=read.text or None, words=read.legible)
+
+    async def _sealed(self, connection: AsyncConnection, incident_id: str, text: str, now: int) -> tuple[str, str]:
+        """A note as it is kept, and what stands for it in the log. Nothing of either once its words were erased."""
+        text = _checked(text)
+        pen = await self._words.incident_pen(connection, incident_id, now) if text else None
+        return ("", "") if pen is None else (pen.seal(incident_note(incident_id), text), pen.digest(text))
 
     async def claim(self, incident_id: str, actor: Actor, scope: Scope) -> Incident:
         """Answer for it. Taking what one has is no error. Raises Conflict with who has it.
@@ -153,15 +171,16 @@ class Incidents:
     async def note(self, incident_id: str, actor: Actor, scope: Scope, text: str, *, version: int) -> Incident:
         """What is known and who was called. Raises Conflict when somebody wrote since `version`."""
 
-        async def work(connection: AsyncConnection, _: int) -> tuple[str, Mapping[str, Any]]:
-            if not await _NOTE.one(connection, id=incident_id, note=_checked(text), version=version):
-                found = await _load(connection, incident_id, scope)
+        async def work(connection: AsyncConnection, now: int) -> tuple[str, Mapping[str, Any]]:
+            sealed, digest = await self._sealed(connection, incident_id, text, now)
+            if not await _NOTE.one(connection, id=incident_id, note=sealed, version=version):
+                found = await self._load(connection, incident_id, scope)
                 if not found.is_open:
                     raise _refusal(found)
                 raise Conflict(
                     "written_meanwhile", state=found.state, current={"note": found.note or ""}, yours={"note": text}
                 )
-            return "incident_noted", {"note_digest": event_log.digest_of(text)}
+            return "incident_noted", {"note_digest": digest}
 
         return await self._act(incident_id, actor, scope, work)
 
@@ -174,18 +193,20 @@ class Incidents:
             raise IncompleteError("outcome_missing", "outcome", TECHNICAL_OUTCOMES)
 
         async def work(connection: AsyncConnection, now: int) -> tuple[str, Mapping[str, Any]]:
+            sealed, digest = await self._sealed(connection, incident_id, note, now)
             row = await _CLOSE.one(
                 connection,
                 id=incident_id,
                 now=now,
                 name=actor.name[:128],
                 outcome=outcome,
-                note=_checked(note) or None,
+                note=sealed or None,
                 owner=actor.id,
             )
             if row is None:
                 raise _refusal(await _load(connection, incident_id, scope))
-            return "incident_closed", {"outcome": outcome, "still_open": row[0]}
+            content = {"outcome": outcome, "still_open": row[0]}
+            return "incident_closed", content | ({"note_digest": digest} if digest else {})
 
         return await self._act(incident_id, actor, scope, work)
 
@@ -207,7 +228,7 @@ class Incidents:
             what, content = (done, {}) if isinstance(done, str) else done
             if what:
                 await event_log.append(connection, now, what, actor, content={"incident": incident_id, **content})
-            found = await _load(connection, incident_id, scope)
+            found = await self._load(connection, incident_id, scope)
             if what:
                 await feed.publish(connection, now, "incident", incident_id, what.removeprefix("incident_"))
             return found
@@ -228,9 +249,10 @@ async def _load(connection: AsyncConnection, incident_id: str, scope: Scope) -> 
 
 def _incident(row: Row) -> Incident:
     values = dict(zip(_COLUMNS, row, strict=False))
-    cell = Cell.parse(values.pop("cell"))
+    cell, note = Cell.parse(values.pop("cell")), values.pop("note")
     name = row[-1] or (cell.ref[:8] if cell.dimension is Dimension.HUB else cell.ref)
-    return Incident(cell=cell, place=name, **values)
+    words = Legible.SEALED if note else Legible.NOTHING
+    return Incident(cell=cell, place=name, sealed_note=note, words=words, **values)
 
 
 def _checked(text: str) -> str:

@@ -7,7 +7,7 @@ Nothing personal is ever quiet.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -16,9 +16,10 @@ from central import event_log, feed
 from central.access import IN_SCOPE, Scope
 from central.clock import Clock
 from central.errors import IncompleteError, NotFoundError
+from central.people.words import Pen, Words, maintenance_why
 from central.sql import Row, Sql
 from central.store import Priority, Store
-from central.views import SYSTEM, Actor
+from central.views import SYSTEM, Actor, Legible
 from central.wakeup import Wakeup
 from cloud_sync.identity import new_id
 
@@ -62,6 +63,7 @@ class Period:
     tenant: str | None
     unit: str | None
     quiet: int = 0
+    words: Legible = Legible.NOTHING
 
     def is_running(self, now: int) -> bool:
         """Whether it holds now."""
@@ -164,7 +166,8 @@ async def _end(connection: AsyncConnection, period: str, actor: Actor, now: int)
 class Maintenance:
     """What people announce."""
 
-    def __init__(self, store: Store, clock: Clock, wakeup: Wakeup) -> None:
+    def __init__(self, store: Store, clock: Clock, wakeup: Wakeup, words: Words) -> None:
+        self._words = words
         self._store = store
         self._clock = clock
         self._wakeup = wakeup
@@ -198,6 +201,7 @@ class Maintenance:
         async def work(connection: AsyncConnection) -> None:
             found, tenant, unit = await _place(connection, Reach(reach), ref.strip())
             scope.check(tenant, unit, reach, ref[:32])
+            pen = await self._pen(connection, Reach(reach), found, now)
             await _ADD.rows(
                 connection,
                 id=period,
@@ -206,7 +210,7 @@ class Maintenance:
                 sort=sort,
                 from_ms=start,
                 to_ms=to_ms,
-                why=why,
+                why=why if pen is None else pen.seal(maintenance_why(period), why),
                 actor=actor.id,
                 name=actor.name[:128],
                 now=now,
@@ -217,7 +221,7 @@ class Maintenance:
             content = {"maintenance": period, "reach": reach, "sort": sort, "to_ms": to_ms, "from_ms": start}
             if reach in {Reach.TENANT, Reach.UNIT, Reach.HUB}:
                 content["ref"] = found
-            content["why_digest"] = event_log.digest_of(why)
+            content["why_digest"] = event_log.digest_of(why) if pen is None else pen.digest(why)
             hub = found if reach == Reach.HUB else None
             await event_log.append(connection, now, "maintenance_announced", actor, hub=hub, content=content)
             await feed.publish(connection, now, "maintenance", period, "announced")
@@ -237,21 +241,38 @@ class Maintenance:
 
     async def one(self, period: str, scope: Scope) -> Period:
         """One of them. Raises NotFoundError."""
-        row = await self._store.fetch(lambda connection: _ONE.one(connection, id=period))
-        if row is None:
-            raise NotFoundError("maintenance", period[:32])
-        scope.check(row[10], row[11], "maintenance", period[:32])
-        return _period(row)
+
+        async def look(connection: AsyncConnection) -> Period:
+            row = await _ONE.one(connection, id=period)
+            if row is None:
+                raise NotFoundError("maintenance", period[:32])
+            scope.check(row[10], row[11], "maintenance", period[:32])
+            return (await self._read(connection, [row]))[0]
+
+        return await self._store.fetch(look)
 
     async def all(self, scope: Scope, *, limit: int = 200) -> list[Period]:
         """Those that run or are to come, and those that ended within a day; soonest end first."""
         now = self._clock.now_ms()
-        rows = await self._store.fetch(
-            lambda connection: _LIST.rows(
-                connection, now=now, since=now - 24 * 3_600_000, limit=limit, **scope.parameters
-            )
-        )
-        return [_period(row) for row in rows]
+        since = now - 24 * 3_600_000
+
+        async def look(connection: AsyncConnection) -> list[Period]:
+            rows = await _LIST.rows(connection, now=now, since=since, limit=limit, **scope.parameters)
+            return await self._read(connection, rows)
+
+        return await self._store.fetch(look)
+
+    async def _pen(self, connection: AsyncConnection, reach: Reach, ref: str, now: int) -> Pen | None:
+        """What is about one home is sealed; announced work in an area is about nobody."""
+        if reach in {Reach.TENANT, Reach.UNIT}:
+            return None
+        resident, hub = (ref, "") if reach is Reach.RESIDENT else (None, ref.partition(":")[0])
+        return await self._words.pen(connection, resident, hub, now)
+
+    async def _read(self, connection: AsyncConnection, rows: Sequence[Row]) -> list[Period]:
+        found = [_period(row) for row in rows]
+        read = await self._words.read(connection, [(maintenance_why(one.id), one.why) for one in found])
+        return [replace(one, why=said.text, words=said.legible) for one, said in zip(found, read, strict=True)]
 
 
 async def _place(connection: AsyncConnection, reach: Reach, ref: str) -> tuple[str, str | None, str | None]:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from central.access import EVERYTHING
 from central.clock import SystemClock
 from central.daemon import Central, open_central
 from central.founding import Plan, found
@@ -20,7 +21,7 @@ from central.lifecycle import Queue
 from central.settings import CentralSettings, DatabaseSettings, load
 from central.sql import Sql
 from central.store import open_store
-from central.views import Actor, AlarmView
+from central.views import Actor, AlarmDetail, AlarmView
 from cloud_sync.central_messages import Receipt
 from simulators import postgresql
 from simulators.frame_hub import FrameHub, Sealed
@@ -158,6 +159,10 @@ class Bench:
         sealed = hub.seal("pendant_pressed", **more)
         await self.tell(hub, sealed)
         return await self.alarm_of(sealed)
+
+    async def read(self, alarm: str, actor: Actor = FIRST, *, keeps: bool = False) -> AlarmDetail:
+        """An alarm with its words, as somebody may read them."""
+        return await self.alarms.read(await self.alarms.alarm(alarm), actor, EVERYTHING, keeps=keeps)
 
     async def alarm_of(self, sealed: Sealed) -> AlarmView:
         """The alarm that an event belongs to."""

@@ -173,7 +173,7 @@ async def test_a_lead_takes_over_with_a_reason_and_who_was_sent_goes_on(
         await bench.alarms.take_over(alarm, LEAD, "  ")
     over = await bench.alarms.take_over(alarm, LEAD, "Operator One has gone home")
     assert (over.owner, over.stage.word) == (LEAD.id, "on_the_way")
-    entry = (await bench.alarms.alarm(alarm)).timeline[-1]
+    entry = (await bench.read(alarm, LEAD)).timeline[-1]
     assert entry.content == {"from": FIRST.id, "reason": "Operator One has gone home"}
     assert over.lease_until_ms == (await bench.alarms.sent(sent.id)).due_ms
 

@@ -9,6 +9,7 @@ import pytest
 
 from central.errors import NotStoredError
 from central.lifecycle import Queue
+from central.people.words import event_place, measured_of
 from central.store import Priority
 from cloud_sync import canonical
 from cloud_sync.errors import ForgedError, ReplayedError
@@ -88,8 +89,13 @@ async def test_lanes_and_epochs_have_marks_of_their_own(bench: Bench, hub: Frame
 
 async def test_a_measurement_is_stored_with_its_value_and_raises_nothing(bench: Bench, hub: FrameHub) -> None:
     await bench.tell(hub, hub.seal("temperature", device="t-1", value=21.5, details={"unit": "C"}), has_header=True)
-    ((device, value, details, unreadable),) = await bench.rows("SELECT device, value, details, unreadable FROM event")
-    assert (device, value, details, unreadable) == ("t-1", "21.5", '{"unit": "C"}', None)
+    ((hub_id, epoch, lane, seq, device, value, details, unreadable),) = await bench.rows(
+        "SELECT hub, epoch, lane, seq, device, value, details, unreadable FROM event"
+    )
+    assert (device, details, unreadable) == ("t-1", None, None)
+    async with bench.store.read() as connection:
+        (read,) = await bench.services.people.words.read(connection, [(event_place(hub_id, epoch, lane, seq), value)])
+    assert measured_of(read) == (21.5, {"unit": "C"})
     assert await bench.kinds() == []
     assert await bench.kinds(Queue.TECHNICAL) == []
 

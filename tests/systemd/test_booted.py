@@ -19,6 +19,8 @@ import pytest_asyncio
 from central.alarms import Alarms
 from central.clock import SystemClock
 from central.lifecycle import Queue, dispositions, outcomes
+from central.people.words import Words
+from central.settings import CentralSettings
 from central.store import open_store
 from central.views import Actor
 from central.wakeup import Wakeup
@@ -252,7 +254,7 @@ async def close_all(site: Site) -> None:
     clock = SystemClock()
     person = Actor(id="system", name="Kari", role="lead")
     async with open_store(f"sqlite+aiosqlite:///{site.database}", clock) as store:
-        alarms = Alarms(store, clock, Wakeup())
+        alarms = Alarms(store, clock, Wakeup(), Words.of(CentralSettings(data_dir=site.database.parent)))
         for alarm in await alarms.queue():
             await alarms.claim(alarm.id, person)
             await alarms.close(alarm.id, person, DISPOSITION, OUTCOME)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from central.access import EVERYTHING, Scope
 from central.people.contacts import Entry, entry_from
 from central.people.facts import FactKind
 from central.people.people import People
+from central.sql import Sql
 from central.views import Actor
 
 LEAD = Actor(id="lead", name="Lead One", role="lead")
@@ -60,6 +62,23 @@ class Town:
             await keeping.record(LEAD, resident, kind, text, source="home_care")
         await keeping.add_contact(LEAD, resident, daughter(), source="resident")
         return resident
+
+    async def held(self) -> bytes:
+        """All that the database holds, as bytes: the very file, or every row of every table."""
+        store = self.bench.store
+        if store.dialect.is_sqlite:
+            file: Path = store.dialect.file
+            return b"".join(path.read_bytes() for path in file.parent.glob(f"{file.name}*"))
+        async with store.read() as connection:
+            tables = await Sql("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").rows(connection)
+            rows = [
+                row[0].encode()
+                for (table,) in tables
+                for row in await Sql(f'SELECT to_jsonb(t)::text FROM "{table}" t').rows(connection)
+            ]
+            for table, column in (("resident_fact", "sealed"), ("contact", "sealed"), ("event_raw", "raw")):
+                rows += [bytes(row[0]) for row in await Sql(f"SELECT {column} FROM {table}").rows(connection)]
+        return b"\n".join(rows)
 
     async def looks(self, resident: str = "r-1") -> list[tuple[str, str, str | None]]:
         """Who has looked at what and for what, oldest first."""

@@ -13,7 +13,6 @@ from central.people.keeping import AlarmOpenError
 from central.people.master import MasterFiles, MasterKeys
 from central.people.people import OPENED
 from central.people.vault import DamagedError, ErasedError, HeldError
-from central.sql import Sql
 from central.views import Actor
 
 ADMIN = Actor(id="admin", name="Ada Nes", role="administrator")
@@ -21,29 +20,11 @@ LEAD = Actor(id="lead", name="Lead One", role="lead")
 PLAIN = ("Ragnhild", "Myklebust", "Solbakken", "4471-hemmelig", "Insulin", "Sunniva", "900 00 001", "ref-1234567")
 
 
-async def everything(bench: Any) -> bytes:
-    """All that the database holds, as bytes: the very file, or every row of every table."""
-    store = bench.store
-    if store.dialect.is_sqlite:
-        file: Path = store.dialect.file
-        return b"".join(path.read_bytes() for path in file.parent.glob(f"{file.name}*"))
-    async with store.read() as connection:
-        tables = await Sql("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").rows(connection)
-        rows = [
-            row
-            for (table,) in tables
-            for row in await Sql(f'SELECT to_jsonb(t)::text FROM "{table}" t').rows(connection)
-        ]
-        raw = [bytes(row[0]) for row in await Sql("SELECT sealed FROM resident_fact").rows(connection)]
-        raw += [bytes(row[0]) for row in await Sql("SELECT sealed FROM contact").rows(connection)]
-    return b"\n".join([*(row[0].encode() for row in rows), *raw])
-
-
 async def test_nothing_in_the_database_names_anybody(town: Any, capsys: pytest.CaptureFixture[str]) -> None:
     resident = await town.resident(reference="ref-1234567")
     await town.people.reveal(LEAD, town.in_aure, resident, FactKind.KEY_CODE, keeps=True)
     await town.people.search(LEAD, town.in_aure, "myklebust", keeps=True)
-    held = await everything(town.bench)
+    held = await town.held()
     assert resident.encode() in held
     assert [text for text in PLAIN if text.encode() in held] == []
     said = capsys.readouterr()
