@@ -43,7 +43,8 @@ _CLAIM = Sql(
 _CLOSE = Sql(
     """UPDATE alarm SET handling = 'closed', closed_ms = :now, closed_by = :owner_name, disposition = :disposition,
        outcome = :outcome, help = :help, version = version + 1, lease_until_ms = NULL, dispatch = 'none',
-       condition = 'cleared', deferred_visit = NULL, first_claimed_ms = coalesce(first_claimed_ms, :now),
+       condition = 'cleared', deferred_visit = NULL, deferred_until_ms = NULL,
+       first_claimed_ms = coalesce(first_claimed_ms, :now),
        undo_until_ms = NULL, undo_by = NULL, undo_to = NULL
     WHERE id = :id AND closed_ms IS NULL RETURNING id"""
 )

@@ -54,7 +54,8 @@ _OPEN_AT_DEVICE = Sql(
     ORDER BY raised_ms LIMIT 16"""
 )
 _NO_LONGER_DEFERRED = Sql(
-    """UPDATE alarm SET handling = 'waiting', dispatch = 'none', deferred_visit = NULL, returned = returned + 1,
+    """UPDATE alarm SET handling = 'waiting', dispatch = 'none', deferred_visit = NULL, deferred_until_ms = NULL,
+       returned = returned + 1,
        undo_until_ms = NULL, undo_by = NULL, undo_to = NULL
     WHERE id = :id AND handling = 'deferred' RETURNING deferred_visit"""
 )

@@ -227,6 +227,7 @@ alarm = Table(
     Column("unit", ID16),
     Column("criterion", String(80), nullable=False, server_default=""),  # central.routines.criteria: "3/fallen"
     Column("deferred_visit", ID16),  # handling is deferred: the planned visit that it waits for
+    Column("deferred_until_ms", MS),  # fixed when it was deferred: it comes back then, wherever the visit is
     Column("escalation_round", Integer, nullable=False, server_default="0"),
     Column("escalation_no", Integer, nullable=False, server_default="0"),  # how often it went on in this round
     Column("incident", ID16),

@@ -101,6 +101,7 @@ class AlarmView:
     unit: str | None
     criterion: str
     deferred_visit: str | None
+    deferred_until_ms: int | None
     escalation_round: int
     escalation_no: int  # how often it has gone on to the next receiver in this round
     incident: str | None

@@ -1,4 +1,8 @@
-"""Waiting for one planned visit: the alarm is bound to it, and comes back, loudly, when it does not happen."""
+"""Waiting for one planned visit: the alarm is bound to it, and comes back, loudly, when it does not happen.
+
+How far off that visit may be says the plan of the alarm. Until when the alarm may wait is fixed when it is deferred: a
+visit that is moved takes the alarm along by a little, and no further.
+"""
 
 from __future__ import annotations
 
@@ -21,22 +25,27 @@ from central.alarms.acting import (
 )
 from central.alarms.rows import load, refusal
 from central.errors import IncompleteError
+from central.escalation.steps import snapshot_of
 from central.lifecycle import UNDO_MS, Action, Queue, after, lifted_rank
+from central.routing.plan import DEFAULT_PLAN
 from central.sql import Sql
 from central.views import SYSTEM, Actor, AlarmView
 
 LIFT = " ".join(f"WHEN {rank} THEN {lifted_rank(rank)}" for rank in range(7))
-RANKED_UP = f"""{RETURNED}, deferred_visit = NULL, returned = returned + 1, sound_no = sound_no + 1,
-    lifted = lifted + 1, rank = CASE rank {LIFT} ELSE rank END"""
+SLACK_MS = 60 * 60_000
+"""A visit may end so much later than planned, and the alarm still waits for it."""
+RANKED_UP = f"""{RETURNED}, deferred_visit = NULL, deferred_until_ms = NULL, returned = returned + 1,
+    sound_no = sound_no + 1, lifted = lifted + 1, rank = CASE rank {LIFT} ELSE rank END"""
 
 _VISIT = Sql("SELECT resident, state, from_ms, to_ms FROM visit WHERE id = :id")
 _PLANNED = Sql(
     """SELECT v.id, v.team, t.name, v.from_ms, v.to_ms FROM visit v LEFT JOIN team t ON t.id = v.team
-    WHERE v.resident = :resident AND v.state = 'planned' AND v.to_ms > :now ORDER BY v.from_ms, v.id LIMIT 20"""
+    WHERE v.resident = :resident AND v.state = 'planned' AND v.to_ms > :now AND v.to_ms <= :last
+    ORDER BY v.from_ms, v.id LIMIT 20"""
 )
 _DEFER = Sql(
-    """UPDATE alarm SET handling = 'deferred', deferred_visit = :visit, dispatch = 'none', owner = NULL,
-       owner_name = NULL, claimed_ms = NULL, lease_until_ms = NULL, version = version + 1,
+    """UPDATE alarm SET handling = 'deferred', deferred_visit = :visit, deferred_until_ms = :until, dispatch = 'none',
+       owner = NULL, owner_name = NULL, claimed_ms = NULL, lease_until_ms = NULL, version = version + 1,
        undo_until_ms = :undo, undo_by = :owner, undo_to = :undo_to
     WHERE id = :id"""
 )
@@ -55,7 +64,7 @@ class PlannedVisit:
 
 
 class Deferring(Acting):
-    """To the next planned visit, and no further."""
+    """To a planned visit, as far off as the plan says and no further."""
 
     async def defer(self, alarm_id: str, actor: Actor, visit: str, *, version: int | None = None) -> AlarmView:
         """Wait for this visit. Needs the claim, and nobody who has said yes to going. Raises IncompleteError."""
@@ -83,8 +92,17 @@ async def _planned(connection: AsyncConnection, alarm: AlarmView, now: int) -> l
         return []
     return [
         PlannedVisit(id=row[0], team=row[1], team_name=row[2] or "", from_ms=row[3], to_ms=row[4])
-        for row in await _PLANNED.rows(connection, resident=alarm.resident, now=now)
+        for row in await _PLANNED.rows(
+            connection, resident=alarm.resident, now=now, last=await _furthest(connection, alarm, now)
+        )
     ]
+
+
+async def _furthest(connection: AsyncConnection, alarm: AlarmView, now: int) -> int:
+    """By when a visit has to be over that the alarm may wait for."""
+    kept = await snapshot_of(connection, alarm.id)
+    hours = (DEFAULT_PLAN if kept is None else kept.plan).defer_within_h
+    return now + hours * 3_600_000
 
 
 async def defer_to(
@@ -106,15 +124,25 @@ async def defer_to(
         return None
     if state != "planned" or to_ms <= now:
         raise IncompleteError("visit_over", "visit", choices)
+    furthest = await _furthest(connection, alarm, now)
+    if to_ms > furthest:
+        raise IncompleteError("visit_too_far", "visit", choices)
     if after(alarm.stage, Action.DEFER) is None:
         raise refusal(alarm, "not_defer")
     await withdraw_offer(connection, alarm.id, now)
     await call_off(connection, alarm.id, now, "deferred", is_kept=True)
+    until = min(to_ms + SLACK_MS, furthest)
     await _DEFER.rows(
-        connection, id=alarm.id, visit=visit, undo=now + UNDO_MS, owner=actor.id, undo_to=alarm.stage.word
+        connection,
+        id=alarm.id,
+        visit=visit,
+        until=until,
+        undo=now + UNDO_MS,
+        owner=actor.id,
+        undo_to=alarm.stage.word,
     )
     await is_answered(connection, alarm, now, "deferred")
-    return {"visit": visit}
+    return {"visit": visit, "until_ms": until}
 
 
 async def come_back(connection: AsyncConnection, alarm: AlarmView, now: int, why: str) -> bool:

@@ -79,8 +79,8 @@ _CLOSE = Sql(
 )
 _REOPEN = Sql(
     """UPDATE alarm SET handling = 'claimed', closed_ms = NULL, closed_by = NULL, disposition = NULL, outcome = NULL,
-       help = NULL, note = NULL, deferred_visit = NULL, owner = :owner, owner_name = :owner_name,
-       claimed_ms = coalesce(claimed_ms, :now)
+       help = NULL, note = NULL, deferred_visit = NULL, deferred_until_ms = NULL, owner = :owner,
+       owner_name = :owner_name, claimed_ms = coalesce(claimed_ms, :now)
     WHERE id = :id"""
 )
 _BACK_ON_THEIR_WAY = Sql(

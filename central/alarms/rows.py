@@ -17,6 +17,7 @@ NAMES = (
     "owner_name", "claimed_ms", "first_claimed_ms", "lease_until_ms", "closed_ms", "closed_by", "disposition",
     "outcome", "help", "note", "before_alarm", "undo_until_ms", "undo_by", "undo_to", "shown_ms", "lamp_state",
     "lamp_version", "lamp_ms", "value", "details", "tenant", "unit", "criterion", "deferred_visit",
+    "deferred_until_ms",
     "escalation_round", "escalation_no", "incident", "is_complete",
 )  # fmt: skip
 SELECT = (

@@ -39,7 +39,8 @@ _UNANSWERED = Sql(
 _UNVISITED = Sql(
     """SELECT a.id FROM alarm a LEFT JOIN visit v ON v.id = a.deferred_visit
     WHERE a.handling = 'deferred' AND a.closed_ms IS NULL
-      AND (v.id IS NULL OR v.state <> 'planned' OR v.to_ms <= :now OR v.resident <> a.resident)
+      AND (v.id IS NULL OR v.state <> 'planned' OR v.to_ms <= :now OR v.resident <> a.resident
+        OR a.deferred_until_ms IS NULL OR v.to_ms > a.deferred_until_ms)
     ORDER BY a.rank, a.id LIMIT :limit"""
 )
 _MISSED = Sql(
@@ -49,7 +50,11 @@ _MISSED = Sql(
 _VISIT = Sql(
     "SELECT state FROM visit WHERE id = :id AND resident = :resident AND NOT (state = 'planned' AND to_ms > :now)"
 )
-_VISIT_LEFT = Sql("SELECT 1 FROM visit WHERE id = :id AND resident = :resident AND state = 'planned' AND to_ms > :now")
+_VISIT_LEFT = Sql(
+    """SELECT 1 FROM visit WHERE id = :id AND resident = :resident AND state = 'planned' AND to_ms > :now
+    AND to_ms <= :until"""
+)
+_MOVED = Sql("SELECT 1 FROM visit WHERE id = :id AND resident = :resident AND state = 'planned'")
 
 Look = Callable[[AsyncConnection, AlarmView, int], Awaitable[bool]]
 
@@ -121,11 +126,13 @@ async def _lease(connection: AsyncConnection, alarm: AlarmView, now: int) -> boo
 async def _visit(connection: AsyncConnection, alarm: AlarmView, now: int) -> bool:
     visit, resident = alarm.deferred_visit, alarm.resident or ""
     if alarm.stage.handling is not Handling.DEFERRED or await _VISIT_LEFT.one(
-        connection, id=visit, resident=resident, now=now
+        connection, id=visit, resident=resident, now=now, until=alarm.deferred_until_ms or 0
     ):
         return False
     await _MISSED.rows(connection, id=visit, now=now)
     state = await _VISIT.value(connection, id=visit, resident=resident, now=now)
+    if state is None and await _MOVED.one(connection, id=visit, resident=resident):
+        state = "moved"
     return await come_back(connection, alarm, now, f"visit_{state or 'cancelled'}")
 
 

@@ -14,7 +14,8 @@ from central.views import KIN, Actor, AlarmView
 _CLAIM = Sql(
     f"""UPDATE alarm SET owner = :owner, owner_name = :owner_name, claim_no = claim_no + 1, handling = 'claimed',
        dispatch = 'none', claimed_ms = :now, first_claimed_ms = coalesce(first_claimed_ms, :now),
-       lease_until_ms = :until, deferred_visit = NULL, version = version + 1, undo_by = :owner, undo_to = 'waiting',
+       lease_until_ms = :until, deferred_visit = NULL, deferred_until_ms = NULL, version = version + 1,
+       undo_by = :owner, undo_to = 'waiting',
        undo_until_ms = CASE WHEN handling = 'deferred' OR owner LIKE '{KIN}%' THEN NULL
          ELSE CAST(:undo AS BIGINT) END
     WHERE id = :id AND closed_ms IS NULL AND (owner IS NULL OR lease_until_ms < :now

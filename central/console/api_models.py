@@ -207,6 +207,8 @@ class AlarmOut(Out):
     outcome: str | None
     help: str | None = None
     deferred_visit: str | None = None
+    deferred_until_ms: int | None = None
+    """It waits for the visit until then and no longer, wherever the visit is moved."""
     criterion: str = Field("", examples=["3/fallen"])
     """Version of the tenant's list and code of the criterion that a responder has chosen."""
     lamp: LampOut
@@ -245,6 +247,7 @@ class AlarmOut(Out):
             outcome=alarm.outcome,
             help=alarm.help,
             deferred_visit=alarm.deferred_visit,
+            deferred_until_ms=alarm.deferred_until_ms,
             criterion=alarm.criterion,
             lamp=LampOut(state=alarm.lamp_state, at_ms=alarm.lamp_ms),
             shown_ms=alarm.shown_ms,

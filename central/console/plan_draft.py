@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from pydantic import ValidationError
 
-from central.routing.plan import MAX_STEPS, MAX_VARIANTS, WEEKDAYS, Channel, Ends, Plan, ReceiverKind
+from central.routing.plan import MAX_DEFER_H, MAX_STEPS, MAX_VARIANTS, WEEKDAYS, Channel, Ends, Plan, ReceiverKind
 from central.routing.words import clock_words
 
 MAX_HOURS = 6
@@ -75,6 +75,7 @@ class Draft:
     version: str = ""
     no_receipt: str = "15"
     no_claim: str = "120"
+    defer_within: str = "24"
     variants: list[DraftVariant] = field(default_factory=list)
     focus: str = ""
 
@@ -129,10 +130,12 @@ class Draft:
             "no_receipt_s": _number(self.no_receipt, "local.no_receipt_s", 5, 600, "bad_receipt", faults),
             "no_claim_s": _number(self.no_claim, "local.no_claim_s", 15, 3600, "bad_claim", faults),
         }
+        hours = _number(self.defer_within, "defer_within_h", 1, MAX_DEFER_H, "bad_defer", faults)
         if faults:
             return None, faults
+        made = {"name": self.name, "variants": variants, "local": local, "defer_within_h": hours}
         try:
-            return Plan.model_validate({"name": self.name, "variants": variants, "local": local}), {}
+            return Plan.model_validate(made), {}
         except ValidationError as error:
             return None, {".".join(map(str, problem["loc"])): "bad_plan" for problem in error.errors()}
 
@@ -146,6 +149,7 @@ def draft_of(plan: Plan, *, tenant: str = "", service: str = "", version: str = 
         version=version,
         no_receipt=str(plan.local.no_receipt_s),
         no_claim=str(plan.local.no_claim_s),
+        defer_within=str(plan.defer_within_h),
         variants=[
             DraftVariant(
                 name=variant.name,
@@ -180,6 +184,7 @@ def draft_from(form: Fields) -> Draft:
         version=_text(form, "version", 9),
         no_receipt=_text(form, "no_receipt", 9),
         no_claim=_text(form, "no_claim", 9),
+        defer_within=_text(form, "defer_within", 9),
     )
     for number in range(MAX_VARIANTS):
         if f"v{number}.name" not in form:

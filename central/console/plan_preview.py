@@ -58,6 +58,7 @@ class Preview:
     tried: TriedView
     zone: str
     local: str
+    defer: str
 
 
 def plans_of(visit: Visit) -> Plans:
@@ -89,6 +90,7 @@ async def preview_of(visit: Visit, plan: Plan, tenant: str | None, tried: TriedV
         tried=tried,
         zone=zone_name,
         local=t("plan.local_words", receipt=plan.local.no_receipt_s, claim=plan.local.no_claim_s),
+        defer=t.count("plan.defer_words", plan.defer_within_h),
     )
 
 

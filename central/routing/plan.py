@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 DAY_MIN = 24 * 60
 MAX_STEPS = 12
 MAX_VARIANTS = 12
+MAX_DEFER_H = 72
 WEEKDAYS = tuple(range(7))
 """0 is Monday, as in `datetime.weekday`."""
 
@@ -128,6 +129,8 @@ class Plan(_Value):
     name: Annotated[str, Field(min_length=1, max_length=128)]
     variants: Annotated[tuple[Variant, ...], Field(min_length=1, max_length=MAX_VARIANTS)]
     local: LocalDeadlines = LocalDeadlines()
+    defer_within_h: Annotated[int, Field(ge=1, le=MAX_DEFER_H)] = 24
+    """An alarm may wait for a planned visit that is over within so many hours, and for none after that."""
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:

@@ -287,6 +287,15 @@ class Machine(RuleBasedStateMachine):
             )
         )
 
+    @rule(seconds=st.sampled_from([-600, 600, 3_601, 90_000]))
+    def the_visit_is_moved(self, seconds: int) -> None:
+        self.night.run(
+            self.bench.change(
+                f"UPDATE visit SET from_ms = from_ms + {seconds * 1000}, to_ms = to_ms + {seconds * 1000}"
+                " WHERE state = 'planned' AND id IN (SELECT deferred_visit FROM alarm WHERE handling = 'deferred')"
+            )
+        )
+
     @rule(seconds=st.sampled_from([1, 11, 61, 91, 121, 1801, 3700]))
     def time_passes(self, seconds: int) -> None:
         self.bench.clock.advance(seconds)
@@ -314,7 +323,8 @@ class Machine(RuleBasedStateMachine):
             WHERE a.queue = 'personal' AND a.closed_ms IS NULL AND NOT (
               (a.handling = 'claimed' AND a.owner IS NOT NULL AND a.lease_until_ms >= {now})
               OR (a.handling = 'deferred' AND a.owner IS NULL AND EXISTS (SELECT 1 FROM visit v
-                WHERE v.id = a.deferred_visit AND v.state = 'planned' AND v.to_ms > {now} AND v.resident = a.resident))
+                WHERE v.id = a.deferred_visit AND v.state = 'planned' AND v.to_ms > {now} AND v.resident = a.resident
+                  AND v.to_ms <= a.deferred_until_ms))
               OR (a.handling = 'waiting' AND a.owner IS NULL AND EXISTS (SELECT 1 FROM escalation e
                 WHERE e.alarm = a.id AND e.round = a.escalation_round AND e.state IN ('due', 'running'))))"""
         )

@@ -413,6 +413,7 @@ def upgrade() -> None:
     op.add_column('alarm', sa.Column('unit', sa.String(length=16), nullable=True))
     op.add_column('alarm', sa.Column('criterion', sa.String(length=80), server_default='', nullable=False))
     op.add_column('alarm', sa.Column('deferred_visit', sa.String(length=16), nullable=True))
+    op.add_column('alarm', sa.Column('deferred_until_ms', sa.BigInteger(), nullable=True))
     op.add_column('alarm', sa.Column('help', sa.String(length=16), nullable=True))
     op.add_column('alarm', sa.Column('escalation_round', sa.Integer(), server_default='0', nullable=False))
     op.add_column('alarm', sa.Column('escalation_no', sa.Integer(), server_default='0', nullable=False))

@@ -31,6 +31,7 @@ PLAN_FORM = {
     "why": "ny",
     "no_receipt": "15",
     "no_claim": "120",
+    "defer_within": "24",
     "v0.name": "Alltid",
     "v0.s0.to": "centres",
     "v0.s0.by": "console",

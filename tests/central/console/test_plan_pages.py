@@ -53,6 +53,7 @@ def form(browser: Any, **fields: Any) -> str:
         "version": "",
         "no_receipt": "15",
         "no_claim": "120",
+        "defer_within": "24",
         "v0.name": "Natt",
         "v0.h0.day": ["0", "1", "2", "3", "4", "5", "6"],
         "v0.h0.begin": "22:00",
@@ -150,6 +151,7 @@ async def test_an_edit_keeps_the_history_and_a_stale_one_shows_both_sides(consol
         ({"v0__s0__to": "x" * 99}, "variants-0-steps-0-team", "betjener ikke kommunen"),
         ({"v1__s0__to": "contacts", "v1__s0__by": ["sms"]}, "variants-1-steps-0-receiver", "slutter med pårørende"),
         ({"no_claim": "1"}, "local-no_claim_s", "15 til 3600"),
+        ({"defer_within": "73"}, "defer_within_h", "1 til 72"),
         ({"service": "XX"}, "service", "ingen slik tjeneste"),
     ],
 )
