@@ -38,20 +38,24 @@ def result(*lines: HealthLine) -> HealthResult:
     return HealthResult(started_ms=1_795_300_000_000, took_ms=180, lines=lines)
 
 
+def flat_battery() -> HealthLine:
+    return line(
+        "device.pendant-1.battery",
+        Outcome.FAIL,
+        text_key="device_battery",
+        value=8,
+        unit="%",
+        limit=20,
+        bound=Bound.LEAST,
+        next_key="change_battery",
+        params={"device": "pendant-1"},
+    )
+
+
 def test_a_result_comes_back_as_it_was_written_through_cbor_and_json() -> None:
     written = result(
         line(value=0.25, unit="s", limit=2, found_key="clock_agrees"),
-        line(
-            "device.pendant-1.battery",
-            Outcome.FAIL,
-            text_key="device_battery",
-            value=8,
-            unit="%",
-            limit=20,
-            bound=Bound.LEAST,
-            next_key="change_battery",
-            params={"device": "pendant-1"},
-        ),
+        flat_battery(),
         line("uplink.main", Outcome.UNKNOWN, text_key="uplink"),
     )
     by_wire = canonical.loads(canonical.dumps(written.to_plain()))
@@ -196,17 +200,7 @@ def test_every_text_is_there_in_both_languages_with_the_same_places() -> None:
 
 
 def test_a_line_reads_as_a_person_would_say_it() -> None:
-    battery = line(
-        "device.pendant-1.battery",
-        Outcome.FAIL,
-        text_key="device_battery",
-        value=8,
-        unit="%",
-        limit=20,
-        bound=Bound.LEAST,
-        next_key="change_battery",
-        params={"device": "pendant-1"},
-    )
+    battery = flat_battery()
     norwegian, english = HealthWords("nb"), HealthWords("en")
     assert norwegian.what(battery) == "pendant-1: batteri"
     assert norwegian.limit(battery) == "minst 20 %"

@@ -23,11 +23,16 @@ def test_pauses_grow_and_never_pass_the_longest() -> None:
     assert len(set(pauses)) == 200  # also the longest are drawn: no two hubs share them
 
 
-def test_a_connection_that_is_heard_and_breaks_at_once_resets_nothing() -> None:
+def long_away() -> BackOff:
     back_off = BackOff(random.Random(1))
     back_off.lost(0.0)
     for _ in range(6):
         back_off.pause_s()
+    return back_off
+
+
+def test_a_connection_that_is_heard_and_breaks_at_once_resets_nothing() -> None:
+    back_off = long_away()
     before_s = back_off.last_s
     back_off.opened()
     back_off.heard(100.0)
@@ -40,10 +45,7 @@ def test_a_connection_that_is_heard_and_breaks_at_once_resets_nothing() -> None:
 
 
 def test_a_connection_on_which_central_was_never_heard_resets_nothing_however_long_it_held() -> None:
-    back_off = BackOff(random.Random(1))
-    back_off.lost(0.0)
-    for _ in range(6):
-        back_off.pause_s()
+    back_off = long_away()
     before_s = back_off.last_s
     back_off.opened()
     back_off.lost(9999.0)

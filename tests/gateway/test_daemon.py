@@ -314,10 +314,7 @@ async def test_a_central_that_was_restored_is_offered_what_it_may_have_lost(
         home.button.press()
         await central.until(lambda: len(central.of_kind("pendant_pressed")) == 2)
         names = {one for one, event in central.events.items() if event.kind.word == "pendant_pressed"}
-        central.lineage = b"restored"
-        central.events.clear()
-        central.stored.clear()
-        central.epoch_keys.clear()
+        central.restore()
         home.button.press()
         await central.until(lambda: names <= set(central.events))
         assert name in names

@@ -17,14 +17,6 @@ else:
     Central = HubUnderTest = Any
 
 
-def restored(central: Central) -> None:
-    """From a backup of before anything happened."""
-    central.lineage = b"restored"
-    central.events.clear()
-    central.stored.clear()
-    central.epoch_keys.clear()
-
-
 async def test_a_restored_central_can_open_what_an_earlier_run_sealed_without_its_header(
     home: HubUnderTest, central: Central
 ) -> None:
@@ -37,7 +29,7 @@ async def test_a_restored_central_can_open_what_an_earlier_run_sealed_without_it
     names = {one for one, event in central.events.items() if event.kind.word == "pendant_pressed"}
     async with home.running():
         await central.until(lambda: len(central.of_kind("hub_started")) == 2)
-        restored(central)
+        central.restore()
         home.button.press()
         await central.until(lambda: names <= set(central.events))
 
@@ -55,7 +47,7 @@ async def test_an_earlier_run_is_introduced_also_when_central_was_restored_befor
             while (await hub.journal.counts())[Lane.ALARM].records < 1:
                 await asyncio.sleep(0.02)
         lonely = next(epoch for epoch in central.epoch_keys)
-    restored(central)
+    central.restore()
     home.lines[0].mend()
     async with home.running():
         await central.until(lambda: lonely in central.epoch_keys)
@@ -75,7 +67,7 @@ async def test_a_card_that_does_not_give_a_header_does_not_end_the_hub(
     async with home.running() as hub:
         await central.until(lambda: len(central.of_kind("hub_started")) == 2)
         monkeypatch.setattr(hub.journal, "epoch_header", unreadable)
-        restored(central)
+        central.restore()
         await home.button.press()
         await central.until(lambda: any(one.epoch != hub.epoch.id for _, one in central.envelopes[1:] if one.records))
         await home.button.press()

@@ -24,6 +24,9 @@ else:
     Central = HubUnderTest = Any
 
 
+BUTTONS_GONE = {"driver.buttons": "fail", "device.pendant-1.heard": "unknown", "device.climate-1.heard": "unknown"}
+
+
 async def settle(home: HubUnderTest, central: Central, hub: Hub) -> None:
     """A hub in order: connected, every driver and device heard."""
     home.button.tell(Fact.LINK, True, "buttons", details={"reason": "scanning"})
@@ -96,14 +99,7 @@ async def test_a_radio_that_is_gone_is_one_fault_and_its_devices_are_unknown(
     async with home.running() as hub:
         await settle(home, central, hub)
         home.button.tell(Fact.LINK, False, "buttons", details={"reason": "no_bus"})
-        result = await until_named(
-            central,
-            {
-                "driver.buttons": "fail",
-                "device.pendant-1.heard": "unknown",
-                "device.climate-1.heard": "unknown",
-            },
-        )
+        result = await until_named(central, BUTTONS_GONE)
         line = result.line("driver.buttons")
         assert line is not None
         assert line.params["reason"] == "no_bus"
@@ -122,14 +118,7 @@ async def test_a_driver_that_failed_is_named_with_its_reason(
             while not hub.drivers.hosted[0].last_error:
                 await asyncio.sleep(0.01)
         if isinstance(error, PermanentDriverError):
-            result = await until_named(
-                central,
-                {
-                    "driver.buttons": "fail",
-                    "device.pendant-1.heard": "unknown",
-                    "device.climate-1.heard": "unknown",
-                },
-            )
+            result = await until_named(central, BUTTONS_GONE)
             line = result.line("driver.buttons")
             assert line is not None
             assert line.params["error"] == "no such port"

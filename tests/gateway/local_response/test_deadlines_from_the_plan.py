@@ -23,28 +23,6 @@ def waits_s(hub: Any) -> float:
     return float((hub.local_response.decision.next_s or now_s) - now_s)
 
 
-async def test_a_hub_waits_as_long_as_the_plan_of_its_alarm_says(home: Any, central: Any) -> None:
-    home.settings_text = home.settings_text.replace(
-        "after_no_receipt_s = 1\n", "after_no_receipt_s = 5\nafter_no_claim_s = 30\n"
-    )
-    async with home.running() as hub, asyncio.timeout(20):
-        home.button.press()
-        await central.event("pendant_pressed")
-        while not 6 < waits_s(hub) <= 30:
-            await asyncio.sleep(0.02)
-        alarm = AlarmReply(
-            alarm=b"A" * 8,
-            version=1,
-            state=ReplyState.WAITING,
-            events=(central.id_of("pendant_pressed"),),
-            valid_until_ms=central.now_ms() + 90_000,
-            local=LocalDeadlines(no_receipt_s=60, no_claim_s=600),
-        )
-        central.say(Reply(to=central.to(), alarms=(alarm,)).pack(central.key_id, central.signing_key))
-        while not 500 < waits_s(hub) <= 600:
-            await asyncio.sleep(0.02)
-
-
 def own_deadlines(home: Any) -> None:
     home.settings_text = home.settings_text.replace(
         "after_no_receipt_s = 1\n", "after_no_receipt_s = 5\nafter_no_claim_s = 30\n"
@@ -64,6 +42,18 @@ def told(
     )
     reply = Reply(to=central.to(), alarms=(alarm,), is_snapshot=is_snapshot, home=home)
     return bytes(reply.pack(central.key_id, central.signing_key))
+
+
+async def test_a_hub_waits_as_long_as_the_plan_of_its_alarm_says(home: Any, central: Any) -> None:
+    own_deadlines(home)
+    async with home.running() as hub, asyncio.timeout(20):
+        home.button.press()
+        await central.event("pendant_pressed")
+        while not 6 < waits_s(hub) <= 30:
+            await asyncio.sleep(0.02)
+        central.say(told(central, LocalDeadlines(no_receipt_s=60, no_claim_s=600), None))
+        while not 500 < waits_s(hub) <= 600:
+            await asyncio.sleep(0.02)
 
 
 async def test_what_central_told_of_an_alarm_and_of_the_home_holds_over_a_restart_without_a_network(

@@ -196,9 +196,8 @@ async def test_what_was_closed_while_the_hub_was_down_is_called_off_when_it_is_b
         assert not hub.local_response.recalled()
 
 
-async def test_an_alarm_that_somebody_had_taken_is_not_called_for_after_a_restart_without_a_network(
-    ward: Ward,
-) -> None:
+async def taken_and_then_cut_off(ward: Ward) -> None:
+    """A run of the hub in which somebody took its alarm; after it there is no network."""
     async with ward.running() as hub:
         ward.home.button.press()
         await ward.central.event("pendant_pressed")
@@ -206,6 +205,12 @@ async def test_an_alarm_that_somebody_had_taken_is_not_called_for_after_a_restar
         await ward.until(lambda: hub.home.view.lamp is Lamp.TAKEN)
         await ward.until(lambda: not hub.urgent.is_waiting)
     ward.home.lines[0].is_reachable = False
+
+
+async def test_an_alarm_that_somebody_had_taken_is_not_called_for_after_a_restart_without_a_network(
+    ward: Ward,
+) -> None:
+    await taken_and_then_cut_off(ward)
     async with ward.running() as hub:
         await asyncio.sleep(2.5)  # longer than any of the two waits: nothing may come of them
         assert not hub.local_response.decision.calls
@@ -215,13 +220,7 @@ async def test_an_alarm_that_somebody_had_taken_is_not_called_for_after_a_restar
 async def test_what_an_earlier_run_knew_of_a_claim_is_not_believed_for_ever(
     ward: Ward, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with ward.running() as hub:
-        ward.home.button.press()
-        await ward.central.event("pendant_pressed")
-        ward.central.reply(ReplyState.TAKEN, ward.central.id_of("pendant_pressed"))
-        await ward.until(lambda: hub.home.view.lamp is Lamp.TAKEN)
-        await ward.until(lambda: not hub.urgent.is_waiting)
-    ward.home.lines[0].is_reachable = False
+    await taken_and_then_cut_off(ward)
     monkeypatch.setattr(response, "BELIEVED_S", 1.0)
     async with ward.running() as hub:
         said = [desk.wish.phrase for _, desk in hub.local_response._parts]
