@@ -21,9 +21,9 @@ from central.console.summary import summary_of
 from central.errors import NotFoundError
 from central.home_response import KINDS as HOME_RESPONSE
 from central.hubs import HubView
-from central.lifecycle import Handling, KindOfHelp, Queue, dispositions, outcomes
+from central.lifecycle import CLAIMED, DispatchState, Handling, KindOfHelp, Queue, dispositions, outcomes
 from central.technical.duty import DutyContact, duty_book
-from central.views import AlarmDetail, AlarmView, Journey, TimelineEntry
+from central.views import AlarmDetail, AlarmView, Journey, Sent, TimelineEntry
 
 LAMPS = frozenset({"waiting", "taken", "on_the_way", "closed", "unknown"})
 JOURNEY_STEPS = ("judged", "durable", "sent", "receipt", "shown", "taken", "reassured")
@@ -190,7 +190,7 @@ def _assemble(
         can_override=leads(visit, alarm),
         holder=_holder(visit, alarm, visit_ms, is_mine=is_mine),
         stage=alarm.stage.word,
-        next_act=_next_act(alarm, is_mine=is_mine) if can_handle else "",
+        next_act=_next_act(alarm, detail.sent, is_mine=is_mine) if can_handle else "",
         lamp=lamp_of(visit, alarm, hub) if is_personal else None,
         hub=hub,
         shows_resident=is_mine or goes or not alarm.is_open,
@@ -245,13 +245,14 @@ def _holder(visit: Visit, alarm: AlarmView, visit_ms: int | None, *, is_mine: bo
     return t("alarm.has_it", name=name_of(visit, alarm.owner, alarm.owner_name), time=time)
 
 
-def _next_act(alarm: AlarmView, *, is_mine: bool) -> str:
+def _next_act(alarm: AlarmView, sent: Sequence[Sent], *, is_mine: bool) -> str:
     if not alarm.is_open:
         return ""
     if not is_mine:
         is_free = alarm.stage.handling in {Handling.WAITING, Handling.DEFERRED} or alarm.is_with_kin
         return "claim" if is_free else ""
-    if alarm.queue is Queue.TECHNICAL or alarm.stage.word in {"on_the_way", "on_site"}:
+    has_been_there = alarm.stage == CLAIMED and any(one.state is DispatchState.DONE for one in sent)
+    if alarm.queue is Queue.TECHNICAL or alarm.stage.word in {"on_the_way", "on_site"} or has_been_there:
         return "close"
     return "on-the-way"
 

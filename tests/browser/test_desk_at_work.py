@@ -13,6 +13,7 @@ from simulators.furnished import RESIDENT, furnish
 from simulators.live_hub import LiveHub
 
 LEAD = Actor(id="other", name="Operator Two", role="lead")
+PATROL = Actor(id="patrol", name="Kari Dal", role="responder")
 
 
 async def test_the_summary_for_the_journal_is_copied_by_a_key_and_names_nobody(people: Any, home: LiveHub) -> None:
@@ -106,14 +107,22 @@ async def test_a_number_that_is_called_asks_what_came_of_it_and_remembers(
     await page.evaluate(NO_TELEPHONE)
     await page.locator("#alarm-resident [data-call=contact]").first.click()
     await expect(page.locator("#call-whom")).to_have_text("Sunniva Myklebust")
+    await page.click("#call-dialog button[type=submit]")  # nothing is taken for granted about a resident
+    await expect(page.locator("#call-dialog")).to_be_visible()
     await page.locator("#call-dialog label.choice", has_text="Ikke svar").click()
     await page.click("#call-dialog button[type=submit]")
     await expect(page.locator("#alarm-resident .contact").first.locator(".tried")).to_contain_text("ikke svar")
     await expect(page.locator("#alarm-history")).to_contain_text("Pårørende. Ikke svar")
     await page.keyboard.press("d")  # where patrols are set up, one of them is chosen
     await expect(page.locator("#dispatch-team")).to_have_value(patrol)
-    await page.click("#dispatch-dialog button[type=submit]")
+    await expect(page.locator("#dispatch-dialog button[type=submit]")).to_be_focused()
+    await page.keyboard.press("Enter")
     await expect(page.locator("#alarm-work")).to_contain_text("Nattpatruljen")
+    sent = (await server.services.alarms.alarm((await server.services.alarms.queue())[0].id)).sent[0]
+    for step in ("accepted", "on_site", "done"):
+        await server.services.alarms.dispatch_step(sent.id, PATROL, step)
+    await expect(page.locator("#alarm-work")).to_contain_text("ferdig")
+    await expect(page.locator(".a-acts .btn.primary")).to_have_attribute("data-act", "outcome")
 
 
 async def test_the_tab_says_how_many_wait_and_colours_change_without_a_reload(people: Any, home: LiveHub) -> None:

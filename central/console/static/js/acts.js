@@ -24,15 +24,21 @@ async function send(element, body) {
   return answer.ok;
 }
 
+/** Where there is one patrol and no more, there is nothing to choose: Enter sends it. */
+function skipOnlyChoice(dialog) {
+  const list = document.activeElement;
+  if (list?.form && dialog.contains(list) && list.options?.length === 1) dialog.querySelector('[type=submit]').focus();
+}
+
 /** Open a dialog of the open alarm, as its button or its key does. */
 export function open(id) {
   const button = pane.current()?.querySelector(`[data-open="${id}"]`);
   const dialog = document.getElementById(id);
   if (!button || isOff(button) || !dialog) return;
   if (button.dataset.to) dialog.querySelector('form').dataset.post = button.dataset.to;
-  fillChoices(dialog);
   dialog.showModal();
   dialog.querySelector('[data-first]')?.focus();
+  fillChoices(dialog).then(() => skipOnlyChoice(dialog));
 }
 
 function bodyOf(form) {
