@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
@@ -38,6 +39,13 @@ def check_files(
 
 def nearest_file(wanted: Path) -> Path | None:
     """The file that is called most like the wanted one, in its folder or, without that, near it."""
+    try:
+        return _nearest_file(wanted)
+    except OSError:  # a folder that this user may not look into
+        return None
+
+
+def _nearest_file(wanted: Path) -> Path | None:
     folder = wanted.parent
     if folder.is_dir():
         found = {each.name: each for each in islice(folder.iterdir(), MAX_LOOKED_AT) if each.is_file()}
@@ -53,13 +61,22 @@ def nearest_file(wanted: Path) -> Path | None:
 
 def _check(base: Path, path: str | Path, key: tuple[str | int, ...], report: Callable[..., None]) -> None:
     wanted = base / path
-    if wanted.is_dir():
-        report(key, f"{wanted} is a folder, not a file", "name the file in it")
-    elif not wanted.exists():
+    try:
+        is_folder = stat.S_ISDIR(wanted.stat().st_mode)
+        is_readable = os.access(wanted, os.R_OK, effective_ids=True)
+    except (FileNotFoundError, NotADirectoryError):
         near = nearest_file(wanted)
         hint = f'did you mean "{_relative(near, base)}"?' if near is not None else f"put the file at {wanted}"
         report(key, f"there is no file {wanted}", hint)
-    elif not os.access(wanted, os.R_OK):
+        return
+    except PermissionError:
+        is_folder = is_readable = False
+    except OSError as error:
+        report(key, f"{wanted} cannot be read: {error.strerror or error}", "put a whole copy of the file there")
+        return
+    if is_folder:
+        report(key, f"{wanted} is a folder, not a file", "name the file in it")
+    elif not is_readable:
         report(key, f"{wanted} may not be read by this user", "let the user that the hub runs as read it")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -47,11 +48,17 @@ def check_modem(
 def check_pin_file(file: Path, report: Report) -> None:
     """Report a PIN that cannot be read, or that everybody can."""
     key = ("modem", "pin_file")
-    if not file.is_file():
+    try:
+        mode = file.stat().st_mode
+    except PermissionError:
+        mode = None
+    except OSError:
+        mode = 0
+    if mode is not None and not stat.S_ISREG(mode):
         report(key, f"there is no file {file}", "write the PIN of the SIM card into it, or take the PIN off the card")
-    elif not os.access(file, os.R_OK):
+    elif mode is None or not os.access(file, os.R_OK, effective_ids=True):
         report(key, f"{file} may not be read by this user", "let the user that the hub runs as read it")
-    elif file.stat().st_mode & 0o004:
+    elif mode & 0o004:
         report(key, f"{file} can be read by everybody", f"run: chmod o= {file}", severity="warning")
 
 

@@ -28,6 +28,7 @@ from cloud_sync.trust import TrustBundle
 from gateway.errors import HubError
 
 FOLDER = "identity"
+FORMAT = 1
 _KEY, _TRUST, _FACTS = "hub.key", "trust.bundle", "hub.json"
 _ID = re.compile(r"^[0-9a-f]{16}$")
 
@@ -36,9 +37,13 @@ class IdentityError(HubError):
     """There is no identity, or it is damaged. The text says what to do."""
 
 
+class _NewerError(ValueError):
+    """A later version of the program wrote it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Facts:
-    version: int = 1
+    version: int = FORMAT
     hub: str
     central: str
     lineage: str
@@ -47,8 +52,11 @@ class _Facts:
 
     @classmethod
     def read(cls, content: bytes) -> Self:
-        """Raises ValueError."""
+        """Raises ValueError, _NewerError when it is of another time."""
         found = json.loads(content)
+        version = found.get("version", FORMAT) if isinstance(found, dict) else None
+        if type(version) is int and version > FORMAT:
+            raise _NewerError(f"format {version}, known is {FORMAT}")
         if not isinstance(found, dict) or {"version"} | set(found) != {each.name for each in fields(cls)}:
             raise ValueError(f"{_FACTS} does not hold what it should")
         for name, value in found.items():
@@ -72,14 +80,17 @@ class Identity:
 
 
 def is_enrolled(state_dir: Path) -> bool:
-    """Whether there is an identity (whole or not)."""
-    return (state_dir / FOLDER).exists()
+    """Whether there is an identity (whole or not). Raises IdentityError when this user may not look."""
+    try:
+        return (state_dir / FOLDER).exists()
+    except OSError as error:
+        raise _unreadable(error) from error
 
 
 def load(state_dir: Path) -> Identity:
     """Read the identity. Raises IdentityError."""
     folder = state_dir / FOLDER
-    if not folder.is_dir():
+    if not is_enrolled(state_dir):
         raise IdentityError(
             f"this hub is not enrolled: there is no {folder}. Get a code at central (`vaktpost central code`) and run "
             "`vaktpost hub enrol --central URL CODE`"
@@ -91,7 +102,11 @@ def load(state_dir: Path) -> Identity:
         trust = TrustBundle.read((folder / _TRUST).read_bytes())
         key = Ed25519PrivateKey.from_private_bytes(raw_key)
     except OSError as error:
-        raise IdentityError(f"the identity cannot be read: {error.strerror}: {error.filename}") from error
+        raise _unreadable(error) from error
+    except _NewerError as error:
+        raise IdentityError(
+            f"the identity in {folder} was written by a newer version of the program ({error}): install that one again"
+        ) from error
     except (WireError, ValueError) as error:
         raise IdentityError(
             f"the identity in {folder} is damaged ({_first_line(error)}). Restore it from a backup, or enrol again "
@@ -113,7 +128,7 @@ def load(state_dir: Path) -> Identity:
 def store(state_dir: Path, identity: Identity, *, is_replaced: bool = False) -> None:
     """Write the identity, durably and in one step. Raises IdentityError when there is one already."""
     place = state_dir / FOLDER
-    if place.exists() and not is_replaced:
+    if is_enrolled(state_dir) and not is_replaced:
         raise IdentityError(f"this hub is enrolled already ({place}); add --replace to give it a new identity")
     facts = _Facts(
         hub=identity.hub.hex(),
@@ -159,6 +174,11 @@ def _sync(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _unreadable(error: OSError) -> IdentityError:
+    hint = "; try again as the hub's user, or with sudo" if isinstance(error, PermissionError) else ""
+    return IdentityError(f"the identity cannot be read: {error.strerror}: {error.filename}{hint}")
 
 
 def _first_line(error: Exception) -> str:

@@ -172,11 +172,13 @@ def _last_good(config: Path, content: bytes, *, needs_files: bool = True) -> Hub
 
     for folder in _state_dirs(config, content):
         place = folder / LAST_GOOD
-        if place.is_file():
-            try:
+        try:
+            if place.is_file():
                 return load(place, base=config.parent, needs_files=needs_files)
-            except SettingsError as error:
-                _log.error("last_good_refused", problems=len(error.problems))
+        except SettingsError as error:
+            _log.error("last_good_refused", problems=len(error.problems))
+        except OSError as error:
+            _log.error("last_good_unreadable", error=error.strerror)
     return None
 
 
