@@ -47,6 +47,7 @@ from central.services import Services
 from central.settings import CentralSettings
 from central.sms_parts import SmsParts, sms_parts
 from central.store import open_store
+from central.strange import Strange
 from central.technical.folding import Folding
 from central.technical.incidents import Incidents
 from central.technical.maintenance import Maintenance
@@ -118,9 +119,9 @@ async def open_central(settings: CentralSettings, clock: Clock | None = None) ->
         security = SecurityLog(store, clock, metrics)
         windows = Windows(store, clock)
         epochs = EpochBook(store, keys)
-        quarantine = Quarantine(store, clock, wakeup)
+        quarantine, strange = Quarantine(store, clock, wakeup), Strange(store, clock, metrics, wakeup)
         replies = Replies(store, keys, clock, links, wakeup)
-        ingest = Ingest(store, keys, clock, metrics, epochs, windows, quarantine, wakeup, people.words)
+        ingest = Ingest(store, keys, clock, metrics, epochs, windows, strange, wakeup, people.words)
         reception = Reception(
             store=store,
             keys=keys,

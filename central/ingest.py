@@ -26,11 +26,10 @@ from central.metrics import Metrics
 from central.offsets import Offsets
 from central.people.words import Words
 from central.precedence import Precedence
-from central.quarantine import Quarantine
-from central.raising import raise_unreadable
 from central.sql import Sql
 from central.store import Priority, Store
 from central.storing import Piece, Storing, weight_of
+from central.strange import PRIORITY, Strange
 from central.wakeup import Wakeup
 from central.windows import Windows
 from cloud_sync.central_messages import Address, Receipt
@@ -42,12 +41,6 @@ from cloud_sync.record import parse_record
 
 log = structlog.get_logger()
 
-_PRIORITY = {
-    Lane.ALARM: Priority.ALARM,
-    Lane.CARE: Priority.ALARM,
-    Lane.TECHNICAL: Priority.UPKEEP,
-    Lane.TELEMETRY: Priority.BULK,
-}
 _WAITING = Sql("SELECT lane FROM high_water WHERE hub = :hub AND epoch = :epoch AND unopened <> '[]' ORDER BY lane")
 _WAITING_RAW = Sql(
     """SELECT r.seq, r.raw FROM event_raw r JOIN event e
@@ -68,7 +61,7 @@ class Ingest:
         metrics: Metrics,
         epochs: EpochBook,
         windows: Windows,
-        quarantine: Quarantine,
+        strange: Strange,
         wakeup: Wakeup,
         words: Words,
     ) -> None:
@@ -78,13 +71,13 @@ class Ingest:
         self._metrics = metrics
         self._epochs = epochs
         self._windows = windows
-        self._quarantine = quarantine
+        self._strange = strange
         self._wakeup = wakeup
         self.offsets = Offsets()
         self.precedence = Precedence()
         self._storing = Storing(clock, epochs, windows, words)
         self._gatherings = {
-            lane: Gathering(store, self._storing, self.precedence, _PRIORITY[lane])
+            lane: Gathering(store, self._storing, self.precedence, PRIORITY[lane])
             for lane in Lane
             if not lane.is_urgent
         }
@@ -108,7 +101,7 @@ class Ingest:
         has_new_header = epoch is not None and not epoch.is_stored
         marks = await self._commit(envelope, hub, epoch, opened)
         for raw in strange:
-            await self._set_aside(envelope, path, raw)
+            await self._strange.take(envelope, path, raw)
         self._count(envelope.lane, opened)
         if has_new_header and epoch is not None and await self._open_what_waited(envelope, hub, epoch):
             marks = await self._marks(envelope)
@@ -188,7 +181,7 @@ class Ingest:
         if gathering is not None:
             return await gathering.commit(piece)
         return await self._store.transact(
-            _PRIORITY[piece.envelope.lane], lambda connection: self._storing.write_one(connection, piece)
+            PRIORITY[piece.envelope.lane], lambda connection: self._storing.write_one(connection, piece)
         )
 
     async def _commit_singly(self, piece: Piece) -> Marks:
@@ -206,17 +199,6 @@ class Ingest:
                 else:
                     break
         return marks
-
-    async def _set_aside(self, envelope: Envelope, path: str, raw: bytes) -> None:
-        """Bytes in an authentic envelope that name no place in it: they cannot be receipted, but are not lost."""
-        hub = envelope.sender.hub.hex()
-        if not await self._quarantine.keep(hub, int(envelope.lane), path, raw):
-            return
-        priority = _PRIORITY[envelope.lane]
-        async with self._store.write(priority) as connection:
-            key = {"hub": hub, "epoch": envelope.epoch.hex(), "lane": int(envelope.lane), "seq": 0}
-            await raise_unreadable(connection, key, "no_record", self._clock.now_ms())
-        self._wakeup.wake()
 
     async def _open_what_waited(self, envelope: Envelope, hub: Enrolled, epoch: Epoch) -> bool:
         """A header came after records that needed it: read them now, from what was kept. Returns whether any was."""

@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from enum import Enum
+
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from central.clock import Clock
 from central.lifecycle import CENTRAL_KINDS, AlarmKind
@@ -21,13 +24,18 @@ MAX_ROWS_OF_STRANGERS = 900
 MAX_SENDERS = 200
 """So many unknown hubs get a technical alarm each; all others share one."""
 MAX_PER_SENDER = 20
+"""What comes after that is not kept, but known again by its digest: each is told of, and told of once."""
+MAX_NOTED_PER_SENDER = 200
+MAX_NOTED = 20_000
 PER_SECOND = 5.0
 BURST = 50.0
 _UNKNOWN = CENTRAL_KINDS["unknown_hub"]
 
 _COUNT = Sql(
-    "SELECT count(*), coalesce(sum(CASE WHEN sender = :sender THEN 1 ELSE 0 END), 0),"
-    " coalesce(sum(CASE WHEN sender = :sender AND digest = :digest THEN 1 ELSE 0 END), 0) FROM quarantine"
+    "SELECT coalesce(sum(CASE WHEN length(content) > 0 THEN 1 ELSE 0 END), 0),"
+    " coalesce(sum(CASE WHEN sender = :sender AND length(content) > 0 THEN 1 ELSE 0 END), 0),"
+    " coalesce(sum(CASE WHEN sender = :sender AND length(content) = 0 THEN 1 ELSE 0 END), 0),"
+    " coalesce(sum(CASE WHEN sender = :sender AND digest = :digest THEN 1 ELSE 0 END), 0), count(*) FROM quarantine"
 )
 _INSERT = Sql(
     "INSERT INTO quarantine (sender, lane, path, digest, content, received_ms)"
@@ -41,6 +49,39 @@ _SENDERS = Sql(
 )
 
 
+class Kept(Enum):
+    """What became of something that was to be set aside."""
+
+    WHOLE = "whole"
+    NOTED = "noted"  # there is no room for it: only its digest is kept
+    KNOWN = "known"  # it has come before
+    NO_ROOM = "no_room"  # not even for its digest: nobody can tell whether it has come before
+
+
+async def keep_one(
+    connection: AsyncConnection,
+    sender: str,
+    lane: int | None,
+    path: str,
+    content: bytes,
+    now: int,
+    *,
+    max_rows: int = MAX_ROWS,
+    is_noted: bool = True,
+) -> Kept:
+    """Keep it, in the transaction of whoever tells people of it. `is_noted`: of what is too much, the digest."""
+    digest = hashlib.sha256(content).hexdigest()
+    total, mine, noted, same, rows = await _COUNT.one(connection, sender=sender, digest=digest) or (0, 0, 0, 0, 0)
+    if same:
+        return Kept.KNOWN
+    is_whole = total < max_rows and mine < MAX_PER_SENDER
+    if not is_whole and not (is_noted and noted < MAX_NOTED_PER_SENDER and rows < MAX_NOTED):
+        return Kept.NO_ROOM
+    values = {"sender": sender, "lane": lane, "path": path, "digest": digest, "now": now}
+    await _INSERT.rows(connection, content=content[:MAX_BYTES] if is_whole else b"", **values)
+    return Kept.WHOLE if is_whole else Kept.NOTED
+
+
 class Quarantine:
     """Frames signed by nobody we know, and bytes in authentic envelopes that are no record."""
 
@@ -52,22 +93,11 @@ class Quarantine:
         self._at_s = clock.mono_s()
 
     async def keep(self, sender: str, lane: int | None, path: str, content: bytes, *, max_rows: int = MAX_ROWS) -> bool:
-        """Set aside. Returns False when it is there already or there is no room: then nothing needs to be raised."""
-        digest = hashlib.sha256(content).hexdigest()
+        """Set aside. Returns False when it is there already or there is no room."""
         async with self._store.write(Priority.UPKEEP) as connection:
-            total, mine, same = await _COUNT.one(connection, sender=sender, digest=digest) or (0, 0, 0)
-            if same or total >= max_rows or mine >= MAX_PER_SENDER:
-                return False
-            await _INSERT.rows(
-                connection,
-                sender=sender,
-                lane=lane,
-                path=path,
-                digest=digest,
-                content=content[:MAX_BYTES],
-                now=self._clock.now_ms(),
-            )
-        return True
+            now = self._clock.now_ms()
+            kept = await keep_one(connection, sender, lane, path, content, now, max_rows=max_rows, is_noted=False)
+        return kept is Kept.WHOLE
 
     async def unknown_hub(self, sender: str, claimed_lane: Callable[[], int | None], path: str, frame: bytes) -> None:
         """An envelope from nobody we know: perhaps a real alarm of a hub that was lost from the database.

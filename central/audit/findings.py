@@ -32,7 +32,8 @@ _COUNTED: Mapping[str, Sql] = {
         """SELECT count(*), min(coalesce(v.to_ms, a.raised_ms))
         FROM alarm a LEFT JOIN visit v ON v.id = a.deferred_visit
         WHERE a.queue = 'personal' AND a.closed_ms IS NULL AND a.handling = 'deferred'
-          AND (v.id IS NULL OR v.to_ms < :late OR a.deferred_until_ms < :late OR (v.state <> 'planned' AND coalesce(v.changed_ms, 0) < :late))"""
+          AND (v.id IS NULL OR v.to_ms < :late OR a.deferred_until_ms < :late
+            OR (v.state <> 'planned' AND coalesce(v.changed_ms, 0) < :late))"""
     ),
     "notification_hangs": Sql(
         "SELECT count(*), min(next_ms) FROM notification WHERE state = 'pending' AND next_ms < :late"

@@ -7,9 +7,11 @@ import random
 
 import pytest
 
+from central import quarantine
 from central.errors import NotStoredError
 from central.lifecycle import Queue
 from central.people.words import event_place, measured_of
+from central.quarantine import MAX_PER_SENDER
 from central.store import Priority
 from cloud_sync import canonical
 from cloud_sync.errors import ForgedError, ReplayedError
@@ -18,7 +20,7 @@ from cloud_sync.record import seal_record
 from cloud_sync.seal import SealPrivateKey, SealSuite
 from cloud_sync.vocabulary import BY_WORD, Event, Stamp
 from simulators.frame_hub import FrameHub, Sealed, tampered, unknown_id
-from tests.central.conftest import Bench, OpenBench
+from tests.central.conftest import FIRST, Bench, OpenBench
 
 TOTAL = "SELECT count(*) FROM event"
 
@@ -229,6 +231,38 @@ async def test_bytes_that_name_no_record_are_set_aside_once_and_alarm_once(
     assert sorted(await bench.kinds()) == ["pendant_pressed", "unreadable_alarm"]
     assert await bench.value("SELECT content FROM quarantine") == junk
     assert await bench.value("SELECT count(*) FROM quarantine") == 1
+
+
+@pytest.mark.parametrize("lane", [Lane.ALARM, Lane.CARE, Lane.TECHNICAL])
+async def test_what_there_is_no_room_for_is_counted_and_told_of_and_what_may_be_an_alarm_rings_each_time(
+    bench: Bench, hub: FrameHub, lane: Lane
+) -> None:
+    strange = [f"no record {number}".encode() for number in range(MAX_PER_SENDER + 5)]
+    for _ in range(2):  # the hub has no receipt for any of them, and sends them again
+        for junk in strange:
+            await bench.send(hub, hub.envelope(junk, lane=lane))
+    assert await bench.value("SELECT count(*) FROM quarantine WHERE length(content) > 0") == MAX_PER_SENDER
+    kind = {Lane.ALARM: "unreadable_alarm", Lane.CARE: "unreadable_care"}.get(lane)
+    assert await bench.kinds() == ([kind] if kind else [])
+    for alarm in await bench.alarms.queue():
+        assert (alarm.repeats, alarm.sound_no) == (len(strange) - 1, len(strange))
+    ((folded, repeats),) = await bench.rows("SELECT kind, repeats FROM alarm WHERE queue = 'technical'")
+    assert (folded, repeats) == ("unreadable_records", (5 if kind else len(strange)) - 1)
+
+
+async def test_when_not_even_digests_have_room_it_is_told_of_once_a_minute(
+    bench: Bench, hub: FrameHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quarantine, "MAX_PER_SENDER", 1)
+    monkeypatch.setattr(quarantine, "MAX_NOTED_PER_SENDER", 1)
+    for number in range(6):
+        await bench.send(hub, hub.envelope(f"no record {number}".encode(), lane=Lane.ALARM))
+    (alarm,) = await bench.alarms.queue()
+    assert alarm.repeats == 2  # kept, noted, and the first of those that there is no room for
+    await bench.alarms.close((await bench.alarms.claim(alarm.id, FIRST)).id, FIRST, "false_alarm", "mis_press")
+    bench.clock.advance(61)
+    await bench.send(hub, hub.envelope(b"no record 7", lane=Lane.ALARM))
+    assert await bench.kinds() == ["unreadable_alarm"]  # an alarm again, not silence
 
 
 async def test_a_record_of_another_hub_epoch_or_lane_is_not_believed(bench: Bench, hub: FrameHub) -> None:
