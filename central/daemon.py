@@ -48,6 +48,7 @@ from central.settings import CentralSettings
 from central.sms_parts import SmsParts, sms_parts
 from central.store import open_store
 from central.strange import Strange
+from central.technical.call_out import CallOut
 from central.technical.folding import Folding
 from central.technical.incidents import Incidents
 from central.technical.maintenance import Maintenance
@@ -166,6 +167,7 @@ async def open_central(settings: CentralSettings, clock: Clock | None = None) ->
             "folding": folding.run,
             **upkeep.chores(),
             **upkeep.more({"escalation": escalation.tick, "duty": duty.renew, "auditor": auditor.look}),
+            **upkeep.more({"call_out": CallOut(store, clock, wakeup).look}),
         }
         if store.dialect.is_shared:
             works["news"] = News(store.dialect, wakeup).run

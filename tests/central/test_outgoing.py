@@ -11,18 +11,21 @@ from typing import Any
 import pytest
 
 from central.escalation.tick import Escalation
-from central.lifecycle import Queue
+from central.lifecycle import CENTRAL_KINDS, Queue
 from central.metrics import Metrics
 from central.notify.channel import Channel, ChannelError, Message
 from central.notify.letters import EmailChannel
 from central.notify.outgoing import Outgoing
 from central.notify.phones import SmsChannel
+from central.opening import Source
 from central.people.contacts import entry_from
+from central.raising import raise_technical
 from central.routing.plan import Channel as Way
 from central.routing.plan import Plan, ReceiverKind, Step, Variant
 from central.settings import EmailSettings, SmsSettings
 from central.sms_http import HttpProvider
 from central.sql import Sql
+from central.technical.call_out import FIRST_MS, CallOut
 from central.wakeup import Wakeup
 from simulators.frame_hub import FrameHub
 from simulators.mail_server import MailServer
@@ -128,6 +131,26 @@ async def test_an_alarm_reaches_a_telephone_and_a_letter_box_without_a_word_abou
     assert (await words(bench, alarm.id)).count("notified") == 2
     await desk.send()
     assert len(desk.sms.received) == len(desk.mail.letters) == 1
+
+
+async def test_technicians_are_called_out_in_words_that_anybody_may_read(
+    desk: Desk, bench: Bench, hub: FrameHub
+) -> None:
+    await bench.change(f"UPDATE team SET kind = 'technical' WHERE id = '{CENTRE}'")
+    now = bench.clock.now_ms()
+    async with bench.store.write() as connection:
+        source = Source(hub=hub.id.hex(), happened_ms=now)
+        alarm = await raise_technical(connection, CENTRAL_KINDS["unknown_hub"], source, now)
+    bench.clock.advance(FIRST_MS / 1000)
+    await CallOut(bench.store, bench.clock, Wakeup()).look()
+    await desk.send()
+    (text,), (letter,) = desk.sms.received, desk.mail.letters
+    assert text.text == (
+        "Vaktpost: et teknisk varsel som ikke kan vente, står uten at noen tekniker har tatt det."
+        f" https://vakt.example/alarms/{alarm}"
+    )
+    assert letter.content["Subject"] == "Vaktpost: Et teknisk varsel som ikke kan vente"
+    assert (await words(bench, alarm)).count("notified") == 2
 
 
 async def test_many_processes_that_send_at_once_say_it_once(desk: Desk, bench: Bench, hub: FrameHub) -> None:
