@@ -108,6 +108,15 @@ def _settings(options: argparse.Namespace) -> Any:
         raise SystemExit(MISUSED) from None
 
 
+def _settings_in_use(options: argparse.Namespace) -> Any:
+    """Also when the file cannot be used: the daemon may run all the same, and has to be asked how it is."""
+    from gateway import log, start
+
+    log.configure(level="error")  # on standard output is the answer, and nothing else
+    settings = start.in_use(options.config)
+    return _settings(options) if settings is None else settings
+
+
 # run
 
 
@@ -225,7 +234,7 @@ def _summary(settings: Any) -> str:
 def _status(options: argparse.Namespace) -> int:
     from gateway import control, status
 
-    settings = _settings(options)
+    settings = _settings_in_use(options)
     try:
         answer = control.ask(settings.state_dir, {"ask": "status"})
     except control.NotRunningError:
@@ -266,7 +275,7 @@ def _journal(options: argparse.Namespace) -> int:
 
     from gateway.journal.inspection import dump, inspect
 
-    settings = _settings(options)
+    settings = _settings_in_use(options)
     directory = settings.state_dir / "journal"
     if options.records:
         for row in dump(directory):
@@ -288,7 +297,7 @@ def _journal(options: argparse.Namespace) -> int:
 def _retry_driver(options: argparse.Namespace) -> int:
     from gateway import control
 
-    settings = _settings(options)
+    settings = _settings_in_use(options)
     answer = control.ask(settings.state_dir, {"ask": "retry_driver", "driver": options.driver})
     if options.json:
         _say_json(answer)
@@ -303,13 +312,11 @@ def _retry_driver(options: argparse.Namespace) -> int:
 
 
 def _self_test(options: argparse.Namespace) -> int:
-    from gateway import log
     from gateway.health import self_test
 
-    log.configure(level="error")  # the answer is on standard output, and nothing else
     if options.local:
-        return self_test.run_local(_settings(options), as_json=options.json)
-    return self_test.run(_settings(options), as_json=options.json)
+        return self_test.run_local(_settings_in_use(options), as_json=options.json)
+    return self_test.run(_settings_in_use(options), as_json=options.json)
 
 
 def _indented(value: Mapping[str, Any]) -> str:

@@ -136,6 +136,14 @@ def prepare(config: Path) -> Start:
     return Start(settings=settings, mode=mode, starts=starts, content=content)
 
 
+def in_use(config: Path) -> HubSettings | None:
+    """The settings that a daemon runs with which was started with this file. None: none that can be used."""
+    from config import check
+
+    found = check(config).settings
+    return _instead(config, _read(config), "")[1] if found is None else found
+
+
 def _instead(config: Path, content: bytes, problem: str) -> tuple[HubSettings | None, HubSettings | None, Mode]:
     """What can be used when the settings file cannot as it is: the file's own settings, what to use, and how.
 

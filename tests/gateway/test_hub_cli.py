@@ -3,6 +3,8 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +13,7 @@ import pytest
 from cloud_sync import sd_notify, signing
 from cloud_sync.trust import EnrolmentCode
 from drivers.errors import PermanentDriverError
-from gateway import cli, enrol, identity_store, log
+from gateway import cli, enrol, identity_store, log, start
 from gateway.drivers_host import DriverState
 from gateway.enrol import EnrolmentError
 
@@ -84,6 +86,25 @@ def test_a_hub_that_does_not_run_says_so_and_what_to_do(config: str, capsys: pyt
     assert cli.main(["status", "--config", config, "--json"]) == 1
     told = json.loads(capsys.readouterr().out)
     assert (told["is_running"], told["is_enrolled"]) == (False, False)
+
+
+async def test_a_hub_that_runs_on_its_last_good_settings_can_be_asked_how_it_is(home: HubUnderTest) -> None:
+    async def said(*words: str) -> tuple[int | None, bytes, bytes]:
+        command = (sys.executable, "-m", "vaktpost", "hub", *words, "--config", str(config))
+        asking = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        out, err = await asyncio.wait_for(asking.communicate(), 60)
+        return asking.returncode, out, err
+
+    async with home.running():
+        config = home.folder / "hub.toml"
+        (home.state_dir / start.LAST_GOOD).write_text(config.read_text())
+        config.write_text(config.read_text().replace("[uplinks", "[uplingks"))
+        status, out, _ = await said("status", "--json")
+        assert (status, json.loads(out)["is_running"]) == (0, True)
+        assert json.loads((await said("self-test", "--json"))[1])["state"] == "answered"
+        assert b"does not wait to be tried again" in (await said("retry-driver", "buttons"))[1]
+        assert (await said("journal"))[0] == 0
+    assert (await said("check-config"))[0] == 2, "what is wrong is told by whoever is asked that"
 
 
 def test_a_hub_that_is_not_enrolled_does_not_start(
