@@ -17,7 +17,7 @@ async def play(
 ) -> tuple[Verdict, float]:
     """The verdict, and how long it took. For a scenario that must fail, one that is turned round."""
     run = Run(folder=folder, rounds=rounds, seed=scenario.seed(seed), is_long=is_long, say=say)
-    limit_s = scenario.long_timeout_s if rounds > scenario.short else scenario.timeout_s
+    limit_s = scenario.long_timeout_s if is_long else scenario.timeout_s
     begun = time.monotonic()
     try:
         async with asyncio.timeout(limit_s):

@@ -383,7 +383,14 @@ _COMMIT_S = 0.5
 """A commit that was under way, and the load's own pauses."""
 
 
-@scenario("drain", "a backlog drains in flat memory (20,000; a million in the soak)", short=1, long=1, timeout_s=120)
+@scenario(
+    "drain",
+    "a backlog drains in flat memory (20,000; a million in the long rounds)",
+    short=1,
+    long=1,
+    timeout_s=120,
+    long_timeout_s=3600,
+)
 async def drain(run: Run) -> Verdict:
     """The backlog is made on the card with no path to central; alarms go past it when the path comes back."""
     wanted = 1_000_000 if run.is_long else 20_000
