@@ -16,8 +16,8 @@ from pathlib import Path
 import aiomqtt
 
 from bench.machine import usage
-from bench.rig import boot_s
 from bench.rows import percentile
+from simulators.boot_clock import boot_s
 from simulators.broker import Broker
 from simulators.certificates import Authority
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
-from bench.rig import Rig, boot_s
+from bench.rig import Rig
 from bench.rows import percentile
+from simulators.boot_clock import boot_s
 from simulators.demo.operator import CONSOLE
 
 PAUSE_S = (0.2, 0.4)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,28 +17,10 @@ import aiohttp
 
 from bench.machine import usage
 from simulators import control, plans
+from simulators.boot_clock import boot_s
 from simulators.demo.operator import Operator
 from simulators.demo.stage import Ports, Stage, free_port
-
-SETTINGS = """
-[drivers.load]
-type = "load"
-socket = "load.sock"
-
-[[devices]]
-alias = "sensor-1"
-profile = "thermometer"
-
-[[devices]]
-alias = "button-1"
-profile = "pendant"
-resident = "r-7f3a90"
-"""
-
-
-def boot_s() -> float:
-    """CLOCK_BOOTTIME, the one clock of all processes here."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
+from simulators.load_driver import LOAD_SETTINGS, LOAD_SOCKET
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +49,7 @@ class Rig:
 
     async def load(self, **request: Any) -> dict[str, Any]:
         """Order from the load driver."""
-        return await control.ask(self.stage.folder / "home" / "load.sock", request)
+        return await control.ask(self.stage.folder / "home" / LOAD_SOCKET, request)
 
     async def lane(self, name: str) -> dict[str, Any]:
         """One lane of the hub's status."""
@@ -150,7 +131,7 @@ async def rig(hub_program: Path, environment: Mapping[str, str]) -> AsyncIterato
             folder,
             plans.FLAT,
             ports,
-            more_settings=SETTINGS,
+            more_settings=LOAD_SETTINGS,
             logs=Path(logs),
             hub_python=[str(hub_program)],
             hub_environment=environment,

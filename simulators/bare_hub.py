@@ -8,7 +8,6 @@ assert hub.memory["last_block"]
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
@@ -17,10 +16,7 @@ import structlog
 
 from drivers.contract import Driver, DriverContext, Fact, Observation, Scalar
 from drivers.errors import PermanentDriverError, TransientDriverError
-
-
-def boot_s() -> float:
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
+from simulators.boot_clock import boot_s
 
 
 class BareHub:

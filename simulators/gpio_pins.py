@@ -27,7 +27,6 @@ import os
 import socket
 import struct
 import threading
-import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -37,15 +36,12 @@ from typing import Any, Self
 from gpiozero.exc import BadPinFactory, PinSetInput
 from gpiozero.pins.mock import MockFactory, MockPin
 
+from simulators.boot_clock import boot_s
+
 ADDRESS_VARIABLE = "VAKTPOST_SIM_GPIO"
 ANSWER_TIMEOUT_S = 3.0
 LONGEST_LINE = 65_536
 PINS = range(2, 28)
-
-
-def boot_s() -> float:
-    """CLOCK_BOOTTIME in seconds: the same in every process of a machine."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class BoardGoneError(OSError):

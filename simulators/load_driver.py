@@ -21,6 +21,22 @@ from drivers.contract import Alias, Driver, DriverContext, DriverPlugin, DriverS
 from ground.models import Field
 from simulators import control
 
+LOAD_SOCKET = "load.sock"
+LOAD_SETTINGS = f"""
+[drivers.load]
+type = "load"
+socket = "{LOAD_SOCKET}"
+
+[[devices]]
+alias = "sensor-1"
+profile = "thermometer"
+
+[[devices]]
+alias = "button-1"
+profile = "pendant"
+resident = "r-7f3a90"
+"""
+"""What a hub's settings say of this driver, where everything is on one machine."""
 BURST = 200
 BURST_S = 0.005
 ASKS_EVERY = 250

@@ -10,8 +10,6 @@ async with Scene.open(folder, plans.FLAT) as scene:
 from __future__ import annotations
 
 import asyncio
-import sqlite3
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -28,35 +26,15 @@ from simulators.demo.operator import Operator, OperatorError
 from simulators.demo.program import ProgramError
 from simulators.demo.stage import Ports, Stage, free_port
 from simulators.home import SOCKET
+from simulators.load_driver import LOAD_SETTINGS, LOAD_SOCKET
 
 LEAD = "Nina Berg"
-LOAD_SOCKET = "load.sock"
-LOAD_SETTINGS = f"""
-[drivers.load]
-type = "load"
-socket = "{LOAD_SOCKET}"
-
-[[devices]]
-alias = "sensor-1"
-profile = "thermometer"
-
-[[devices]]
-alias = "button-1"
-profile = "pendant"
-resident = "r-7f3a90"
-"""
-"""A driver that presses and measures as often as asked: see `simulators.load_driver`."""
 PATIENCE_S = 20.0
 LOOK_S = 0.03
 
 T = TypeVar("T")
 Place = tuple[str, int, int]
 """An event by epoch, lane and number."""
-
-
-def boot_s() -> float:
-    """CLOCK_BOOTTIME, the one clock of all processes of a machine."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class Scene:
@@ -195,26 +173,17 @@ class Scene:
 
     # central
 
-    def rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
-        """Rows of central's database, read beside it."""
-        database = self.stage.folder / "central" / "central.db"
-        connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=10)
-        try:
-            return connection.execute(sql, values).fetchall()
-        finally:
-            connection.close()
-
     async def found(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         """Wait until central's database has such rows."""
 
         async def look() -> list[tuple[Any, ...]] | None:
-            return self.rows(sql, *values) or None
+            return self.stage.rows(sql, *values) or None
 
         return await self.until(look, f"central has no {values} by {sql}")
 
     def stored(self) -> set[Place]:
         """Every event that central has."""
-        return {(epoch, lane, seq) for epoch, lane, seq in self.rows("SELECT epoch, lane, seq FROM event")}
+        return {(epoch, lane, seq) for epoch, lane, seq in self.stage.rows("SELECT epoch, lane, seq FROM event")}
 
     async def open_alarms(self) -> list[dict[str, Any]]:
         """The queue as consoles see it."""

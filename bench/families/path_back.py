@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from bench.bench import Bench
-from bench.rig import Rig, boot_s
+from bench.rig import Rig
 from bench.rows import Row, median
+from simulators.boot_clock import boot_s
 
 TITLE = "alarm raised with 20,000 readings waiting: path back → receipt"
 ORDER = 20

@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 import socket
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -196,6 +197,15 @@ class Stage:
             raise ProgramError(f"{complaint} within {READY_TIMEOUT_S:.0f} s:\n{program.last_words()}") from None
 
     # Talking to what runs
+
+    def rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
+        """Rows of central's database, read beside it."""
+        database = self.folder / "central" / "central.db"
+        connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=10)
+        try:
+            return connection.execute(sql, values).fetchall()
+        finally:
+            connection.close()
 
     async def central_command(self, *words: str) -> dict[str, Any]:
         """One of central's commands, answered in JSON."""

@@ -13,9 +13,9 @@ from simulators import control
 from simulators.control import RefusedError
 from simulators.demo.stage import Stage
 from simulators.faults.ledger import Ledger, Press
+from simulators.load_driver import LOAD_SOCKET
 
 BUTTON, CARE_BUTTON = "button-1", "care-1"
-LOAD_SOCKET = "load.sock"
 LOAD_SETTINGS = f"""
 [drivers.load]
 type = "load"

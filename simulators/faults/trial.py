@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-import sqlite3
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -20,6 +19,7 @@ from gateway.errors import HubError
 from gateway.journal.inspection import dump
 from gateway.safe_mode import CRASHES
 from simulators import plans
+from simulators.boot_clock import boot_s
 from simulators.broker import Broker
 from simulators.demo.program import Program
 from simulators.demo.stage import Ports, Stage, free_port
@@ -39,11 +39,6 @@ IDLE_CONNECTION_S = 90.0
 DEADLINE_S = 15.0
 """So long after there is a way an alarm must be at central: a reconnection and a resend on a fresh one."""
 LOOK_S = 0.05
-
-
-def boot_s() -> float:
-    """CLOCK_BOOTTIME, the one clock of all processes of a machine."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class Trial:
@@ -244,15 +239,6 @@ class Trial:
         """The folder of the card's files."""
         return self.home / "state" / "journal"
 
-    def rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
-        """Rows of central's database, read beside it."""
-        database = self.stage.folder / "central" / "central.db"
-        connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=10)
-        try:
-            return connection.execute(sql, values).fetchall()
-        finally:
-            connection.close()
-
     async def status(self) -> dict[str, Any] | None:
         """What the hub says of itself; None when it does not answer."""
         try:
@@ -360,7 +346,7 @@ class Trial:
         self.way()
         await self._judge_state()
         self.ledger.hub_kills = self.hub_kills
-        count = self.ledger.compare(self.rows, time.time() * 1000 - boot_s() * 1000)
+        count = self.ledger.compare(self.stage.rows, time.time() * 1000 - boot_s() * 1000)
         if count.calls_again:
             self.notes["nurse calls raised again after a kill"] = count.calls_again
         for name, program in (("hub", self.stage.hub), ("central", self.stage.central)):
@@ -431,7 +417,7 @@ class Trial:
             self.complain(f"the health check finds {found}, and nothing is wrong")
 
     def _stored(self, epoch: str, lane: Lane) -> int:
-        ((there,),) = self.rows("SELECT count(*) FROM event WHERE epoch = ? AND lane = ?", epoch, int(lane))
+        ((there,),) = self.stage.rows("SELECT count(*) FROM event WHERE epoch = ? AND lane = ?", epoch, int(lane))
         return int(there)
 
 

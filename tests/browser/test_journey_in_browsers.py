@@ -81,7 +81,7 @@ async def test_two_people_see_the_press_one_answers_for_it_and_the_home_is_told_
             await expect(each.locator(ROW)).to_have_count(0)
     assert [word for word in diary if word != "unknown"] == ["off", "waiting", "taken", "on_the_way", "off"]
 
-    ((alarm_id,),) = scene.rows("SELECT id FROM alarm WHERE kind = 'pendant_pressed'")
+    ((alarm_id,),) = scene.stage.rows("SELECT id FROM alarm WHERE kind = 'pendant_pressed'")
     detail = await scene.detail(alarm_id)
     by = [(moment["what"], moment["actor_name"]) for moment in detail["timeline"]]
     assert [entry for entry in by if entry[0] in {"claimed", "on_the_way", "closed"}] == [

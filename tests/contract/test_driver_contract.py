@@ -20,7 +20,8 @@ from pydantic import ValidationError
 
 from drivers.contract import ALIAS, Driver, DriverPlugin, DriverSettings, Fact, Observation
 from drivers.errors import PermanentDriverError
-from simulators.bare_hub import BareHub, boot_s
+from simulators.bare_hub import BareHub
+from simulators.boot_clock import boot_s
 
 if TYPE_CHECKING:
     from conftest import OtherEnd

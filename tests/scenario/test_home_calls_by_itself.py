@@ -19,8 +19,9 @@ from simulators import control, plans
 from simulators.demo.program import run, vaktpost
 from simulators.espa_wires import ServerWire
 from simulators.home import SOCKET
+from simulators.load_driver import LOAD_SETTINGS
 from simulators.pager import PagingSystem
-from simulators.scene import LOAD_SETTINGS, Scene
+from simulators.scene import Scene
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

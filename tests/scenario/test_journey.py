@@ -15,8 +15,9 @@ import pytest
 from cloud_sync.identity import Lane
 from cloud_sync.vocabulary import BY_WORD
 from simulators import plans
+from simulators.boot_clock import boot_s
 from simulators.demo.program import ProgramError, run, vaktpost
-from simulators.scene import Scene, boot_s
+from simulators.scene import Scene
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -122,12 +123,12 @@ async def test_a_press_without_network_shows_red_and_overtakes_thousands_of_read
     await scene.settled()
 
     pressed = BY_WORD["pendant_pressed"].code
-    ((alarm_ms, boot_ms),) = scene.rows(
+    ((alarm_ms, boot_ms),) = scene.stage.rows(
         "SELECT received_ms, boot_ms FROM event WHERE kind = ? AND boot_ms >= ?", pressed, int(pressed_s * 1000)
     )
     readings = [
         received_ms
-        for (received_ms,) in scene.rows(
+        for (received_ms,) in scene.stage.rows(
             "SELECT received_ms FROM event WHERE lane = ? AND device = 'sensor-1' AND received_ms >= ?",
             int(Lane.TELEMETRY),
             mended_ms,
@@ -195,7 +196,7 @@ async def test_the_event_log_of_a_real_run_is_whole_and_one_flipped_bit_is_found
     await flat_scene.claim(alarm["id"])
     whole = await flat_scene.verify_log()
     assert whole["ok"]
-    ((number, content),) = flat_scene.rows(
+    ((number, content),) = flat_scene.stage.rows(
         "SELECT no, content FROM log_entry WHERE what = 'raised' AND alarm = ?", alarm["id"]
     )
     assert 1 < number < whole["entries"]

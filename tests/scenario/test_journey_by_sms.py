@@ -10,8 +10,9 @@ import pytest_asyncio
 
 from simulators import plans
 from simulators.demo.stage import free_port
+from simulators.load_driver import LOAD_SETTINGS
 from simulators.modem import SimulatedModem
-from simulators.scene import LOAD_SETTINGS, Scene
+from simulators.scene import Scene
 from simulators.sms_provider import SmsOperator
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -83,13 +84,15 @@ async def _sms_is_up(scene: Scene) -> bool:
 
 async def _cut_and_press(scene: Scene) -> str:
     """The alarm that central knows by SMS."""
-    before = {row[0] for row in scene.rows("SELECT id FROM alarm")}
+    before = {row[0] for row in scene.stage.rows("SELECT id FROM alarm")}
     scene.stage.cable.cut()
     await scene.act(do="press")
 
     async def look() -> str | None:
         found = [
-            row for row in scene.rows("SELECT id, kind FROM alarm WHERE queue = 'personal'") if row[0] not in before
+            row
+            for row in scene.stage.rows("SELECT id, kind FROM alarm WHERE queue = 'personal'")
+            if row[0] not in before
         ]
         assert len(found) <= 1, found
         return found[0][0] if found else None
@@ -98,7 +101,7 @@ async def _cut_and_press(scene: Scene) -> str:
 
 
 async def _is_whole(scene: Scene, alarm: str) -> bool:
-    return scene.rows("SELECT kind, is_complete FROM alarm WHERE id = ?", alarm) == [("pendant_pressed", 1)]
+    return scene.stage.rows("SELECT kind, is_complete FROM alarm WHERE id = ?", alarm) == [("pendant_pressed", 1)]
 
 
 async def test_a_press_without_any_network_is_answered_by_a_person_and_completed_when_the_network_is_back(
@@ -119,8 +122,8 @@ async def test_a_press_without_any_network_is_answered_by_a_person_and_completed
         await scene.settled("alarm", "care")
         (whole,) = await scene.open_alarms()
         assert (whole["id"], whole["kind"], whole["stage"]) == (alarm, "pendant_pressed", "on_the_way")
-        assert scene.rows("SELECT repeats, sound_no, resident FROM alarm WHERE id = ?", alarm)[0][:2] == (0, 1)
-        assert scene.rows("SELECT count(*) FROM alarm_event WHERE alarm = ?", alarm) == [(1,)]
+        assert scene.stage.rows("SELECT repeats, sound_no, resident FROM alarm WHERE id = ?", alarm)[0][:2] == (0, 1)
+        assert scene.stage.rows("SELECT count(*) FROM alarm_event WHERE alarm = ?", alarm) == [(1,)]
         await scene.close(alarm)
         await scene.lamp("off", within_s=30)
     assert diary == ["off", "unknown", "waiting", "taken", "on_the_way", "off"], diary
@@ -141,7 +144,7 @@ async def test_everything_is_delivered_twice_and_the_provider_fails_at_first(air
     assert operator.refused == 2
     scene.stage.cable.mend()
     await scene.until(lambda: _is_whole(scene, alarm), "the record does not complete the alarm", within_s=60)
-    assert scene.rows("SELECT repeats FROM alarm WHERE id = ?", alarm) == [(0,)]
+    assert scene.stage.rows("SELECT repeats FROM alarm WHERE id = ?", alarm) == [(0,)]
 
 
 @pytest.mark.soak

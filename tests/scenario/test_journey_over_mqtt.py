@@ -16,8 +16,10 @@ import pytest_asyncio
 from cloud_sync.frames import FrameType, split
 from cloud_sync.vocabulary import BY_WORD
 from simulators import plans
+from simulators.boot_clock import boot_s
 from simulators.broker import Broker
-from simulators.scene import LOAD_SETTINGS, Scene, boot_s
+from simulators.load_driver import LOAD_SETTINGS
+from simulators.scene import Scene
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -160,7 +162,7 @@ async def test_with_the_first_path_dead_the_alarm_comes_by_the_second_and_both_c
     await scene.until(came_twice, "the first copy did not arrive after all")
     await scene.settled("alarm", "care")
     code = BY_WORD["cord_pulled"].code
-    events = scene.rows("SELECT seq FROM event WHERE kind = ? AND boot_ms >= ?", code, int(pressed_s * 1000))
+    events = scene.stage.rows("SELECT seq FROM event WHERE kind = ? AND boot_ms >= ?", code, int(pressed_s * 1000))
     assert len(events) == 1
     assert [(one["id"], one["repeats"]) for one in await scene.open_alarms()] == [(alarm["id"], 0)]
 
@@ -193,7 +195,9 @@ async def test_a_press_while_the_broker_is_dead_arrives_once_it_is_back(wired: W
     assert told_s - back_s < 8.0
     await scene.settled("alarm", "care")
     code = BY_WORD["cord_pulled"].code
-    assert len(scene.rows("SELECT 1 FROM event WHERE kind = ? AND boot_ms >= ?", code, int(pressed_s * 1000))) == 1
+    assert (
+        len(scene.stage.rows("SELECT 1 FROM event WHERE kind = ? AND boot_ms >= ?", code, int(pressed_s * 1000))) == 1
+    )
 
 
 async def security(scene: Scene, reason: str, after: int = 0) -> int:
@@ -205,7 +209,7 @@ async def security(scene: Scene, reason: str, after: int = 0) -> int:
 
 
 def noted(scene: Scene, reason: str) -> int:
-    ((count,),) = scene.rows("SELECT coalesce(sum(count), 0) FROM security_event WHERE reason = ?", reason)
+    ((count,),) = scene.stage.rows("SELECT coalesce(sum(count), 0) FROM security_event WHERE reason = ?", reason)
     return int(count)
 
 
@@ -279,11 +283,11 @@ async def test_a_command_sent_twice_to_the_same_run_is_carried_out_once(wired: W
         topic, first = await eve.frame("down", FrameType.COMMAND)
         assert (await scene.check())["state"] == "answered"
         before = (await scene.stage.hub_status())["refused_frames"]
-        tests = len(scene.rows("SELECT 1 FROM event WHERE kind = ?", BY_WORD["test_alarm"].code))
+        tests = len(scene.stage.rows("SELECT 1 FROM event WHERE kind = ?", BY_WORD["test_alarm"].code))
         await eve.publish(topic, first)
 
         async def is_refused() -> bool:
             return (await scene.stage.hub_status())["refused_frames"] == before + 1
 
         await scene.until(is_refused, "the hub took an old command")
-    assert len(scene.rows("SELECT 1 FROM event WHERE kind = ?", BY_WORD["test_alarm"].code)) == tests
+    assert len(scene.stage.rows("SELECT 1 FROM event WHERE kind = ?", BY_WORD["test_alarm"].code)) == tests

@@ -21,8 +21,9 @@ import pytest
 from cloud_sync.identity import Lane
 from cloud_sync.vocabulary import BY_WORD
 from simulators import plans
+from simulators.boot_clock import boot_s
 from simulators.control import RefusedError
-from simulators.scene import Place, Scene, boot_s, places
+from simulators.scene import Place, Scene, places
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -30,7 +31,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 def events_of(scene: Scene, word: str, device: str) -> list[tuple[int, str, int, int]]:
     """(boot_ms, epoch, lane, seq) of every event of a kind from a device."""
     sql = "SELECT boot_ms, epoch, lane, seq FROM event WHERE kind = ? AND device = ? ORDER BY received_ms"
-    return [tuple(row) for row in scene.rows(sql, BY_WORD[word].code, device)]  # type: ignore[misc]
+    return [tuple(row) for row in scene.stage.rows(sql, BY_WORD[word].code, device)]  # type: ignore[misc]
 
 
 # the panel's acknowledgement
@@ -44,7 +45,7 @@ async def test_a_nurse_call_is_acknowledged_after_it_is_safe_and_shows_on_the_sc
     await scene.lamp("waiting")
     await scene.steps(alarm["id"], "durable", "receipt")
     ((boot_ms, epoch, lane, seq),) = events_of(scene, "nurse_call", "room-1")
-    ((durable_ms, receipt_ms),) = scene.rows(
+    ((durable_ms, receipt_ms),) = scene.stage.rows(
         "SELECT durable_ms, receipt_ms FROM trace WHERE epoch = ? AND lane = ? AND seq = ?", epoch, lane, seq
     )
     assert answer["at_boot_s"] * 1000 >= boot_ms - 0.5 + min(durable_ms, receipt_ms)  # boot_ms is a whole number
@@ -224,13 +225,13 @@ def judge(scene: Scene, witness: Witness, begun_ms: int) -> None:
 
     # Every event of the alarm and care lanes that raises has had its effect, and once.
     for word, device in (("pendant_pressed", "button-1"), ("nurse_call", "room-%")):
-        ((events,),) = scene.rows(
+        ((events,),) = scene.stage.rows(
             "SELECT count(*) FROM event WHERE kind = ? AND device LIKE ?", BY_WORD[word].code, device
         )
-        ((effects,),) = scene.rows(
+        ((effects,),) = scene.stage.rows(
             "SELECT coalesce(sum(1 + repeats), 0) FROM alarm WHERE kind = ? AND device LIKE ?", word, device
         )
-        ((entries,),) = scene.rows(
+        ((entries,),) = scene.stage.rows(
             "SELECT count(*) FROM log_entry JOIN alarm ON alarm.id = log_entry.alarm"
             " WHERE what IN ('raised', 'repeated') AND alarm.kind = ? AND alarm.device LIKE ?",
             word,

@@ -15,9 +15,10 @@ from itertools import pairwise
 from pathlib import Path
 
 from cloud_sync.vocabulary import BY_WORD
+from simulators.boot_clock import boot_s
 from simulators.faults.load import BUTTON
 from simulators.faults.registry import Run, scenario
-from simulators.faults.trial import Trial, boot_s
+from simulators.faults.trial import Trial
 from simulators.faults.verdict import Verdict
 
 RIGHT_MS = 1500
@@ -107,7 +108,7 @@ async def _judged(trial: Trial) -> Verdict:
     pressed = sorted(
         now_ms + (press.pressed_s - now_s) * 1000 for press in trial.ledger.presses if press.device == BUTTON
     )
-    rows = trial.rows(
+    rows = trial.stage.rows(
         "SELECT epoch, seq, happened_ms FROM event WHERE lane = 1 AND kind = ? ORDER BY received_ms, seq",
         BY_WORD["pendant_pressed"].code,
     )

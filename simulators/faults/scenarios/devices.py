@@ -181,7 +181,7 @@ async def _press_pendant(trial: Trial) -> None:
 
     async def is_there() -> bool:
         sql = "SELECT count(*) FROM event WHERE kind = ? AND device = ?"
-        ((there,),) = trial.rows(sql, BY_WORD["pendant_pressed"].code, plans.BLE_PENDANT)
+        ((there,),) = trial.stage.rows(sql, BY_WORD["pendant_pressed"].code, plans.BLE_PENDANT)
         return bool(there >= wanted)
 
     await trial.until(is_there, "a press of the pendant is not at central")
@@ -203,7 +203,8 @@ async def _press_bad(trial: Trial) -> None:
 def _told(trial: Trial, verdict: Verdict, lost: str, back: str, rounds: int) -> Verdict:
     """People are told of the loss and of the return; what comes again within moments is folded into one event."""
     counts = {
-        word: trial.rows("SELECT count(*) FROM event WHERE kind = ?", BY_WORD[word].code)[0][0] for word in (lost, back)
+        word: trial.stage.rows("SELECT count(*) FROM event WHERE kind = ?", BY_WORD[word].code)[0][0]
+        for word in (lost, back)
     }
     wrong = [
         f"{word} was told {count} times in {rounds} rounds"

@@ -189,7 +189,7 @@ async def _start_hubs(run: Run, recorded: Recorded) -> Verdict:
 
 def _at_central(trial: Trial, cut: Cut, promises: Promises) -> Verdict:
     wanted = {place for place in promises.durable if Lane(place[1]).is_urgent}
-    missing = wanted - {tuple(row) for row in trial.rows("SELECT epoch, lane, seq FROM event")}
+    missing = wanted - {tuple(row) for row in trial.stage.rows("SELECT epoch, lane, seq FROM event")}
     if not missing:
         return Verdict(events_in=len(wanted))
     words = f"--cut {cut.step} --chance {cut.chance}: the hub started on this disk did not bring {sorted(missing)[:3]}"

@@ -57,7 +57,7 @@ async def central_restored(run: Run) -> Verdict:
 
 
 def _names(trial: Trial) -> set[tuple[object, ...]]:
-    return set(trial.rows("SELECT epoch, lane, seq FROM event WHERE lane IN (1, 2)"))
+    return set(trial.stage.rows("SELECT epoch, lane, seq FROM event WHERE lane IN (1, 2)"))
 
 
 async def _has(trial: Trial, lost: set[tuple[object, ...]]) -> bool:
@@ -65,4 +65,4 @@ async def _has(trial: Trial, lost: set[tuple[object, ...]]) -> bool:
 
 
 async def _is_told(trial: Trial) -> bool:
-    return bool(trial.rows("SELECT 1 FROM alarm WHERE kind = 'database_older' AND closed_ms IS NULL"))
+    return bool(trial.stage.rows("SELECT 1 FROM alarm WHERE kind = 'database_older' AND closed_ms IS NULL"))

@@ -10,17 +10,18 @@ import shutil
 import sqlite3
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 from cloud_sync.identity import Lane
 from cloud_sync.vocabulary import BY_WORD
 from gateway.journal.inspection import dump
+from simulators.boot_clock import boot_s
 from simulators.faults.card import Card
 from simulators.faults.growth import size_of
 from simulators.faults.registry import Run, scenario
 from simulators.faults.shim import StorageFaults, build_shim
-from simulators.faults.trial import Trial, boot_s
+from simulators.faults.trial import Trial
 from simulators.faults.verdict import Verdict
 
 ON_CARD = "state/journal/"
@@ -167,6 +168,25 @@ async def card_hangs(run: Run) -> Verdict:
         return await trial.judged()
 
 
+@contextlib.asynccontextmanager
+async def _card_of_its_own(run: Run, trial: Trial, number: int, *, inodes: int = 0) -> AsyncIterator[Card]:
+    """A card for one round. When all is at central the hub is stopped, and what lies on the card moves off it."""
+    kept = run.folder / f"kept-{number}"
+    image = run.folder / f"card-{number}.img"
+    async with Card.mounted(image, trial.journal, size_mib=24, inodes=inodes) as card:
+        yield card
+        await trial.settle()
+        trial.no_way()
+        await trial.stage.hub.stop()
+        await asyncio.to_thread(shutil.copytree, trial.journal, kept, ignore=_not_ours)
+    trial.journal.rmdir()
+    kept.rename(trial.journal)
+
+
+def _not_ours(_folder: str, names: list[str]) -> list[str]:
+    return [name for name in names if name in {"lost+found", "junk"} or name.startswith("reserve")]
+
+
 @scenario("card-full", "a full ext4, then one without inodes (loop device)", short=2, long=20, timeout_s=150)
 async def card_full(run: Run) -> Verdict:
     """Somebody else fills it. Every press is confirmed, and what gave way is named."""
@@ -175,8 +195,7 @@ async def card_full(run: Run) -> Verdict:
         await trial.stage.hub.stop()
         async for number in run.each_round():
             few = 64 if number % 2 else 0
-            image = run.folder / f"card-{number}.img"
-            async with Card.mounted(image, trial.journal, size_mib=24, inodes=few) as card:
+            async with _card_of_its_own(run, trial, number, inodes=few) as card:
                 await trial.start_hub()
                 async with trial.load(readings_per_s=300):
                     await trial.confirmed(2)
@@ -189,19 +208,8 @@ async def card_full(run: Run) -> Verdict:
                     await asyncio.to_thread(card.free)
                     await trial.confirmed(3)
                 await _is_well(trial)
-                await trial.settle()
-                trial.no_way()
-                await trial.stage.hub.stop()
-                kept = run.folder / f"kept-{number}"
-                await asyncio.to_thread(shutil.copytree, trial.journal, kept, ignore=_not_ours)
-            trial.journal.rmdir()
-            kept.rename(trial.journal)
         await trial.start_hub()
         return await trial.judged()
-
-
-def _not_ours(_folder: str, names: list[str]) -> list[str]:
-    return [name for name in names if name in {"lost+found", "junk"} or name.startswith("reserve")]
 
 
 @scenario("card-read-only", "an ext4 that the kernel turns read-only, repaired later", short=1, long=10, timeout_s=150)
@@ -212,7 +220,7 @@ async def card_read_only(run: Run) -> Verdict:
         trial.is_damage_expected = True
         await trial.stage.hub.stop()
         async for number in run.each_round():
-            async with Card.mounted(run.folder / f"card-{number}.img", trial.journal, size_mib=24) as card:
+            async with _card_of_its_own(run, trial, number) as card:
                 await trial.start_hub()
                 async with trial.load(readings_per_s=200):
                     await trial.confirmed(2)
@@ -222,13 +230,6 @@ async def card_read_only(run: Run) -> Verdict:
                     await card.repair()
                     await trial.confirmed(5)
                     await _is_well(trial)
-                await trial.settle()
-                trial.no_way()
-                await trial.stage.hub.stop()
-                kept = run.folder / f"kept-{number}"
-                await asyncio.to_thread(shutil.copytree, trial.journal, kept, ignore=_not_ours)
-            trial.journal.rmdir()
-            kept.rename(trial.journal)
         await trial.start_hub()
         return await trial.judged()
 
@@ -301,7 +302,7 @@ def _is_whole(path: Path, folder: Path) -> bool:
 
 def _troubles(trial: Trial) -> int:
     code = BY_WORD["journal_trouble"].code
-    ((count,),) = trial.rows("SELECT count(*) FROM event WHERE kind = ?", code)
+    ((count,),) = trial.stage.rows("SELECT count(*) FROM event WHERE kind = ?", code)
     return int(count)
 
 

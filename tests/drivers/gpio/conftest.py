@@ -14,7 +14,8 @@ import structlog
 
 from drivers.contract import DriverContext, Fact, Observation
 from drivers.gpio import PLUGIN, GpioDriver
-from simulators.gpio_pins import ADDRESS_VARIABLE, PinBoard, boot_s
+from simulators.boot_clock import boot_s
+from simulators.gpio_pins import ADDRESS_VARIABLE, PinBoard
 
 PATIENCE_S = 10.0
 
