@@ -27,7 +27,6 @@ Heard = Callable[[str, bytes, int | None], None]
 
 RSSI_UNKNOWN: Final = -127
 """bleak's word for a signal strength that BlueZ did not give."""
-AD_SERVICE_DATA_16: Final = 0x16
 ANNOUNCEMENTS_KEPT: Final = 512
 ACCESS_DENIED: Final = "org.freedesktop.DBus.Error.AccessDenied"
 FORBIDDING: Final = ("AccessDenied", "NotPermitted", "NotAuthorized")
