@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
+from abc import ABC, abstractmethod
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
 import aiomqtt
 from aiohttp import web
@@ -17,42 +18,15 @@ from aiohttp import web
 LENGTH = 4
 
 
-class Centre(Protocol):
-    """What a test asks of either."""
+class Centre(ABC):
+    """What a test asks of either. Open while it is entered."""
 
-    arrived: asyncio.Queue[tuple[str, bytes]]
-    """(channel, frame): channel is "hello", "alarm", "bulk" or "control"."""
-    answer_with: list[bytes]
-    """What every frame (not the hello) is answered with."""
-
-    async def say(self, frame: bytes) -> None:
-        """Send a frame to the hub over the held connection."""
-
-    async def vanish(self) -> None:
-        """Go away under the hub."""
-
-    async def come_back(self) -> None:
-        """Be there again, at the same address."""
-
-    def fall_silent(self) -> None:
-        """Take what comes and answer nothing any more."""
-
-
-class HttpsCentre:
-    """Plays central's HTTPS door on loopback."""
-
-    def __init__(self, tls: ssl.SSLContext) -> None:
+    def __init__(self) -> None:
         self.arrived: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue()
+        """(channel, frame): channel is "hello", "alarm", "bulk" or "control"."""
         self.answer_with: list[bytes] = []
-        self.status = 200
-        self.raw_answer: bytes | None = None
-        self.hold_bulk: asyncio.Event | None = None
-        self.port = 0
-        self._tls = tls
+        """What every frame (not the hello) is answered with."""
         self._is_silent = False
-        self._runner: web.AppRunner | None = None
-        self._streams: set[web.StreamResponse] = set()
-        self._end = asyncio.Event()
 
     async def __aenter__(self) -> Self:
         await self.come_back()
@@ -62,6 +36,37 @@ class HttpsCentre:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.vanish()
+
+    @abstractmethod
+    async def say(self, frame: bytes) -> None:
+        """Send a frame to the hub over the held connection."""
+
+    @abstractmethod
+    async def vanish(self) -> None:
+        """Go away under the hub."""
+
+    @abstractmethod
+    async def come_back(self) -> None:
+        """Be there again, at the same address."""
+
+    def fall_silent(self) -> None:
+        """Take what comes and answer nothing any more."""
+        self._is_silent = True
+
+
+class HttpsCentre(Centre):
+    """Plays central's HTTPS door on loopback."""
+
+    def __init__(self, tls: ssl.SSLContext) -> None:
+        super().__init__()
+        self.status = 200
+        self.raw_answer: bytes | None = None
+        self.hold_bulk: asyncio.Event | None = None
+        self.port = 0
+        self._tls = tls
+        self._runner: web.AppRunner | None = None
+        self._streams: set[web.StreamResponse] = set()
+        self._end = asyncio.Event()
 
     async def come_back(self) -> None:
         self._end = asyncio.Event()
@@ -79,9 +84,6 @@ class HttpsCentre:
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
-
-    def fall_silent(self) -> None:
-        self._is_silent = True
 
     async def say(self, frame: bytes) -> None:
         for stream in self._streams:
@@ -113,28 +115,17 @@ class HttpsCentre:
         return response
 
 
-class MqttCentre:
+class MqttCentre(Centre):
     """Plays central behind a broker."""
 
     def __init__(self, port: int, tls: ssl.SSLContext | None, down_topic: str) -> None:
-        self.arrived: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue()
-        self.answer_with: list[bytes] = []
+        super().__init__()
         self._port = port
         self._tls = tls
         self._down = down_topic
-        self._is_silent = False
         self._task: asyncio.Task[None] | None = None
         self._client: aiomqtt.Client | None = None
         self._is_there = asyncio.Event()
-
-    async def __aenter__(self) -> Self:
-        await self.come_back()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.vanish()
 
     async def come_back(self) -> None:
         self._is_silent = False
@@ -148,9 +139,6 @@ class MqttCentre:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
-
-    def fall_silent(self) -> None:
-        self._is_silent = True
 
     async def say(self, frame: bytes) -> None:
         if self._client is not None:
