@@ -45,6 +45,9 @@ class Wish:
     sound: Cause | None = None
     phrase: Phrase | None = None
     is_cut_off: bool = False
+    """Without an alarm, and long without contact: people at home are told of that."""
+    has_contact: bool = True
+    """A path to central can be used. An outage is over with this, not with an alarm in the middle of it."""
     ended: tuple[Ended, ...] = ()
     """For these something is still to be taken back."""
 

@@ -13,7 +13,7 @@ from config.paging import PagingSettings
 from drivers.espa.calls import PageCall
 from drivers.espa.pager import Pager, PagerError
 from gateway.clock import HubClock
-from gateway.local_response.measure import Desk, Ended, MeasureError, Readiness
+from gateway.local_response.measure import Desk, Ended, MeasureError, Readiness, Wish
 from gateway.local_response.policy import Call
 from gateway.local_response.words import LocalTime, Words
 
@@ -74,7 +74,7 @@ class Paging:
                     if not await self._while_nobody_calls(desk, self._take_back(ended)):
                         return 0.0
                     desk.settle(ended, self.name)
-            if not await self._while_nobody_calls(desk, self._tell_cut_off(desk.wish.is_cut_off)):
+            if not await self._while_nobody_calls(desk, self._tell_cut_off(desk.wish)):
                 return 0.0
         except PagerError as error:
             desk.failed(str(error))
@@ -164,12 +164,13 @@ class Paging:
         text = self._words.text("stopped", device=place, end=self._words.end(ended.why))
         await self._page(text, call_type=self._settings.cancel_call_type)
 
-    async def _tell_cut_off(self, is_cut_off: bool) -> None:
-        if not self._tells_cut_off or is_cut_off is self._has_told_cut_off:
-            return
-        text = self._words.text("cut_off" if is_cut_off else "back")
-        await self._page(text, call_type=self._settings.call_type, priority="3")
-        self._has_told_cut_off = is_cut_off
+    async def _tell_cut_off(self, wish: Wish) -> None:
+        is_over = self._has_told_cut_off and wish.has_contact
+        is_news = self._tells_cut_off and wish.is_cut_off and not self._has_told_cut_off
+        if is_over or is_news:
+            text = self._words.text("cut_off" if is_news else "back")
+            await self._page(text, call_type=self._settings.call_type, priority="3")
+            self._has_told_cut_off = is_news
 
     async def _page(self, text: str, *, call_type: str, priority: str | None = None) -> None:
         settings = self._settings

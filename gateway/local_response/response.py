@@ -314,6 +314,7 @@ class LocalResponse:
             sound=decision.sound,
             phrase=self._sayable(decision.phrase),
             is_cut_off=decision.is_cut_off,
+            has_contact=self._cut_off_since_s is None,
             ended=ended,
         )
         for _, desk in self._parts:

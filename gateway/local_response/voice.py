@@ -67,8 +67,8 @@ class Voice:
         if phrase is Phrase.CUT_OFF and not self._says_cut_off:
             phrase = None
         if phrase is None:
-            if before is Phrase.CUT_OFF and not wish.is_cut_off:
-                return Phrase.BACK
+            if before is Phrase.CUT_OFF:
+                return Phrase.BACK if wish.has_contact else None  # an alarm in the middle of an outage ends none
             if before is not None:
                 self._said, self._times = None, 0
             return None

@@ -383,6 +383,19 @@ async def test_a_home_that_is_cut_off_is_told_so_and_told_when_it_is_over(ward: 
         assert ward.home.button.panel.lamps[-1] == "off"
 
 
+async def test_a_press_in_the_middle_of_an_outage_tells_nobody_that_the_outage_is_over(ward: Ward) -> None:
+    ward.home.settings_text += "\n[local_response.cut_off]\npager = true\n"
+    async with ward.running() as hub:
+        hub.local_response._cut_off_after_s = 0.3
+        ward.cut()
+        await ward.until(ward.paging.showing)
+        ward.home.button.press()
+        await ward.until(lambda: "ALARM Bad-2" in ward.paging.showing())
+        assert [page.text for page in ward.paging.pages] == ["UTEN KONTAKT MED SENTER", "ALARM Bad-2"]
+        ward.mend()
+        await ward.until(lambda: "KONTAKT MED SENTER ER TILBAKE" in ward.paging.showing())
+
+
 async def test_the_test_pages_what_is_marked_as_a_test_and_takes_it_back(ward: Ward) -> None:
     async with ward.running() as hub:
         await ward.until(lambda: ward.paging.polls)

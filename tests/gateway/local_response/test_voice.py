@@ -118,6 +118,17 @@ async def test_an_outage_is_told_once_and_its_end_once_and_not_at_all_unless_ask
     assert quiet.desk.uses == 0
 
 
+async def test_an_alarm_in_the_middle_of_an_outage_is_not_taken_for_its_end(output: Path) -> None:
+    speaker = Speaker()
+    async with speaker.speaking():
+        await speaker.say(Phrase.CUT_OFF)
+        speaker.desk.put(Wish(has_contact=False))
+        await asyncio.sleep(0.3)  # nothing may be said
+        assert speaker.desk.uses == 1
+        await speaker.say(None)
+    assert speaker.desk.uses == 2
+
+
 async def test_what_is_no_longer_true_is_broken_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     player = tmp_path / "aplay"
     player.write_text('#!/bin/sh\necho "$5 begun" >> "$0.log"\nexec sleep 60\n')
