@@ -68,7 +68,7 @@ class Reading(Acting):
             about = detail.alarm.resident or f"hub/{detail.alarm.hub}"
             what = (actor, about[:32], "words", basis)
             if writes:
-                await looking.note(connection, *what, now, same_ms=SAME_LOOK_MS)
+                await looking.note(connection, *what, now)
             elif not await looking.is_noted(connection, *what, now - SAME_LOOK_MS):
                 return None
             return _filled(detail, await self._words.read(connection, texts))
