@@ -11,6 +11,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -52,6 +53,7 @@ _SERVED = Sql("SELECT tenant FROM team_tenant WHERE team = :team ORDER BY tenant
 _NOW = Sql("SELECT value FROM counter WHERE name = 'feed'")
 _OLDEST = Sql("SELECT min(no) FROM feed")
 _TRIM = Sql("DELETE FROM feed WHERE no <= :upto")
+_TRIMMED_AT_ONCE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,5 +210,9 @@ class Feed:
 
     async def trim(self) -> None:
         """Forget changes that no console asks for any more."""
-        async with self._store.write(Priority.UPKEEP) as connection:
-            await _TRIM.rows(connection, upto=self._newest - KEPT_IN_TABLE)
+        upto = self._newest - KEPT_IN_TABLE
+        oldest = await self._store.fetch(_OLDEST.value)
+        while oldest is not None and oldest <= upto:  # in pieces, so that no alarm waits behind a long one
+            piece = min(upto, oldest + _TRIMMED_AT_ONCE - 1)
+            await self._store.transact(Priority.UPKEEP, partial(_TRIM.rows, upto=piece))
+            oldest = piece + 1

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -343,17 +344,20 @@ class Presence:
         self._wakeup.wake()
 
     async def _report(self) -> None:
-        reports, self._to_report = self._to_report, {}
-        batch = list(reports.items())
-        for at in range(0, len(batch), 100):
-            async with self._store.write(Priority.UPKEEP) as connection:
-                for hub, known in batch[at : at + 100]:
-                    software, config_hash = known.reported
-                    changed = await _REPORTED.one(
-                        connection, hub=hub, software=software, config_hash=config_hash, epoch=known.epoch
-                    )
-                    if changed:
+        while self._to_report:
+            batch = [(hub, *known.reported, known.epoch) for hub, known in islice(self._to_report.items(), 100)]
+
+            async def work(connection: AsyncConnection, batch: Sequence[tuple[str, str, str, str]] = batch) -> None:
+                for hub, software, config_hash, epoch in batch:
+                    said = {"software": software, "config_hash": config_hash, "epoch": epoch}
+                    if await _REPORTED.one(connection, hub=hub, **said):
                         await feed.publish(connection, self._clock.now_ms(), "hub", hub, "reported")
+
+            await self._store.transact(Priority.UPKEEP, work)  # what is not stored is reported in the next round
+            for hub, *said in batch:
+                known = self._to_report.get(hub)
+                if known is not None and [*known.reported, known.epoch] == said:
+                    del self._to_report[hub]
             self._wakeup.wake()
 
     async def run(self) -> None:

@@ -2,8 +2,11 @@
 
 A change leaves a row in the outbox, in its own transaction. `run` sends the full state of those alarms down every open
 link of the hub and takes the rows away a little later, so that a crash in between repeats a reply (the version makes
-that harmless) and never loses one. A hub that connects gets a snapshot of all that is open, and again well before
-replies expire: whatever a home shows wrongly is put right by then. A hub without a link gets it when it comes back.
+that harmless) and never loses one. Where several processes share a database each reads every row, and whoever has the
+link sends; rows are left there for as long as any of them needs to look.
+
+A hub that connects gets a snapshot of all that is open, and again well before replies expire: whatever a home shows
+wrongly is put right by then. A hub without a link gets it when it comes back.
 """
 
 from __future__ import annotations
@@ -33,6 +36,8 @@ VALID_MS = 90_000
 REFRESH_S = 30.0
 POLL_S = 1.0
 SETTLE_S = 0.5
+LEFT_FOR_OTHERS_S = 5.0
+"""On a shared database: a process that was not told of a change looks once a second."""
 MAX_NAMED = 8 * MAX_EVENTS
 """So many presses of one alarm are named, the newest; each by MAX_EVENTS of them goes as an entry of its own."""
 _PAGE = 200
@@ -64,8 +69,9 @@ class Replies:
         self._links = links
         self._wakeup = wakeup
         self._cursor = 0
-        self._sent: list[tuple[int, str, int]] = []
-        self._sent_s = 0.0
+        self._sent: dict[int, tuple[str, int, float]] = {}
+        self._left_s = LEFT_FOR_OTHERS_S if store.dialect.is_shared else 0.0
+        self._settled_s = clock.mono_s()
 
     async def snapshot(self, link: Link) -> None:
         """Everything that is open at this hub, to a link that has just opened. An empty one says: nothing is."""
@@ -123,6 +129,8 @@ class Replies:
     async def send_due(self) -> int:
         """Send what the outbox holds and was not sent yet. Returns how many rows there were."""
         count = 0
+        if self._left_s:  # what another process committed meanwhile may have lower numbers
+            self._cursor = 0
         while True:
             rows, told = await self._store.fetch(partial(self._due, after=self._cursor))
             if not rows:
@@ -130,16 +138,24 @@ class Replies:
             for hub, states in told:
                 for link in self._links.of(hub):
                     self._send(link, states, self._clock.now_ms(), is_snapshot=False)
-            if not self._sent:
-                self._sent_s = self._clock.mono_s()
-            now = self._clock.now_ms()
-            self._sent += [(row[0], row[2], now) for row in rows]
+            now, now_s = self._clock.now_ms(), self._clock.mono_s()
+            fresh = {row[0]: (row[2], now, now_s) for row in rows if row[0] not in self._sent}
+            self._sent |= fresh
             self._cursor = rows[-1][0]
-            count += len(rows)
+            count += len(fresh)
+
+    def _has_to_settle(self) -> bool:
+        if not self._sent:
+            return False
+        now_s, (_, _, oldest_s) = self._clock.mono_s(), next(iter(self._sent.values()))
+        return now_s - self._settled_s >= SETTLE_S and now_s - oldest_s >= max(SETTLE_S, self._left_s)
 
     async def settle(self) -> None:
         """Take away what was sent. Not at once: the next alarm should not have to wait for this commit."""
-        sent, self._sent = self._sent, []
+        self._settled_s = before_s = self._clock.mono_s()
+        sent = [
+            (number, alarm, now) for number, (alarm, now, at_s) in self._sent.items() if at_s <= before_s - self._left_s
+        ]
         committed: dict[str, int] = {}
         for _, alarm, now in sent:
             committed.setdefault(alarm, now)
@@ -156,6 +172,8 @@ class Replies:
                 await _SENT.many(connection, [(row[0],) for row in page])
 
             await self._store.transact(Priority.UPKEEP, work)
+            for number, *_ in page:
+                del self._sent[number]
         self._cursor = 0  # what another process committed meanwhile may have lower numbers
 
     async def _due(
@@ -164,7 +182,7 @@ class Replies:
         """A page of the outbox, and what is to be said to which hub."""
         rows = await _OUTBOX.rows(connection, after=after, limit=_PAGE)
         told = []
-        for hub, alarm in dict.fromkeys((row[1], row[2]) for row in rows):
+        for hub, alarm in dict.fromkeys((row[1], row[2]) for row in rows if row[0] not in self._sent):
             row = await _ONE.one(connection, id=alarm)
             if row is None:
                 continue
@@ -190,7 +208,7 @@ class Replies:
             seen = self._wakeup.count
             try:
                 await self.send_due()
-                if self._sent and self._clock.mono_s() - self._sent_s >= SETTLE_S:
+                if self._has_to_settle():
                     await self.settle()
                 if self._clock.mono_s() >= refresh_at_s:
                     refresh_at_s = self._clock.mono_s() + REFRESH_S

@@ -54,6 +54,7 @@ class Windows:
         self._clock = clock
         self._cache: OrderedDict[Key, ReplayWindow] = OrderedDict()
         self._dirty: set[Key] = set()
+        self._being_written: set[Key] = set()
         self._lock = threading.Lock()
         """A transaction runs in another thread: it must not meet a window that is half moved."""
 
@@ -66,7 +67,9 @@ class Windows:
             if not stored and await self._is_over(hub, epoch):
                 return False
             window = self._cache.setdefault(key, ReplayWindow.from_bytes(stored) if stored else ReplayWindow())
+            self._cache.move_to_end(key)
             await self._evict()
+            window = self._cache.setdefault(key, window)  # many at once may have driven it out again
         self._cache.move_to_end(key)
         with self._lock:
             is_new = window.accept(number)
@@ -124,15 +127,18 @@ class Windows:
             batch = [self._dirty.pop() for _ in range(min(200, len(self._dirty)))]
             now = self._clock.now_ms()
             rows = [(hub, epoch, self._cache[hub, epoch].to_bytes(), now) for hub, epoch in batch]
+            self._being_written.update(batch)
             try:
                 await self._store.transact(Priority.UPKEEP, partial(_SAVE.many, parameters=rows))
             except BaseException:
                 self._dirty.update(batch)
                 raise
+            finally:
+                self._being_written.difference_update(batch)
 
     async def _evict(self) -> None:
         if len(self._cache) > MAX_CACHED:
             await self.flush()
             for key in list(self._cache)[: MAX_CACHED // 10]:
-                if key not in self._dirty:
+                if key not in self._dirty and key not in self._being_written:  # else only memory knows it
                     del self._cache[key]

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from central.errors import IncompleteError
 from central.people import facts, residents, visits
-from central.people.contacts import entry_from
+from central.people.contacts import check_reachable, entry_from
 from central.people.facts import FactKind
 from central.people.import_file import Record
 from central.people.tenants import Tenant, Unit, tenants, units
@@ -22,6 +22,8 @@ from central.routing.services import SERVICES
 from central.sql import Sql
 
 _TRUE, _FALSE = frozenset({"1", "true", "yes", "ja", "x"}), frozenset({"", "0", "false", "no", "nei"})
+
+UNREACHABLE = "who has agreed to be told of alarms needs a telephone or an e-mail address."
 
 _HUBS = Sql("SELECT id, label, tenant FROM hub")
 _TEAMS = Sql("SELECT id, name FROM team WHERE state = 'active'")
@@ -164,10 +166,14 @@ class Known:
         record.entries = []
         for number, one in enumerate(_list(record.raw, "contacts", faults), start=1):
             try:
-                record.entries.append(entry_from(one))
+                entry = entry_from(one)
+                check_reachable(entry)
+                record.entries.append(entry)
             except IncompleteError as error:
                 choices = f" Known are {', '.join(error.choices)}." if error.choices else ""
-                faults.append(f"{error.field} of contact {number}: {error.reason.replace('_', ' ')}.{choices}")
+                said = {"unreachable": UNREACHABLE}.get(error.reason) or f"{error.reason.replace('_', ' ')}."
+                column = "contact_phone" if error.reason == "unreachable" and record.is_row else error.field
+                faults.append(f"{column} of contact {number}: {said}{choices}")
 
     def _visits(self, record: Record, faults: list[str]) -> None:
         for one in _list(record.raw, "visits", faults):

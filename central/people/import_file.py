@@ -47,6 +47,7 @@ class Record:
 
     where: str
     raw: Mapping[str, Any]
+    is_row: bool = False
     tenant: Tenant | None = None
     unit: Unit | None = None
     hub: str | None = None
@@ -99,7 +100,9 @@ def _read_csv(path: Path, text: str) -> tuple[list[Record], list[str]]:
                 agreed = {"services": person.pop("services").replace(",", " ").split()}
                 agreement = {**agreed, "document": person.pop("document")}
                 raw["contacts"] = [{**person, "agreement": agreement}]
-            records.append(Record(where=where, raw=raw))
+            elif missing := next((name for name, value in person.items() if value), None):
+                faults.append(f"{where}: contact_name: needed, because contact_{missing} is filled.")
+            records.append(Record(where=where, raw=raw, is_row=True))
     except csv.Error as error:
         raise FileRefusedError(path, [f"line {reader.line_num}: {error}."]) from None
     return records, faults

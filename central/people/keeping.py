@@ -136,7 +136,6 @@ class Keeping(Arranging):
 
         await self._change(actor, resident, work, {})
 
-
     async def forget(self, actor: Actor, ref: str) -> int:
         """Destroy what is known of nobody in particular in a home (by its hub), or was written about an incident.
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
+from typing import Any
 
 import pytest
 
+from central import feed as feeding
 from central.access import EVERYTHING
 from central.feed import Beat, Change, Reset
 from simulators.frame_hub import FrameHub
@@ -102,3 +104,27 @@ async def test_there_is_no_beat_while_the_database_is_silent(following: Bench) -
             async for item in items:
                 seen.append(item)  # noqa: PERF401  # until the timeout
     assert [item for item in seen if isinstance(item, Beat) and item.at_ms >= following.clock.now_ms()] == []
+
+
+async def test_old_changes_are_forgotten_in_pieces(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feeding, "KEPT_IN_TABLE", 5)
+    monkeypatch.setattr(feeding, "_TRIMMED_AT_ONCE", 3)
+    own = bench.services.feed
+    async with bench.store.write() as connection:
+        for number in range(25):
+            await feeding.publish(connection, number, "alarm", "x", "raised")
+    await own._read()
+    pieces = []
+    transact = bench.store.transact
+
+    async def counted(*given: Any, **more: Any) -> Any:
+        before = await bench.value("SELECT count(*) FROM feed")
+        found = await transact(*given, **more)
+        pieces.append(before - await bench.value("SELECT count(*) FROM feed"))
+        return found
+
+    monkeypatch.setattr(bench.store, "transact", counted)
+    await own.trim()
+    assert await bench.value("SELECT count(*) FROM feed") == 5
+    assert max(pieces) <= 3
+    assert await bench.value("SELECT min(no) FROM feed") == await own.now() - 4

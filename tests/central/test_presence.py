@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from central.errors import NotStoredError
 from central.lifecycle import Queue
 from central.presence import Presence
 from cloud_sync.identity import Lane
@@ -182,11 +185,25 @@ async def test_silence_is_raised_once_also_over_a_restart(open_bench: OpenBench)
 
 
 async def test_a_sign_of_life_is_not_answered_while_alarms_cannot_be_committed(bench: Bench, hub: FrameHub) -> None:
-    from central.errors import NotStoredError
-
     await beat(bench, hub)
     bench.clock.advance(16)  # no proof for longer than that
     with pytest.raises(NotStoredError):
         await bench.reception.receive(hub.heartbeat(), "https")
     await bench.store.probe()
     assert await bench.reception.receive(hub.heartbeat(), "https")
+
+
+async def test_what_a_hub_said_of_itself_and_could_not_be_stored_is_stored_later(bench: Bench, hub: FrameHub) -> None:
+    await beat(bench, hub)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("transact", "write"):
+            patch.setattr(bench.store, name, _refused)
+        with pytest.raises(NotStoredError):
+            await presence_of(bench)._report()
+    assert await bench.value("SELECT config_hash FROM hub") == ""
+    await pass_time(bench, 1)
+    assert await bench.value("SELECT config_hash FROM hub") == "c0ffee"
+
+
+def _refused(*_: object, **__: object) -> Any:
+    raise NotStoredError("the disk is full")

@@ -22,13 +22,16 @@ from central.console.accounts import Accounts
 from central.console.roles import Role
 from central.daemon import open_central
 from central.feed import publish
+from central.keys import load_keys
 from central.links import HubLinks
 from central.news import News
 from central.presence import LATE_S, Presence
-from central.settings import load
+from central.replies import LEFT_FOR_OTHERS_S, POLL_S, SETTLE_S, Replies
+from central.settings import DatabaseSettings, load
 from central.store import open_store
 from central.wakeup import Wakeup
 from central.windows import Windows
+from cloud_sync.central_messages import Reply
 from cloud_sync.enrolment import CLAIM_PATH
 from cloud_sync.frames import ReplayWindow
 from cloud_sync.trust import EnrolmentCode, TrustBundle
@@ -240,6 +243,34 @@ async def test_the_database_tells_of_a_change_and_again_after_the_connection_was
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_home_hears_within_a_second_although_another_process_was_first_at_the_outbox(
+    several: str, founded: Path
+) -> None:
+    clock = ManualClock()
+    settings = load(founded / "central.toml").model_copy(update={"database": DatabaseSettings(url=several)})
+    keys = load_keys(settings.data_dir)
+    async with AsyncExitStack() as stack:
+        central = await stack.enter_async_context(open_central(settings, clock))
+        bench = Bench(central, clock)
+        hub = await bench.enrolled()
+        other = Replies(bench.store, keys, clock, HubLinks(), Wakeup())
+        mine = central.works["replies"].__self__  # type: ignore[attr-defined]
+        with bench.services.links.open(hub.id, hub.now.epoch, "https") as link:
+            for _ in range(3):
+                await bench.press(hub)
+                assert await other.send_due() == 1
+                clock.advance(SETTLE_S)
+                await other.settle()  # it has no link to this hub, and is done with the row
+                clock.advance(POLL_S)
+                assert await mine.send_due() == 1
+                assert (frame := await link.next(0)) is not None
+                assert isinstance(hub.read(frame), Reply)
+                assert await link.next(0) is None  # once
+        clock.advance(LEFT_FOR_OTHERS_S)
+        await other.settle()
+        assert await bench.value("SELECT count(*) FROM outbox") == 0
 
 
 async def test_two_windows_of_one_database_never_both_take_a_message(several: str) -> None:

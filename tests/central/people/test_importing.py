@@ -127,6 +127,33 @@ async def test_a_bad_file_is_told_where_and_how(town: Any, tmp_path: Path, name:
     assert any(one in str(told.value) for one in said.split("|"))
 
 
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ("Sunniva;;TA", "line 2: contact_phone of contact 1: who has agreed to be told of alarms needs a telephone"),
+        (";90000001;TA", "line 2: contact_name: needed, because contact_phone is filled."),
+        (";;TA", "line 2: contact_name: needed, because contact_services is filled."),
+    ],
+)
+async def test_a_contact_who_has_agreed_and_cannot_be_told_is_refused_with_row_and_column(
+    town: Any, tmp_path: Path, row: str, said: str
+) -> None:
+    with pytest.raises(FileRefusedError) as told:
+        await taken(town, written(tmp_path, HEAD + f"A-1;Aure;Sone nord;Ragnhild;Myklebust;;;;TA;{row}\n"))
+    assert said in str(told.value)
+    assert await town.bench.value("SELECT count(*) FROM resident") == 0
+
+
+async def test_in_json_an_e_mail_address_is_enough_and_nothing_is_not(town: Any, tmp_path: Path) -> None:
+    agreed = {"name": "Sunniva", "agreement": {"services": ["TA"]}}
+    resident = {"reference": "A-1", "tenant": "Aure", "contacts": [agreed]}
+    with pytest.raises(FileRefusedError) as told:
+        await taken(town, written(tmp_path, json.dumps([resident]), "people.json"))
+    assert "resident 1: phone of contact 1: who has agreed to be told of alarms needs a telephone or" in str(told.value)
+    resident["contacts"] = [agreed | {"email": "sunniva@example.org"}]
+    assert (await taken(town, written(tmp_path, json.dumps([resident]), "people.json"))).added == 1
+
+
 async def test_an_erased_resident_is_not_made_anew_by_an_old_file(town: Any, tmp_path: Path) -> None:
     path = written(tmp_path, "pseudonym,tenant,first_name\nr-1,Aure,Odd\n")
     await taken(town, path)
