@@ -145,10 +145,7 @@ class People:
         async def work(connection: AsyncConnection) -> Card:
             now = self._clock.now_ms()
             own = await resident_of(connection, resident, scope)
-            basis = await looking.basis_of(connection, actor, scope, own.pseudonym, now)
-            basis = basis or (ADMINISTRATION if _keeps(keeps, own) else None)
-            if basis is None:
-                raise NoBasisError("no_basis", own.pseudonym)
+            basis = await _basis(connection, actor, scope, own, now, keeps)
             return await self._open_card(connection, own, actor, basis, now)
 
         return await self._store.transact(Priority.PEOPLE, work)
@@ -208,10 +205,7 @@ class People:
         async def work(connection: AsyncConnection) -> Fact:
             now = self._clock.now_ms()
             own = await resident_of(connection, resident, scope)
-            basis = await looking.basis_of(connection, actor, scope, own.pseudonym, now)
-            basis = basis or (ADMINISTRATION if _keeps(keeps, own) else None)
-            if basis is None:
-                raise NoBasisError("no_basis", own.pseudonym)
+            basis = await _basis(connection, actor, scope, own, now, keeps)
             key = await self.vault.known_key(connection, own.pseudonym)
             found = await facts.current(connection, key, own.pseudonym, opened=frozenset({kind}))
             fact = next((one for one in found if one.kind is kind), None)
@@ -383,6 +377,18 @@ class People:
         except (DamagedError, KeysError) as error:
             log.warning("key_does_not_open", resident=resident, reason=str(error))
             return None
+
+
+async def _basis(
+    connection: AsyncConnection, actor: Actor, scope: Scope, own: Resident, now: int, keeps: bool | Scope
+) -> Basis:
+    """What they look into this record by. Raises NoBasisError."""
+    found = await looking.basis_of(connection, actor, scope, own.pseudonym, now)
+    if found is not None:
+        return found
+    if _keeps(keeps, own):
+        return ADMINISTRATION
+    raise NoBasisError("no_basis", own.pseudonym)
 
 
 def _keeps(keeps: bool | Scope, own: Resident) -> bool:
