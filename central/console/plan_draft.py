@@ -130,10 +130,10 @@ class Draft:
             "no_receipt_s": _number(self.no_receipt, "local.no_receipt_s", 5, 600, "bad_receipt", faults),
             "no_claim_s": _number(self.no_claim, "local.no_claim_s", 15, 3600, "bad_claim", faults),
         }
-        hours = _number(self.defer_within, "defer_within_h", 1, MAX_DEFER_H, "bad_defer", faults)
+        defer_h = _number(self.defer_within, "defer_within_h", 1, MAX_DEFER_H, "bad_defer", faults)
         if faults:
             return None, faults
-        made = {"name": self.name, "variants": variants, "local": local, "defer_within_h": hours}
+        made = {"name": self.name, "variants": variants, "local": local, "defer_within_h": defer_h}
         try:
             return Plan.model_validate(made), {}
         except ValidationError as error:
