@@ -17,6 +17,7 @@ from central.console import (
     api,
     bodies,
     card_pages,
+    coming_back,
     criteria_pages,
     door,
     hub_routes,
@@ -69,6 +70,7 @@ def install(app: FastAPI, services: Services) -> None:
     for part in (
         pages,
         door,
+        coming_back,
         hub_routes,
         office,
         technical_pages,

@@ -6,13 +6,23 @@ import re
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Form, Request, Response
-from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.responses import RedirectResponse
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from central import event_log
 from central.console.accounts import THEMES, Account, LinkGoneError, WrongPasswordError
 from central.console.catalogue import LANGUAGES
-from central.console.gate import LANGUAGE_COOKIE, THEME_COOKIE, Needs, Open, Visit
+from central.console.coming_back import Sealed, brought_back, sign_in_page
+from central.console.gate import (
+    LANGUAGE_COOKIE,
+    THEME_COOKIE,
+    Needs,
+    Open,
+    SignInNeededError,
+    Visit,
+    access_now,
+    bare_visit,
+)
 from central.console.rendering import page
 from central.console.roles import Action
 from central.console.signin import ThrottledError
@@ -68,18 +78,12 @@ async def let_in(visit: Visit, request: Request, response: Response, account: Ac
     return token
 
 
-def _sign_in_page(
-    visit: Visit, *, next_path: str, name: str = "", fault: str = "", said: str = "", status: int = 200
-) -> HTMLResponse:
-    return page(visit, "signin.html", status, next_path=next_path, name=name, fault=fault, said=said, here="/sign-in")
-
-
 @router.get("/sign-in")
-async def sign_in_page(visit: Anybody, next: str = "/", said: str = "") -> Response:  # noqa: A002  # its name in the address
+async def ask(visit: Anybody, next: str = "/", said: str = "") -> Response:  # noqa: A002  # its name in the address
     """The form."""
     if visit.session is not None:
         return RedirectResponse(local_path(next), 303)
-    return _sign_in_page(visit, next_path=local_path(next), said=said if said in _SAID else "")
+    return sign_in_page(visit, next_path=local_path(next), said=said if said in _SAID else "")
 
 
 @router.post("/sign-in")
@@ -89,18 +93,30 @@ async def sign_in(
     name: Annotated[str, Form(max_length=128)],
     password: Annotated[str, Form(max_length=1024)],
     next_path: Annotated[str, Form(alias="next", max_length=512)] = "/",
+    sealed: Sealed = "",
 ) -> Response:
-    """By name and password."""
+    """By name and password. What they had written when their session was over comes back to them."""
     target = local_path(next_path)
     try:
         account = await visit.desk.signin.by_password(name, password, address_of(request))
     except ThrottledError as error:
         wait = visit.words.count("signin.wait", max(1, round(error.wait_s)))
-        answer = _sign_in_page(visit, next_path=target, name=name, fault=wait, status=429)
+        answer = sign_in_page(visit, next_path=target, name=name, fault=wait, sealed=sealed, status=429)
         answer.headers["Retry-After"] = str(max(1, round(error.wait_s)))
         return answer
     except WrongPasswordError:
-        return _sign_in_page(visit, next_path=target, name=name, fault=visit.words("signin.wrong"), status=401)
+        fault = visit.words("signin.wrong")
+        return sign_in_page(visit, next_path=target, name=name, fault=fault, sealed=sealed, status=401)
+    if sealed:
+        cookie = Response()
+        session = await visit.desk.sessions.find(await let_in(visit, request, cookie, account))
+        if session is None:
+            raise SignInNeededError("sign_in")
+        response = await brought_back(
+            bare_visit(visit.desk, request, session, await access_now(visit.desk, session)), sealed
+        )
+        response.raw_headers += [header for header in cookie.raw_headers if header[0] == b"set-cookie"]
+        return response
     response = RedirectResponse(target, 303)
     await let_in(visit, request, response, account)
     return response

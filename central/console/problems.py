@@ -15,10 +15,11 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from central.access import ElsewhereError
+from central.console.coming_back import too_late
 from central.console.elsewhere import note_elsewhere
-from central.console.gate import SAFE_METHODS, SignInNeededError, Visit, bare_visit
+from central.console.gate import SAFE_METHODS, SignInNeededError, StalePageError, Visit, bare_visit, visit_of
 from central.console.pages import is_part
-from central.console.queries import nearest
+from central.console.queries import nearest, ways_on
 from central.console.rendering import page
 from central.console.routes import api_routes
 from central.console.signin import ThrottledError
@@ -58,7 +59,23 @@ def problem(request: Request, status: int, reason: str, detail: str = "", **more
     template = "_error.html" if is_part(request) else "error.html"
     word = "forged" if code == 403 and reason in FORGED else f"e{code}"
     title, text = (visit.words(f"error.{word}_{part}") for part in ("title", "text"))
+    field = more.get("field")
+    if request.method == "GET" and isinstance(field, str) and any(field == name[:64] for name in request.query_params):
+        return _not_asked_so(request, visit, status, reason, field, more.get("choices"))
     return page(visit, template, status, title=title, text=text, is_ours=code >= 500)
+
+
+def _not_asked_so(request: Request, visit: Visit, status: int, reason: str, field: str, choices: object) -> Response:
+    """The address asks in a way that is not understood: said with the nearest that is, and nothing is shown instead."""
+    names = [str(one) for one in choices] if reason == "unknown_query" and isinstance(choices, list) else []
+    meant, address = ways_on(request, field, names)
+    known = reason != "unknown_query"
+    text = visit.words("error.query_value" if known else "error.query_name", name=field)
+    word = "error.query_meant" if meant else "error.query_without"
+    return page(
+        visit, "_error.html" if is_part(request) else "error.html", status, title=visit.words("error.query_title"),
+        text=text, is_ours=False, way=(address, visit.words(word, name=meant or field)),
+    )  # fmt: skip
 
 
 def _title(status: int) -> str:
@@ -81,7 +98,9 @@ async def _action_error(request: Request, error: Exception) -> Response:
         note_elsewhere(_visit(request), error)
     is_api = request.url.path.startswith("/api/")
     if isinstance(error, SignInNeededError) and not is_api:
-        return _to_sign_in(request)
+        return await _to_sign_in(request)
+    if isinstance(error, StalePageError) and not is_api and not is_part(request):
+        return await too_late(_visit(request), request) or problem(request, 419, error.reason)
     more: dict[str, object] = {}
     if isinstance(error, Conflict):
         more["state"] = error.state or None
@@ -98,12 +117,14 @@ async def _action_error(request: Request, error: Exception) -> Response:
     return response
 
 
-def _to_sign_in(request: Request) -> Response:
+async def _to_sign_in(request: Request) -> Response:
     if is_part(request):
-        # The script loads the whole page again, which leads to the sign-in page.
-        return Response(status_code=401, headers={"HX-Refresh": "true"})
+        # The script asks for the password on the page as it stands, so that nothing written there is lost.
+        return Response(status_code=401, headers={"HX-Reswap": "none"})
+    if request.url.path == "/sign-out":
+        return RedirectResponse("/sign-in?said=signed_out", 303)
     if request.method not in SAFE_METHODS:
-        return problem(request, 419, "sign_in")
+        return await too_late(_visit(request), request) or problem(request, 419, "sign_in")
     target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     if request.headers.get(_RELOADED) == "cross-site":
         # A strict cookie does not come along from a link in a mail. Asked again from here, it does.
@@ -144,6 +165,7 @@ def _meant(request: Request, where: list[str]) -> list[str] | None:
 
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101  # registered for this class only
+    await visit_of(request)  # an address that nothing stands at has asked no guard: whoever is signed in keeps the menu
     response = problem(request, error.status_code, _title(error.status_code).lower().replace(" ", "_"))
     response.headers.update(error.headers or {})
     if error.status_code == 405:

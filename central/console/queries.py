@@ -1,15 +1,16 @@
 """What stands behind the `?` of an address: only what the route knows, and each of it once.
 
-Pages are lenient about what they do not know (links from elsewhere carry marks of their own); the API says what was
-probably meant, because a misspelt filter that is ignored answers another question than the one that was asked.
+A misspelt filter that is ignored answers another question than the one that was asked: a list of everybody looks like
+a list of those who were sought. So pages and the API both say what was probably meant; a page has it as a link.
 """
 
 from __future__ import annotations
 
 import difflib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import get_origin
+from urllib.parse import urlencode
 
 from fastapi import Request
 from fastapi.dependencies.models import Dependant
@@ -26,15 +27,25 @@ def check_query(request: Request) -> None:
     known = dict(_known(route.dependant))
     for name, count in Counter(name for name, _ in request.query_params.multi_items()).items():
         if name not in known:
-            if request.url.path.startswith("/api/"):
-                raise IncompleteError("unknown_query", name[:64], nearest(name, known))
-        elif count > 1 and not known[name]:
+            raise IncompleteError("unknown_query", name[:64], nearest(name, known))
+        if count > 1 and not known[name]:
             raise IncompleteError("twice", name)
 
 
 def nearest(word: str, known: dict[str, bool]) -> tuple[str, ...]:
     """What was probably meant, or else everything there is."""
     return tuple(difflib.get_close_matches(word, known, n=1)) or tuple(sorted(known))
+
+
+def ways_on(request: Request, field: str, choices: Sequence[str] = ()) -> tuple[str, str]:
+    """What `field` was probably meant as (empty: nothing is near), and the address with that name or without any."""
+    meant = choices[0] if len(choices) == 1 and choices[0] not in request.query_params else ""
+    pairs = [
+        (meant if name[:64] == field else name, value)
+        for name, value in request.query_params.multi_items()
+        if meant or name[:64] != field
+    ]
+    return meant, request.url.path + (f"?{urlencode(pairs)}" if pairs else "")
 
 
 def _known(dependant: Dependant) -> Iterator[tuple[str, bool]]:

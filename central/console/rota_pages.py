@@ -71,6 +71,8 @@ async def rota(
 ) -> Response:
     """A team's week, its shifts and exceptions."""
     text = visit.words(f"rota.said_{said}") if said in _SAID else ""
+    if week and day_in(week) is None:
+        raise IncompleteError("unknown_choice", "week")
     return await _page(visit, team_id, week=week, said=text)
 
 

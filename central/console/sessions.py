@@ -38,6 +38,16 @@ class Session:
         return token is not None and hmac.compare_digest(token.encode(), self.csrf.encode())
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """The session that a page was made in, over or not: whose it was. `name` is empty for an account that is gone."""
+
+    token_hash: str
+    account: str
+    name: str
+    csrf: str
+
+
 class Sessions:
     """The sessions of one central."""
 
@@ -104,6 +114,23 @@ class Sessions:
             csrf=row["csrf"],
             expires_ms=row["expires_ms"],
         )
+
+    async def origin(self, *, csrf: str = "", hashed: str = "") -> Origin | None:
+        """The session that pages with this token were made in, or the one of this hash. It lets nobody in."""
+        condition = session.c.token_hash == hashed if hashed else session.c.csrf == csrf
+        query = (
+            select(session.c.token_hash, session.c.account, session.c.csrf, user_account.c.name)
+            .join(user_account, user_account.c.id == session.c.account, isouter=True)
+            .where(condition)
+        )
+
+        async def find(connection: AsyncConnection) -> RowMapping | None:
+            return (await connection.execute(query)).mappings().first()
+
+        row = await self._store.fetch(find)
+        if row is None:
+            return None
+        return Origin(token_hash=row["token_hash"], account=row["account"], name=row["name"] or "", csrf=row["csrf"])
 
     async def end(self, current: Session) -> None:
         """Sign out."""

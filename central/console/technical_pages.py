@@ -17,6 +17,7 @@ from central.console.rendering import page
 from central.console.roles import Action
 from central.errors import Conflict, IncompleteError
 from central.lifecycle import TECHNICAL_OUTCOMES
+from central.people.tenants import units
 from central.technical.duty import DutyBook, duty_book
 from central.technical.looking import PAGE, children, fault_page
 from central.technical.maintenance import Reach, Sort
@@ -71,7 +72,13 @@ async def _technical(
 
 @router.get("/technical")
 async def technical(visit: Seeing, kind: Word = "", unit: Word = "", number: Number = 1) -> Response:
-    """Everything that has to be mended."""
+    """Everything that has to be mended. Raises IncompleteError for a kind or a unit that there is none of."""
+    if kind and not visit.words.has(f"kind.{kind}"):
+        raise IncompleteError("unknown_choice", "kind")
+    if unit:
+        found = await visit.desk.services.store.fetch(lambda connection: units(connection, _scope(visit)))
+        if unit not in {one.id for one in found}:
+            raise IncompleteError("unknown_choice", "unit")
     return await _technical(visit, kind, unit, number)
 
 

@@ -184,7 +184,7 @@ async def test_out_of_contact_a_telephone_says_so_keeps_what_was_written_and_rec
     await expect(page.locator("#close-note")).to_have_value("Halvskrevet")
 
 
-async def test_a_form_is_not_lost_when_central_is_away_or_one_is_signed_out(people: Any, server: Any) -> None:
+async def test_a_form_is_not_lost_when_central_is_away(people: Any, server: Any) -> None:
     person = await (await people("Nina Berg", Role.LEAD, size=PHONE)).open("/residents/new")
     page = person.page
     field = page.locator("main form .input").first
@@ -197,11 +197,7 @@ async def test_a_form_is_not_lost_when_central_is_away_or_one_is_signed_out(peop
     await expect(field).to_have_value("Halvskrevet")
     await server.start()
     await expect(banner).to_be_hidden(timeout=LOST_WITHIN_MS)
-    await person.context.clear_cookies()
-    await page.click("main form button[type=submit]")
-    await expect(banner).to_contain_text("Logg på igjen i en annen fane")
     await expect(field).to_have_value("Halvskrevet")
-    await expect(banner.locator("a")).to_have_attribute("target", "_blank")
 
 
 _SMALL = f"""() => [...document.querySelectorAll('button, a, select, input:not([type=hidden]), textarea, summary')]

@@ -71,6 +71,7 @@ SOUND: Mapping[str, Sound] = {
     # ── at the door
     "POST /sign-in": Sound(by=NOBODY, form={"name": "{name} vakt", "password": PASSWORD, "next": "/"}),
     "POST /link": Sound(by=NOBODY, form={"token": "{link}", "next": "/"}),
+    "POST /kept": Sound(by=NOBODY, form={"kept": "AQ"}, status=(401,)),
     "POST /language": Sound(by=NOBODY, form={"language": "en", "next": "/sign-in"}),
     "POST /sign-out": Sound(by=DUTY, form={}),
     "POST /password": Sound(

@@ -31,6 +31,7 @@ EXPECTED: dict[str, frozenset[Role] | None] = {
     "GET /link/{token}": PUBLIC,
     "POST /link": PUBLIC,
     "POST /language": PUBLIC,
+    "POST /kept": PUBLIC,
     "POST /sign-out": EVERYBODY,
     "GET /password": EVERYBODY,
     "POST /password": EVERYBODY,
@@ -274,6 +275,8 @@ async def test_nobody_gets_anywhere_without_signing_in(console: Any) -> None:
             assert answer.json["reason"] == "sign_in", name
         elif method == "GET":
             assert (answer.status, (answer.header("location") or "")[:13]) == (303, "/sign-in?next"), name
+        elif name == "POST /sign-out":  # they are
+            assert (answer.status, answer.header("location")) == (303, "/sign-in?said=signed_out")
         else:
             assert answer.status == 419, name
 

@@ -27,6 +27,7 @@ function open() {
 function heard(name, content) {
   if (name === 'ended') {
     isEnded = true;
+    isLost = true; // until the next beat, which says that contact is back
     source.close();
     postMessage({ name });
     return;

@@ -5,6 +5,7 @@ import { haltAll, resume } from './halted.js';
 import * as duty from './duty.js';
 import * as queue from './queue.js';
 import { consoleId, get } from './server.js';
+import { comeBack, goOnIfIn } from './again.js';
 import { t } from './words.js';
 
 const TICKS = 12;
@@ -115,7 +116,14 @@ worker.onmessage = async ({ data }) => {
   for (const listener of listeners) listener(data);
 };
 
-document.getElementById('try-now').addEventListener('click', () => (isEnded ? location.reload() : start()));
+document.getElementById('try-now').addEventListener('click', () => (isEnded ? comeBack() : start()));
+document.addEventListener('visibilitychange', () => { if (isEnded) goOnIfIn(); });
+document.addEventListener('vaktpost:again', () => {
+  isEnded = false;
+  lostBox.querySelector('.lost-title').textContent = t('live.lost_title');
+  lostBox.querySelector('#try-now').textContent = t('live.try_now');
+  start();
+});
 // The stream says whether somebody hears here: whichever process of central has it must know, also after a reconnect.
 duty.onChange(start);
 document.addEventListener('htmx:after:swap', () => { if (isLost()) haltAll(); });

@@ -1,6 +1,7 @@
 // Every page: the menu closes when one clicks beside it, colours change at once, and text can be copied and printed.
 
 import './contact.js';
+import { comeBack } from './again.js';
 
 /** Over plain HTTP browsers have no clipboard for scripts: then the text is selected and copied as by hand. */
 async function copied(node) {
@@ -63,5 +64,5 @@ document.addEventListener('keydown', (event) => {
   if (event.key === 'Escape' && menu?.open) menu.open = false;
 });
 document.addEventListener('htmx:response:error', (event) => {
-  if ([401, 419].includes(event.detail.ctx.response.status)) location.reload();
+  if ([401, 419].includes(event.detail.ctx.response.status)) comeBack();
 });

@@ -1,6 +1,7 @@
 // The alarm beside the list: what can be done with it, and the form that ends it.
 
 import * as queue from './queue.js';
+import { comeBack } from './again.js';
 import { post } from './server.js';
 import { fillChoices } from './choices.js';
 import { say } from './toast.js';
@@ -79,7 +80,7 @@ const REASONS = {
 export function refuse({ status, content }) {
   const holder = content?.holder;
   if (status === 0) say(t('toast.no_contact'), { warn: true, seconds: 10 });
-  else if (status === 401 || status === 419) location.reload();
+  else if (status === 401 || status === 419) comeBack();
   else if (status === 403) say(t('toast.forbidden'), { warn: true });
   else if (content?.reason === 'closed') say(t('toast.already_closed'), { warn: true });
   else if (REASONS[content?.reason]) say(t(REASONS[content.reason]), { warn: true, seconds: 10 });
@@ -125,9 +126,11 @@ export function hideForm() {
   document.body.classList.remove('closing');
 }
 
-function draftKey() {
-  return `vaktpost.draft.${form().dataset.alarm}`;
-}
+// A draft is whose it is: at a shared computer nobody reads what somebody else has begun to write.
+const OWN = `vaktpost.draft.${document.body.dataset.me}.`;
+for (const key of Object.keys(sessionStorage)) if (key.startsWith('vaktpost.draft.') && !key.startsWith(OWN)) sessionStorage.removeItem(key);
+
+const draftKey = (id = form().dataset.alarm) => OWN + id;
 
 function read() {
   const fields = new FormData(form());
@@ -231,7 +234,7 @@ main.addEventListener('submit', async (event) => {
 function keepDraft() {
   const box = document.getElementById('alarm-draft');
   if (!box) return;
-  const kept = JSON.parse(sessionStorage.getItem(`vaktpost.draft.${current().dataset.alarm}`) ?? '{}');
+  const kept = JSON.parse(sessionStorage.getItem(draftKey(current().dataset.alarm)) ?? '{}');
   const text = [kept.note, kept.override].filter(Boolean).join('\n');
   box.hidden = live().dataset.open === 'yes' || !text;
   document.getElementById('draft-text').textContent = text;
@@ -239,7 +242,7 @@ function keepDraft() {
 
 main.addEventListener('click', (event) => {
   if (event.target.id !== 'draft-drop') return;
-  sessionStorage.removeItem(`vaktpost.draft.${current().dataset.alarm}`);
+  sessionStorage.removeItem(draftKey(current().dataset.alarm));
   keepDraft();
 });
 
@@ -291,9 +294,6 @@ document.addEventListener('htmx:after:swap', () => {
     if (!isCompact) document.getElementById('alarm-title')?.focus({ preventScroll: true });
   }
   lastShown = id;
-});
-document.addEventListener('htmx:response:error', (event) => {
-  if (event.detail.ctx.response.status === 401) location.reload();
 });
 
 if (current()) {

@@ -1,6 +1,6 @@
 // Talks to the JSON API. Nothing here throws: an answer is {ok, status, content}, and status 0 means no contact.
 
-const csrf = document.body.dataset.csrf;
+import { look } from './again.js';
 
 function randomId() {
   return [...crypto.getRandomValues(new Uint8Array(8))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
@@ -10,11 +10,11 @@ function randomId() {
 export const consoleId = sessionStorage.getItem('vaktpost.console') ?? randomId();
 sessionStorage.setItem('vaktpost.console', consoleId);
 
-export async function call(method, path, body) {
+async function once(method, path, body) {
   try {
     const answer = await fetch(path, {
       method,
-      headers: { 'X-CSRF-Token': csrf, ...(body === undefined ? {} : { 'Content-Type': 'application/json' }) },
+      headers: { 'X-CSRF-Token': document.body.dataset.csrf, ...(body === undefined ? {} : { 'Content-Type': 'application/json' }) },
       body: body === undefined ? undefined : JSON.stringify(body),
       signal: AbortSignal.timeout(10_000),
     });
@@ -23,6 +23,12 @@ export async function call(method, path, body) {
   } catch {
     return { ok: false, status: 0, content: null };
   }
+}
+
+/** With the token as it is now, when the same person has signed in anew in another window. */
+export async function call(method, path, body) {
+  const answer = await once(method, path, body);
+  return answer.status === 419 && (await look()) === 'in' ? once(method, path, body) : answer;
 }
 
 export const post = (path, body) => call('POST', path, body);
