@@ -69,10 +69,13 @@ export function show(next) {
 const sourceOf = new WeakMap();
 const source = (node) => sourceOf.get(node) ?? node.outerHTML;
 
+// Where there are only fingers, `:hover` stays on what was touched last, also when a dialog lay above it.
+const HAS_POINTER = matchMedia('(hover: hover)');
+
 /** The row that somebody points at or has the focus on: it stays where it is. */
 function anchor() {
   const focused = document.activeElement?.closest?.('#queue li');
-  return focused ?? box.querySelector('li[data-alarm]:hover');
+  return focused ?? (HAS_POINTER.matches ? box.querySelector('li[data-alarm]:hover') : null);
 }
 
 /** The nodes of a fresh list, with those kept that say the same: focus and pointer stay on them. */
