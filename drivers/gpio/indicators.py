@@ -28,6 +28,8 @@ LAMPS: tuple[Output, ...] = ("red", "yellow", "green")
 LONGEST_BACK_OFF_S = 30.0
 HANGING_S = 2.0
 """Switching a pin takes microseconds. One that is not done by then hangs in the kernel, and nothing can be shown."""
+CLAIM_S = 2.0
+"""Claiming all of them takes milliseconds. A start waits no longer for it."""
 _HANGING = "the pins have not answered for {:g} s"
 
 
@@ -104,11 +106,11 @@ class GpioIndicators:
 
     async def _await_pins(self) -> None:
         try:
-            async with asyncio.timeout(HANGING_S):
+            async with asyncio.timeout(CLAIM_S):
                 await self._tried.wait()
         except TimeoutError:
             self._is_down = True
-            self._trouble = _HANGING.format(HANGING_S)
+            self._trouble = _HANGING.format(CLAIM_S)
             self._log.warning("indicators_hang")
 
     def _beat(self) -> Pattern:

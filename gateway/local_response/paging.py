@@ -102,7 +102,7 @@ class Paging:
 
     async def _while_nobody_calls(self, desk: Desk, paging: Coroutine[Any, Any, None]) -> bool:
         """See to what is less urgent than a call. False: a call has come meanwhile, and that was broken off."""
-        job = asyncio.ensure_future(paging)
+        job, has_news = asyncio.ensure_future(paging), False
         try:
             while not job.done():
                 if any(self._is_due(desk, call) for call in desk.wish.calls):
@@ -111,10 +111,13 @@ class Paging:
                 await asyncio.wait({job, changing}, return_when=asyncio.FIRST_COMPLETED)
                 changing.cancel()
                 await asyncio.wait({changing})
+                has_news = has_news or not changing.cancelled()
             job.result()
         finally:
             job.cancel()
             await asyncio.wait({job})
+            if has_news:
+                desk.poke()  # it was taken here, and whoever waits for it next has to look too
         return True
 
     async def _call(self, desk: Desk, call: Call) -> None:
