@@ -11,6 +11,8 @@ from central.lifecycle import CENTRAL_KINDS
 from central.raising import Source, raise_care
 from simulators.live_hub import LiveHub
 
+expect.set_options(timeout=15_000)
+
 _MUTES = """() => {
   // What a telephone does when somebody rings: sound stops, and is not to be had until the call is over.
   const Real = window.AudioContext;
@@ -57,3 +59,33 @@ async def test_a_silent_hub_of_a_critical_resident_sounds(people: Any, server: A
     async with server.services.store.write() as connection:
         await raise_care(connection, CENTRAL_KINDS["critical_silent"], source, source.happened_ms)
     await expect(page.locator("body")).to_have_attribute("data-sounding", "2")
+
+
+_COUNTS = """() => {
+  window.tones = 0;
+  const Real = window.OscillatorNode;
+  window.OscillatorNode = class extends Real { constructor(...rest) { super(...rest); window.tones += 1; } };
+}"""
+
+
+async def test_a_press_on_the_alarm_that_is_open_sounds_once_also_at_who_has_it(people: Any, home: LiveHub) -> None:
+    operator = await people("Operator One")
+    await operator.context.add_init_script(f"({_COUNTS})()")
+    page = (await operator.open()).page
+    await page.click("#duty")
+    await page.click("#gate-play")
+    await page.click("#gate-yes")
+    await expect(page.locator("#duty")).to_contain_text("På vakt, lyd på")
+    await home.raise_event("pendant_pressed")
+    await expect(page.locator("body")).to_have_attribute("data-sounding", "1")
+    await page.keyboard.press("n")
+    await expect(page.locator("#alarm-holder")).to_contain_text("Du har alarmen")
+    await expect(page.locator("body")).to_have_attribute("data-sounding", "")
+    before = await page.evaluate("window.tones")
+    await home.raise_event("pendant_pressed")
+    await expect(page.locator(".a-name")).to_contain_text("2 ganger")
+    async with asyncio.timeout(10):
+        while await page.evaluate("window.tones") == before:
+            await asyncio.sleep(0.05)
+    assert await page.evaluate("window.tones") == before + 3  # the pattern of an urgent alarm, and no more
+    await expect(page.locator("body")).to_have_attribute("data-sounding", "")

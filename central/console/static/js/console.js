@@ -41,13 +41,20 @@ function markShown() {
   }
 }
 
+/** What is open before somebody needs no sound that lasts. A repeat of it sounds once: they may look elsewhere. */
+function hearShown(bells) {
+  const shown = pane.current()?.dataset.alarm;
+  if (!shown || document.hidden || !pane.wasOpened(shown)) return;
+  for (const bell of bells.filter((one) => one.alarm === shown)) {
+    if (bell.sound > (heardOf.get(bell.key) ?? bell.sound) && duty.isOn()) sound.play(sound.patternOf(bell.rank));
+    heardOf.set(bell.key, bell.sound);
+  }
+}
+
 /** Sound lasts until an alarm is opened here or taken by anybody; a repeat sounds again, also at who has it. */
 function chooseSound() {
-  const shown = pane.current()?.dataset.alarm;
   const bells = queue.bells();
-  if (shown && !document.hidden && pane.wasOpened(shown)) {
-    for (const bell of bells.filter((one) => one.alarm === shown)) heardOf.set(bell.key, bell.sound);
-  }
+  hearShown(bells);
   if (!duty.isOn()) return sound.keepPlaying(null);
   if (live.isLost()) return sound.keepPlaying('lost');
   const ranks = bells
