@@ -37,6 +37,7 @@ from central.metrics import Metrics
 from central.mqtt import MqttReception
 from central.news import News
 from central.notify.parts import notify_parts
+from central.outages import note_outage
 from central.people.people import People
 from central.presence import Presence
 from central.quarantine import Quarantine
@@ -152,6 +153,7 @@ async def open_central(settings: CentralSettings, clock: Clock | None = None) ->
         await presence.load()
         await commands.load()
         duty = Duty(store, clock, wakeup)
+        await note_outage(store, clock)
         await duty.begin(store.last_alive_ms)
         auditor = AuditorWatch(store, clock, wakeup)
         escalation = Escalation(store, clock, wakeup)

@@ -14,7 +14,7 @@ from central.tables import user_account
 from central.tables_people import team, tenant, unit
 
 UNTOLD = frozenset(
-    {"kind", "what", "happened_ms", "note_digest", "reason_digest", "console", "suite", "dispatch", "offer"}
+    {"kind", "what", "happened_ms", "gone_ms", "note_digest", "reason_digest", "console", "suite", "dispatch", "offer"}
 )
 """Stands beside the entry already, or tells a person nothing."""
 SECTIONS = {

@@ -1,0 +1,30 @@
+"""That central was away, in the event log: from its last commit until it started again, and for how long."""
+
+from __future__ import annotations
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from central import event_log
+from central.clock import Clock
+from central.store import Priority, Store
+from central.views import SYSTEM
+
+log = structlog.get_logger()
+
+SHORTEST_MS = 15_000
+"""An ordinary restart is no outage: hubs send again, and no console is missed."""
+
+
+async def note_outage(store: Store, clock: Clock) -> None:
+    """Central starts; no process of it has committed since `store.last_alive_ms`. Raises NotStoredError."""
+    gone_ms, now = store.last_alive_ms, clock.now_ms()
+    if not gone_ms or now - gone_ms < SHORTEST_MS:
+        return
+    away_s = (now - gone_ms) // 1000
+
+    async def work(connection: AsyncConnection) -> None:
+        await event_log.append(connection, now, "central_away", SYSTEM, content={"gone_ms": gone_ms, "away_s": away_s})
+
+    await store.transact(Priority.PEOPLE, work)
+    log.warning("central_was_away", away_s=away_s)
