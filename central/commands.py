@@ -1,8 +1,8 @@
 """Asking a hub to do something, and waiting for its answer.
 
 A command names the hub's running epoch and a number that rises within it, and expires after 60 seconds: a hub does it
-at most once and never late. It goes down every open link; the parts of the answer come up by any path. No answer is an
-answer of its own, and is never shown as good.
+at most once and never late. It goes down every open link, here or (`central.carrying`) of another process on the same
+database; the parts of the answer come up by any path. No answer is an answer of its own, and is never shown as good.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from central import event_log, feed
+from central.carrying import CARRIED_WITHIN_S, LOOK_S, Carrying
 from central.clock import Clock
 from central.errors import ActionError, NotFoundError
 from central.keys import CentralKeys
@@ -39,6 +40,8 @@ CHECK_WITHIN_S = 12.0
 MAX_PARTS = 64
 
 _HUB = Sql("SELECT epoch FROM hub WHERE id = :hub")
+_LOCK_HUB = Sql("UPDATE hub SET epoch = epoch WHERE id = :hub RETURNING id")
+"""Numbers rise within a hub's run, whichever process asks."""
 # A restored database has forgotten numbers that hubs have seen: from then on they begin above all of those.
 _NUMBER = Sql(
     """SELECT 1 + CASE WHEN seen.number > base.number THEN seen.number ELSE base.number END FROM
@@ -63,8 +66,10 @@ _LAST_CHECKS = RowsSql(
        ORDER BY l.asked_ms DESC LIMIT 1) FROM (VALUES {rows}) AS k)""",
     1,
 )
-_LOST = Sql("UPDATE health_check SET state = 'no_answer' WHERE state = 'waiting'")
-_LOST_COMMANDS = Sql("UPDATE command SET state = 'no_answer' WHERE state = 'sent'")
+_LOST = Sql("UPDATE health_check SET state = 'no_answer' WHERE state = 'waiting' AND asked_ms < :before")
+_LOST_COMMANDS = Sql(
+    "UPDATE command SET state = 'no_answer' WHERE state IN ('sent', 'wanted') AND created_ms < :before"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,12 +125,14 @@ class Commands:
         self._wakeup = wakeup
         self._waiting: dict[bytes, _Waiting] = {}
         self._in_order = asyncio.Lock()
+        self.carrying = Carrying(store, keys, clock, links, wakeup)
 
     async def load(self) -> None:
-        """What an earlier run of central still waited for will not be answered to this one."""
+        """What an earlier run of central still waited for will not be answered to this one; other processes wait on."""
+        before = self._clock.now_ms() + (-COMMAND_LIFE_MS if self.carrying.is_needed else 1)
         async with self._store.write(Priority.UPKEEP) as connection:
-            await _LOST.rows(connection)
-            await _LOST_COMMANDS.rows(connection)
+            await _LOST.rows(connection, before=before)
+            await _LOST_COMMANDS.rows(connection, before=before)
 
     async def ask(
         self, hub: str, name: str, arguments: Mapping[str, Any], actor: Actor, *, timeout_s: float = 30.0
@@ -157,21 +164,25 @@ class Commands:
             name=name,
             arguments=arguments,
         )
+        # The hub may hold its connection to another process: whoever has it carries the command.
+        is_wanted = not links and bool(epoch) and self.carrying.is_needed
+        state = "sent" if links else "wanted" if is_wanted else "no_link"
         waiting = self._waiting[command_id] = _Waiting(command.to.hub, command.to.hub_epoch)
         try:
             async with self._in_order:  # a hub refuses a number below one it has seen
                 number = await self._store.transact(
-                    Priority.PEOPLE, lambda connection: self._record(connection, command, actor, has_link=bool(links))
+                    Priority.PEOPLE, lambda connection: self._record(connection, command, actor, state)
                 )
                 self._wakeup.wake()
-                if not links:
-                    return Answer(id=command_id.hex(), hub=hub, name=name, state="no_link", asked_ms=asked_ms)
+                if state == "no_link":
+                    return Answer(id=command_id.hex(), hub=hub, name=name, state=state, asked_ms=asked_ms)
                 frame = replace(command, number=number).pack(self._keys.sign_id, self._keys.sign)
                 for link in links:
                     link.put(frame)
             with suppress(TimeoutError):
                 async with asyncio.timeout(min(timeout_s, COMMAND_LIFE_MS / 1000)):
-                    await waiting.done.wait()
+                    if not await self._is_answered(waiting, command_id.hex(), is_wanted=is_wanted):
+                        return Answer(id=command_id.hex(), hub=hub, name=name, state="no_link", asked_ms=asked_ms)
         finally:
             del self._waiting[command_id]
         is_answered = waiting.is_whole
@@ -192,11 +203,31 @@ class Commands:
                 answered=answer.answered_ms,
                 result=None if answer.result is None else json.dumps(answer.result, default=str),
             )
+            await self.carrying.forget(connection, answer.id)
         return answer
 
-    async def _record(self, connection: AsyncConnection, command: Command, actor: Actor, *, has_link: bool) -> int:
+    async def _is_answered(self, waiting: _Waiting, command_id: str, *, is_wanted: bool) -> bool:
+        """Waits until all parts have come, here or at others. False: no process has a link to the hub."""
+        if not self.carrying.is_needed:
+            await waiting.done.wait()
+            return True
+        give_up_s = self._clock.mono_s() + CARRIED_WITHIN_S
+        while not waiting.is_whole:
+            seen = self._wakeup.count
+            parts, last = await self.carrying.parts(command_id)
+            waiting.parts |= parts
+            waiting.last = waiting.last if last is None else last
+            if is_wanted and not waiting.parts and self._clock.mono_s() >= give_up_s:
+                if await self.carrying.nobody_carries(command_id):
+                    return False
+                is_wanted = False
+            if not waiting.is_whole:
+                await self._wakeup.wait(seen, LOOK_S)
+        return True
+
+    async def _record(self, connection: AsyncConnection, command: Command, actor: Actor, state: str) -> int:
         hub, epoch, now = command.to.hub.hex(), command.to.hub_epoch.hex(), command.to.central_ms
-        if await _HUB.one(connection, hub=hub) is None:
+        if await _LOCK_HUB.one(connection, hub=hub) is None:
             raise NotFoundError("hub", repr(hub))
         number = await _NUMBER.value(connection, hub=hub, epoch=epoch)
         await _INSERT.rows(
@@ -210,9 +241,9 @@ class Commands:
             actor=actor.id,
             now=now,
             expires=command.expires_ms,
-            state="sent" if has_link else "no_link",
+            state=state,
         )
-        content = {"command": command.name, "has_link": has_link}
+        content = {"command": command.name, "has_link": state != "no_link"}
         await event_log.append(connection, now, "command_sent", actor, hub=hub, content=content)
         return int(number)
 
@@ -220,6 +251,9 @@ class Commands:
         """One part of an answer, opened. What nobody waits for is let go."""
         waiting = self._waiting.get(message.command)
         sender = message.sender
+        if waiting is None and self.carrying.is_needed and message.part < MAX_PARTS:
+            await self.carrying.lay(message, content)
+            return
         if waiting is None or (sender.hub, sender.sender_epoch) != (waiting.hub, waiting.epoch):
             return
         if message.part < MAX_PARTS:
@@ -228,6 +262,7 @@ class Commands:
             waiting.last = message.part
         if waiting.is_whole:
             waiting.done.set()
+            self._wakeup.wake()
 
     async def check(self, hub: str, actor: Actor, *, timeout_s: float = CHECK_WITHIN_S) -> HealthCheck:
         """Run the hub's health check and keep the result."""

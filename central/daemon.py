@@ -173,6 +173,7 @@ async def open_central(settings: CentralSettings, clock: Clock | None = None) ->
         }
         if store.dialect.is_shared:
             works["news"] = News(store.dialect, wakeup).run
+            works["carrying"] = commands.carrying.run
             works |= upkeep.more({"hearing": presence.share})
         for number, broker in enumerate(settings.mqtt, 1):
             works["mqtt" if number == 1 else f"mqtt-{number}"] = MqttReception(

@@ -389,10 +389,21 @@ command = Table(
     Column("actor", String(32), nullable=False),
     Column("created_ms", MS, nullable=False),
     Column("expires_ms", MS, nullable=False),
-    Column("state", String(16), nullable=False),  # sent | answered | no_answer | no_link
+    Column("state", String(16), nullable=False),  # wanted | sent | answered | no_answer | no_link
     Column("answered_ms", MS),
     Column("result", Text),  # JSON
     Index("ux_command_hub_epoch_number", "hub", "epoch", "number", unique=True),
+    Index("ix_command_wanted", "created_ms", sqlite_where=text("state = 'wanted'"),
+          postgresql_where=text("state = 'wanted'")),
+)
+
+command_part = Table(
+    "command_part",
+    metadata,
+    Column("command", ID16, primary_key=True),  # its answer came to another process than the one that asked
+    Column("part", Integer, primary_key=True, autoincrement=False),
+    Column("is_last", Boolean, nullable=False),
+    Column("content", Text, nullable=False),  # JSON
 )
 
 health_check = Table(

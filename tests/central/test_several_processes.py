@@ -17,6 +17,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from central import commands
 from central.clock import SystemClock
 from central.console.accounts import Accounts
 from central.console.roles import Role
@@ -31,7 +32,7 @@ from central.settings import DatabaseSettings, load
 from central.store import open_store
 from central.wakeup import Wakeup
 from central.windows import Windows
-from cloud_sync.central_messages import Reply
+from cloud_sync.central_messages import Command, Reply
 from cloud_sync.enrolment import CLAIM_PATH
 from cloud_sync.frames import ReplayWindow
 from cloud_sync.trust import EnrolmentCode, TrustBundle
@@ -40,13 +41,19 @@ from cloud_sync.uplinks.tls import client_context
 from simulators.central_process import CentralProcess, central_running
 from simulators.frame_hub import FrameHub, unpacked
 from simulators.postgresql import Postgres
-from tests.central.conftest import ALWAYS_ON_DUTY, TEMPLATE, Bench, ManualClock
+from tests.central.conftest import ALWAYS_ON_DUTY, FIRST, TEMPLATE, Bench, ManualClock
 
 DATABASE = "several"
 pytestmark = pytest.mark.timeout(300)
 PASSWORD = "en lang setning om fisk"
 TIMEOUT_S = 60
 CONSOLE = "0011223344556677"
+
+
+LINES = (
+    {"id": "software", "result": "ok", "value": "0.1.0", "limit": None, "text_key": "software"},
+    {"id": "journal.write", "result": "ok", "value": 1.5, "unit": "ms", "limit": 50, "text_key": "journal_write"},
+)
 
 
 class Person:
@@ -271,6 +278,44 @@ async def test_a_home_hears_within_a_second_although_another_process_was_first_a
         clock.advance(LEFT_FOR_OTHERS_S)
         await other.settle()
         assert await bench.value("SELECT count(*) FROM outbox") == 0
+
+
+async def test_a_health_check_goes_by_the_process_that_has_the_hubs_link(
+    several: str, founded: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = load(founded / "central.toml").model_copy(update={"database": DatabaseSettings(url=several)})
+    async with AsyncExitStack() as stack:
+        here, there = [
+            Bench(await stack.enter_async_context(open_central(settings, clock)), ManualClock())
+            for clock in (SystemClock(), SystemClock())
+        ]
+        hub = await there.enrolled()
+        await there.send(hub, hub.envelope(hub.seal("temperature", device="t"), has_header=True))
+        for bench in (there, here):  # as they do every ten seconds
+            await bench.services.hubs.ear.share()  # type: ignore[attr-defined]
+        with there.services.links.open(hub.id, hub.now.epoch, "https") as link:
+            asking = asyncio.create_task(here.services.commands.check(hub.id.hex(), FIRST))
+            async with asyncio.timeout(TIMEOUT_S):
+                while not await there.services.commands.carrying.carry():
+                    await asyncio.sleep(0.05)
+            assert await there.services.commands.carrying.carry() == 0
+            frame = await link.next(5)
+            assert frame is not None
+            asked = hub.read(frame)
+            assert isinstance(asked, Command)
+            for part, process in ((1, there), (0, here)):  # the answer comes up by any path
+                result = {"version": 1, "started_ms": 1, "took_ms": 2, "lines": [LINES[part]]}
+                frame = hub.result(asked.command, result, part=part, is_last=part == 1)
+                await process.reception.receive(frame, "https")
+            check = await asking
+        assert check.state == "answered"
+        assert check.result is not None
+        assert [line["id"] for line in check.result["lines"]] == ["software", "journal.write"]
+        assert await here.value("SELECT count(*) FROM command_part") == 0
+        assert await here.value("SELECT state FROM command") == "answered"
+        monkeypatch.setattr(commands, "CARRIED_WITHIN_S", 0.1)
+        assert (await here.services.commands.check(hub.id.hex(), FIRST)).state == "no_link"  # nobody has one now
+        assert await here.value("SELECT count(*) FROM command WHERE state = 'wanted'") == 0
 
 
 async def test_two_windows_of_one_database_never_both_take_a_message(several: str) -> None:

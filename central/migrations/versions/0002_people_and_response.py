@@ -443,6 +443,14 @@ def upgrade() -> None:
     op.add_column('resident', sa.Column('version', sa.Integer(), server_default='1', nullable=False))
     op.create_index('ix_resident_tenant_unit', 'resident', ['tenant', 'unit'], unique=False)
     op.create_index('ux_resident_tenant_reference', 'resident', ['tenant', 'reference'], unique=True)
+    op.create_index('ix_command_wanted', 'command', ['created_ms'], unique=False, sqlite_where=sa.text("state = 'wanted'"), postgresql_where=sa.text("state = 'wanted'"))
+    op.create_table('command_part',
+    sa.Column('command', sa.String(length=16), nullable=False),
+    sa.Column('part', sa.Integer(), autoincrement=False, nullable=False),
+    sa.Column('is_last', sa.Boolean(), nullable=False),
+    sa.Column('content', sa.Text(), nullable=False),
+    sa.PrimaryKeyConstraint('command', 'part', name=op.f('pk_command_part'))
+    )
     if op.get_bind().dialect.name == 'postgresql':
         # Other processes hear of a change with its commit, not with their next look: see central.news.
         op.execute("""CREATE FUNCTION tell_of_change() RETURNS trigger LANGUAGE plpgsql AS
