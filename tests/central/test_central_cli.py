@@ -259,3 +259,17 @@ async def test_nothing_is_lost_or_doubled_when_central_is_killed_between_commit_
     assert len(alarms) == len({device for device, _ in alarms}) == len(presses)
     assert {repeats for _, repeats in alarms} == {0}
     assert (await asyncio.to_thread(told, "verify-log", "--config", config))["ok"]
+
+
+def test_what_is_nobodys_in_a_home_can_be_forgotten_and_an_unknown_id_is_told(home: Path, config: Path) -> None:
+    assert told("people", "forget", "00" * 8, "--config", config, status=1)["reason"] == "hub"
+    with closing(sqlite3.connect(home / "central.db")) as database, database:
+        database.execute(
+            "INSERT INTO hub (id, public_key, suite, enrolled_ms) VALUES ('abababababababab', x'00', 1, 0)"
+        )
+        database.execute(
+            "INSERT INTO resident_key (resident, wrapped, master, made_ms)"
+            " VALUES ('hub/abababababababab/0', x'00', '00', 0)"
+        )
+    assert told("people", "forget", "ab" * 8, "--config", config) == {"ok": True, "keys": 1}
+    assert told("people", "forget", "ab" * 8, "--config", config) == {"ok": True, "keys": 0}
