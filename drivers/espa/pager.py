@@ -46,8 +46,11 @@ QUEUE_LIMIT = 64
 OFFER_AGAIN_S = 1.0
 """How soon a call that was not taken is offered again."""
 RECONNECT_S = (0.2, 0.5, 1.0, 2.0, 5.0)
+ECHO_S = 0.2
+"""What a line gives back of our own poll is there by then, also at 300 Bd."""
 
 _ENQ = bytes([ENQ])
+_ECHOES = "the line gives back what the hub says itself: switch off the echo of the converter"
 _log = structlog.get_logger()
 
 
@@ -229,11 +232,15 @@ class Pager:
     async def _poll(self) -> None:
         """Ask the paging system whether it is there and has something to tell."""
         self._ask(REPLY_EOT + self._settings.pager_station.encode() + _ENQ)
+        until_s = self._now_s() + self._settings.poll_timeout_s  # a call must not wait for one that never ends
         try:
-            while True:
+            while self._now_s() < until_s:
                 match await self._answer():
                     case Over():
-                        self._heard()
+                        if await self._is_our_own():
+                            self._turn(is_up=False, reason=_ECHOES)
+                        else:
+                            self._heard()
                         return
                     case Asked(station=station) if station == self._settings.own_station:
                         self._heard()
@@ -246,6 +253,16 @@ class Pager:
                         continue
         except _NoAnswerError:
             return
+
+    async def _is_our_own(self) -> bool:
+        """Whether an EOT was the first half of our own poll: then nobody has answered."""
+        token = await self._token(ECHO_S)
+        if token is None:
+            return False
+        if token == Asked(station=self._settings.pager_station):
+            return True
+        self._tokens.appendleft(token)
+        return False
 
     # the hub polled by another
 

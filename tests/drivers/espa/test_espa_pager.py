@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -238,3 +239,37 @@ async def test_nobody_at_the_port_is_said_in_words() -> None:
 def test_settings_that_cannot_be_meant_are_refused(wrong: dict[str, Any], says: str) -> None:
     with pytest.raises(ValidationError, match=says):
         PagerSettings(**{"port": "/dev/ttyS0", "address": "550", **wrong})
+
+
+async def test_a_line_that_gives_back_what_the_hub_says_is_not_taken_for_a_paging_system() -> None:
+    async def give_back(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while octets := await reader.read(64):
+            for octet in octets:  # as a serial line does: one after the other
+                writer.write(bytes([octet]))
+                await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(give_back, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        line = hub_end("control", f"socket://127.0.0.1:{port}")
+        async with line.running() as pager:
+            assert "echo of the converter" in await line.until_link(False)
+            with pytest.raises(PagerError):
+                await pager.page(CALL, deadline_s=0.5)
+    assert [is_up for is_up, _ in line.links] == [False]
+
+
+async def test_somebody_who_babbles_without_end_is_told_to_be_no_paging_system() -> None:
+    async def babble(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                writer.write(b"9\x05")
+                await writer.drain()
+                await asyncio.sleep(0.02)
+        writer.close()
+
+    async with await asyncio.start_server(babble, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        line = hub_end("control", f"socket://127.0.0.1:{port}")
+        async with line.running():
+            assert "silent" in await line.until_link(False)
