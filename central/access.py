@@ -72,6 +72,12 @@ EVERYTHING = Scope()
 IN_SCOPE = EVERYTHING.where
 """`IN_SCOPE("a")`: the condition for a statement that is made once and run with every `Scope.parameters`."""
 
+ACCOUNT_IN_SCOPE = (
+    "(:scope_all = 1 OR NOT EXISTS (SELECT 1 FROM assignment s WHERE s.account = u.id)"  # noqa: S608  # our own names
+    f" OR EXISTS (SELECT 1 FROM assignment s WHERE s.account = u.id AND {IN_SCOPE('s')}))"
+)
+"""The accounts `u` that have a role in this part, and those that have one everywhere."""
+
 
 class ElsewhereError(NotFoundError):
     """It is there, but not for whoever asks. They get the answer for what is not there; the attempt is noted."""

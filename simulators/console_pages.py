@@ -49,6 +49,13 @@ async def _link(_: Services) -> str:
     return "0" * 32
 
 
+def _word(word: str) -> Callable[[Services], Awaitable[str]]:
+    async def look(_: Services) -> str:
+        return word
+
+    return look
+
+
 def _first(query: str) -> Callable[[Services], Awaitable[str]]:
     async def look(services: Services) -> str:
         async with services.store.read() as connection:
@@ -82,6 +89,7 @@ EXAMPLES: Mapping[str, Callable[[Services], Awaitable[str]]] = {
     "team_id": _first("SELECT id FROM team ORDER BY id LIMIT 1"),
     "incident_id": _first("SELECT id FROM incident ORDER BY id LIMIT 1"),
     "token": _link,
+    "part": _word("units"),
 }
 
 
@@ -99,9 +107,14 @@ def page_routes(services: Services) -> list[ConsolePage]:
 
 async def address(page: ConsolePage, services: Services) -> str:
     """The page's path with an example of what it is about. Raises NoExampleError."""
-    path = page.route
-    for name in _NAME.findall(page.route):
+    return await address_of(page.route, services)
+
+
+async def address_of(route: str, services: Services) -> str:
+    """Any route's path with an example of what it is about. Raises NoExampleError."""
+    path = route
+    for name in _NAME.findall(route):
         if name not in EXAMPLES:
-            raise NoExampleError(f"{page.route}: give {name} an example in simulators/console_pages.py")
+            raise NoExampleError(f"{route}: give {name} an example in simulators/console_pages.py")
         path = re.sub(rf"\{{{name}(:\w+)?\}}", await EXAMPLES[name](services), path)
     return path

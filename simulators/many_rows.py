@@ -84,10 +84,10 @@ async def fill(services: Services, count: int) -> None:
                 "last_event_ms": at_ms,
             }
         )
-    await _insert(services, hub, hubs)
-    await _insert(services, resident, people)
-    await _insert(services, user_account, accounts)
-    await _insert(services, alarm, alarms)
+    await insert_rows(services, hub, hubs)
+    await insert_rows(services, resident, people)
+    await insert_rows(services, user_account, accounts)
+    await insert_rows(services, alarm, alarms)
     for first in range(0, count, _CHUNK):
 
         async def work(connection: Any, first: int = first) -> None:
@@ -97,7 +97,8 @@ async def fill(services: Services, count: int) -> None:
         await services.store.transact(Priority.PEOPLE, work)
 
 
-async def _insert(services: Services, table: Table, rows: list[dict[str, Any]]) -> None:
+async def insert_rows(services: Services, table: Table, rows: list[dict[str, Any]]) -> None:
+    """In pieces, so that others get their turn."""
     for first in range(0, len(rows), _CHUNK):
 
         async def work(connection: Any, first: int = first) -> None:

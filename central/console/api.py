@@ -19,6 +19,7 @@ from central.console.api_models import (
     DutyOut,
     HealthOut,
     HubOut,
+    HubsOut,
     NextBody,
     Problem,
     SessionOut,
@@ -27,8 +28,9 @@ from central.console.api_models import (
     TakenOut,
 )
 from central.console.door import address_of, let_in, log_act
-from central.console.elsewhere import cover_seen, hub_seen, in_scope, visit_for
+from central.console.elsewhere import cover_seen, hub_seen, visit_for
 from central.console.gate import ForbiddenError, Needs, Open, Visit
+from central.console.pieces import LIMIT, After, Limit, piece
 from central.console.roles import Action
 from central.console.taking_duty import covers_house, teams_to_take
 from central.errors import IncompleteError
@@ -234,10 +236,12 @@ async def who_is_on_duty(visit: Seeing) -> DutyOut:
 
 
 @router.get("/hubs", tags=["hubs"])
-async def hubs(visit: SeeingHubs) -> list[HubOut]:
-    """Every hub, worst first."""
-    seen = await in_scope(visit, await visit.desk.services.hubs.all(), visit.scope_for(Action.SEE_HUBS))
-    return [HubOut.of(hub) for hub in seen]
+async def hubs(visit: SeeingHubs, after: After = "", limit: Limit = LIMIT) -> HubsOut:
+    """Every hub, a piece at a time."""
+    kept = visit.desk.services.hubs
+    seen = sorted(await kept.listed(visit.scope_for(Action.SEE_HUBS)), key=lambda hub: hub.id)
+    found, more = piece(seen, after, limit)
+    return HubsOut(hubs=[HubOut.of(hub) for hub in await kept.some([hub.id for hub in found])], next=more)
 
 
 @router.get("/hubs/{hub_id}", tags=["hubs"])

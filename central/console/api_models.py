@@ -335,6 +335,13 @@ class HubOut(Out):
         )
 
 
+class HubsOut(Out):
+    """A piece of the hubs, in the order of their ids. Ask on with `next` as `after` until it is null."""
+
+    hubs: list[HubOut]
+    next: str | None
+
+
 class CheckOut(Out):
     """A health check. `state` is waiting, answered, no_answer or no_link; only an answered one has a result."""
 

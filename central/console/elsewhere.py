@@ -8,14 +8,12 @@ from dataclasses import replace
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from central.access import IN_SCOPE, ElsewhereError, Scope, access_of
-from central.console.accounts import Account
 from central.console.gate import Visit
 from central.console.roles import Action
 from central.console.sessions import Session
 from central.errors import NotFoundError
 from central.escalation.duty import Cover
 from central.hubs import HubView
-from central.people.tenants import Assignment, assignments
 from central.routing.duty import sees
 from central.routing.teams import every_team
 from central.sql import Sql
@@ -27,14 +25,6 @@ LOGGED = (
     f" OR (alarm IS NULL AND hub IN (SELECT h.id FROM hub h WHERE {IN_SCOPE('h')})))"
 )
 """Entries of the event log about alarms and hubs that are seen; for `Scope.parameters`."""
-
-
-async def in_scope(visit: Visit, hubs: Sequence[HubView], scope: Scope) -> Sequence[HubView]:
-    """Those of the hubs that are seen."""
-    if scope.is_everything:
-        return hubs
-    seen = await _seen(visit, scope)
-    return [hub for hub in hubs if hub.id in seen]
 
 
 async def hub_seen(visit: Visit, hub_id: str, action: Action) -> HubView:
@@ -59,21 +49,6 @@ async def cover_seen(visit: Visit) -> Sequence[Cover]:
         return found
     teams = await services.store.fetch(every_team)
     return [one for one in found if not one.team or (one.team in teams and sees(scope, teams[one.team]))]
-
-
-async def accounts_seen(visit: Visit, scope: Scope) -> dict[str, Account]:
-    """Those who have a role in this part, and those who have one everywhere."""
-    accounts = {account.id: account for account in await visit.desk.accounts.all()}
-    if scope.is_everything:
-        return accounts
-    given: dict[str, list[Assignment]] = {}
-    for one in await visit.desk.services.store.fetch(assignments):
-        given.setdefault(one.account, []).append(one)
-    return {
-        account: found
-        for account, found in accounts.items()
-        if account not in given or any(scope.covers(one.tenant, one.unit) for one in given[account])
-    }
 
 
 async def check_alarm(visit: Visit, alarm: str, scope: Scope) -> None:

@@ -6,12 +6,12 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Query
 from pydantic import ConfigDict, Field
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from central.console.api import PROBLEMS, HubId
 from central.console.api_models import In, Out
 from central.console.elsewhere import hub_seen
 from central.console.gate import ForbiddenError, Needs, Visit
+from central.console.pieces import LIMIT, After, Limit, piece
 from central.console.roles import Action, Role
 from central.errors import NotFoundError
 from central.people.tenants import (
@@ -197,6 +197,27 @@ class PlaceBody(In):
     unit: Id | None = None
 
 
+class UnitsOut(Out):
+    """A piece of the units, as a tree: each after the one it lies in. Ask on with `next` as `after`."""
+
+    units: list[UnitOut]
+    next: str | None
+
+
+class TeamsOut(Out):
+    """A piece of the teams, by name. Ask on with `next` as `after`."""
+
+    teams: list[TeamOut]
+    next: str | None
+
+
+class AssignmentsOut(Out):
+    """A piece of the roles that are and were. Ask on with `next` as `after`."""
+
+    assignments: list[AssignmentOut]
+    next: str | None
+
+
 class MadeOut(Out):
     """The id of what was made."""
 
@@ -263,11 +284,14 @@ async def set_tenant(visit: Placing, tenant_id: Ref, body: TenantBody) -> Tenant
 
 
 @router.get("/units")
-async def all_units(visit: Placing, tenant: Annotated[str, Query(max_length=16)] = "") -> list[UnitOut]:
+async def all_units(
+    visit: Placing, tenant: Annotated[str, Query(max_length=16)] = "", after: After = "", limit: Limit = LIMIT
+) -> UnitsOut:
     """As a tree: each after the one it lies in."""
     scope = visit.scope_for(Action.KEEP_PLACES)
-    found = await visit.desk.services.store.fetch(lambda connection: units(connection, scope))
-    return [UnitOut.of(one) for one in found if not tenant or one.tenant == tenant]
+    seen = await visit.desk.services.store.fetch(lambda connection: units(connection, scope))
+    found, more = piece([one for one in seen if not tenant or one.tenant == tenant], after, limit)
+    return UnitsOut(units=[UnitOut.of(one) for one in found], next=more)
 
 
 @router.post("/units", status_code=201)
@@ -301,10 +325,11 @@ def _unit_rules(before: dict[str, Any], body: UnitBody) -> dict[str, Any]:
 
 
 @router.get("/teams")
-async def all_teams(visit: Placing) -> list[TeamOut]:
+async def all_teams(visit: Placing, after: After = "", limit: Limit = LIMIT) -> TeamsOut:
     """Those of the municipalities that whoever asks keeps."""
     scope = visit.scope_for(Action.KEEP_PLACES)
-    return [TeamOut.of(one) for one in await visit.desk.services.store.fetch(lambda c: teams(c, scope))]
+    found, more = piece(await visit.desk.services.store.fetch(lambda c: teams(c, scope)), after, limit)
+    return TeamsOut(teams=[TeamOut.of(one) for one in found], next=more)
 
 
 @router.post("/teams", status_code=201)
@@ -332,16 +357,11 @@ async def set_team(visit: Placing, team_id: Ref, body: TeamBody) -> TeamOut:
 
 
 @router.get("/assignments")
-async def all_assignments(visit: Everywhere) -> list[AssignmentOut]:
+async def all_assignments(visit: Everywhere, after: After = "", limit: Limit = LIMIT) -> AssignmentsOut:
     """All there are and were."""
-
-    async def look(connection: AsyncConnection) -> list[AssignmentOut]:
-        return [
-            AssignmentOut(**{name: getattr(one, name) for name in AssignmentOut.model_fields})
-            for one in await assignments(connection)
-        ]
-
-    return await visit.desk.services.store.fetch(look)
+    found, more = piece(await visit.desk.services.store.fetch(assignments), after, limit)
+    made = [AssignmentOut(**{name: getattr(one, name) for name in AssignmentOut.model_fields}) for one in found]
+    return AssignmentsOut(assignments=made, next=more)
 
 
 @router.post("/assignments", status_code=201)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
@@ -21,12 +21,23 @@ from central.console.resident_view import (
     resident_view,
 )
 from central.console.roles import Action
+from central.console.seeking import (
+    Choice,
+    Seek,
+    UnclearError,
+    Words,
+    clear,
+    hits_part,
+    hubs_named,
+    not_found_text,
+    sites,
+    units_in,
+)
 from central.errors import ActionError, Conflict, IncompleteError
 from central.people.facts import SOURCES, Fact, FactKind
 from central.people.looking import REASONS, AccessEntry
 from central.people.people import MAX_HITS, Card, NoBasisError
 from central.people.residents import resident_of
-from central.people.tenants import tenants, units
 from central.people.vault import ErasedError
 from central.views import Legible
 
@@ -41,6 +52,8 @@ Version = Annotated[int, Form(ge=0, le=2**31 - 1)]
 
 def fault_text(visit: Visit, error: ActionError) -> str:
     """What was wrong, for who typed it."""
+    if isinstance(error, UnclearError):
+        return not_found_text(visit, error.seek, visit.words("resident.fault_missing"))
     named = error.state if isinstance(error, Conflict) else ""
     return visit.words.either(f"resident.fault_{error.reason}", visit.words("resident.fault"), named=named)
 
@@ -74,8 +87,10 @@ async def new_resident(visit: Keeping) -> Response:
 
 
 async def _new_page(visit: Visit, status: int = 200, fault: str = "", **typed: str) -> Response:
-    places = await _places(visit, Action.KEEP_RESIDENTS)
-    return page(visit, "resident_new.html", status, fault=fault, typed=typed, **places)
+    pool = await sites(visit, visit.scope_for(Action.KEEP_RESIDENTS))
+    place = Seek(pool=pool, where="/residents/sites/part", typed=typed.get("place", ""))
+    hub = await _hub_field(visit, typed.get("hub", ""))
+    return page(visit, "resident_new.html", status, fault=fault, typed=typed, place=place, hub=hub)
 
 
 @router.post("/residents")
@@ -91,16 +106,17 @@ async def register(
     is_critical: Annotated[bool, Form()] = False,
 ) -> Response:
     """Register somebody."""
-    tenant, _, unit = place.partition(":")
+    scope = visit.scope_for(Action.KEEP_RESIDENTS)
     named = {FactKind.FIRST_NAME: first_name, FactKind.LAST_NAME: last_name, FactKind.ADDRESS: address}
-    if not first_name.strip() or not tenant:
+    if not first_name.strip() or not place.strip():
         named.clear()
     try:
         _all_there(named)
+        tenant, _, unit = clear(await sites(visit, scope), place, "place").partition(":")
+        chosen_hub = await _hub_chosen(visit, hub)
         made = await visit.desk.services.people.keeping.register(
             visit.actor, tenant=tenant, unit=unit or None, reference=reference, pseudonym=pseudonym.strip(),
-            hub=hub or None, is_critical=is_critical, named=named, source="resident",
-            scope=visit.scope_for(Action.KEEP_RESIDENTS),
+            hub=chosen_hub, is_critical=is_critical, named=named, source="resident", scope=scope,
         )  # fmt: skip
     except (IncompleteError, Conflict) as error:
         return await _new_page(
@@ -117,8 +133,9 @@ async def resident(visit: Seeing, resident_id: str) -> Response:
 
 
 async def _resident_page(
-    visit: Visit, resident_id: str, status: int = 200, *, shown: Fact | None = None, fault: str = ""
-) -> Response:
+    visit: Visit, resident_id: str, status: int = 200, *, shown: Fact | None = None, fault: str = "",
+    typed: Mapping[str, str] | None = None,
+) -> Response:  # fmt: skip
     people, where = visit.desk.services.people, keeps_where(visit)
     scope = visit.scope_for(Action.SEE_RESIDENTS)
     card: Card | None = None
@@ -133,25 +150,59 @@ async def _resident_page(
         lambda connection: resident_of(connection, resident_id, scope)
     )  # fmt: skip
     keeps = where if isinstance(where, bool) else where.covers(own.tenant, own.unit)
-    places = await _places(visit, Action.KEEP_RESIDENTS) if keeps else {"tenants": (), "units": (), "hubs": ()}
+    units_there: Sequence[Choice] = await _units_of(visit, own.tenant) if keeps else ()
+    typed = dict(typed or {})
+    unit = Seek(pool=units_there, where=f"/residents/{resident_id}/units/part", typed=typed.get("unit", own.unit or ""))
     return page(
         visit, "resident.html", status, own=own, card=card, is_erased=is_erased,
         view=resident_view(visit, card, shown) if card else None,
         alarms=await alarms_of(visit, own.pseudonym) if card else (),
         reasons=REASONS, keeps=keeps, fault=fault, kinds=list(FactKind), sources=SOURCES,
-        today=_today(visit).isoformat(), **places,
+        today=_today(visit).isoformat(), unit=unit,
+        hub=await _hub_field(visit, typed.get("hub", own.hub or "")) if keeps else None,
     )  # fmt: skip
 
 
-async def _places(visit: Visit, action: Action) -> dict[str, Any]:
-    scope = visit.scope_for(action)
-    store = visit.desk.services.store
+async def _hubs(visit: Visit) -> list[Choice]:
+    return hubs_named(await visit.desk.services.hubs.listed(visit.scope_for(Action.KEEP_RESIDENTS)))
 
-    async def look(connection: Any) -> tuple[Any, Any]:
-        return await tenants(connection, scope), await units(connection, scope)
 
-    found, within = await store.fetch(look)
-    return {"tenants": found, "units": within, "hubs": sorted(await visit.desk.services.hubs.listed(scope))}
+async def _hub_field(visit: Visit, typed: str) -> Seek:
+    return Seek(pool=await _hubs(visit), where="/residents/hubs/part", typed=typed)
+
+
+async def _hub_chosen(visit: Visit, typed: str) -> str | None:
+    """The hub that was chosen or typed. Raises UnclearError."""
+    return clear(await _hubs(visit), typed, "hub") if typed.strip() else None
+
+
+@router.get("/residents/sites/part")
+async def sites_part(visit: Keeping, q: Words = "") -> Response:
+    """Municipalities and units whose names have these words, for a field."""
+    return hits_part(visit, await sites(visit, visit.scope_for(Action.KEEP_RESIDENTS)), q)
+
+
+@router.get("/residents/hubs/part")
+async def hubs_part(visit: Keeping, q: Words = "") -> Response:
+    """Hubs whose labels have these words, for a field."""
+    return hits_part(visit, await _hubs(visit), q)
+
+
+@router.get("/residents/{resident_id}/units/part")
+async def units_part(visit: Keeping, resident_id: str, q: Words = "") -> Response:
+    """Units of the resident's municipality whose names have these words, for a field."""
+    return hits_part(visit, await _units_of(visit, await _tenant_of(visit, resident_id)), q)
+
+
+async def _units_of(visit: Visit, tenant: str | None) -> list[Choice]:
+    scope = visit.scope_for(Action.KEEP_RESIDENTS)
+    found = await visit.desk.services.store.fetch(lambda connection: units_in(connection, scope, tenant or ""))
+    return [unit for _, unit in found]
+
+
+async def _tenant_of(visit: Visit, resident_id: str) -> str | None:
+    scope = visit.scope_for(Action.KEEP_RESIDENTS)
+    return (await visit.desk.services.store.fetch(lambda c: resident_of(c, resident_id, scope))).tenant
 
 
 @router.post("/residents/{resident_id}/open")
@@ -201,11 +252,13 @@ async def access(
     return page(visit, "resident_access.html", own=own, lines=lines, older=older)
 
 
-async def _changed(visit: Visit, resident_id: str, work: Awaitable[Any]) -> Response:
+async def _changed(
+    visit: Visit, resident_id: str, work: Awaitable[Any], typed: Mapping[str, str] | None = None
+) -> Response:
     try:
         await work
     except (IncompleteError, Conflict) as error:
-        return await _resident_page(visit, resident_id, error.status, fault=fault_text(visit, error))
+        return await _resident_page(visit, resident_id, error.status, fault=fault_text(visit, error), typed=typed)
     except ActionError as error:
         if not visit.words.has(f"resident.fault_{error.reason}"):
             raise
@@ -234,11 +287,17 @@ async def move(
     is_critical: Annotated[bool, Form()] = False,
 ) -> Response:  # fmt: skip
     """Another unit or hub, or depending on the equipment."""
-    work = visit.desk.services.people.keeping.move(
-        visit.actor, resident_id, version, unit=unit or None, hub=hub or None, is_critical=is_critical,
-        scope=visit.scope_for(Action.KEEP_RESIDENTS),
-    )  # fmt: skip
-    return await _changed(visit, resident_id, work)
+
+    async def work() -> None:
+        inside = (
+            clear(await _units_of(visit, await _tenant_of(visit, resident_id)), unit, "unit") if unit.strip() else None
+        )
+        await visit.desk.services.people.keeping.move(
+            visit.actor, resident_id, version, unit=inside, hub=await _hub_chosen(visit, hub), is_critical=is_critical,
+            scope=visit.scope_for(Action.KEEP_RESIDENTS),
+        )  # fmt: skip
+
+    return await _changed(visit, resident_id, work(), {"unit": unit, "hub": hub})
 
 
 @router.post("/residents/{resident_id}/erase")

@@ -12,10 +12,12 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from central.console.gate import Needs, Visit
+from central.console.paging import PageNo, Sought, page_of
 from central.console.plan_draft import day_in, minute_of
 from central.console.plan_preview import scope_of
 from central.console.rendering import page
 from central.console.roles import Action
+from central.console.seeking import Choice, Seek, Words, hits_part, meant, not_found_text
 from central.console.week_grid import GridSpan, WeekGrid
 from central.errors import IncompleteError
 from central.routing import calendar
@@ -31,6 +33,7 @@ Changing = Annotated[Visit, Depends(Needs(Action.CHANGE_PLANS))]
 PHONE = "phone"
 NOBODY = "nobody"
 GAPS_SHOWN = 12
+_WHO = ("account", "who", "instead_of")
 _SAID = frozenset({"shift", "shift_ended", "override", "override_ended"})
 _FIELDS = (
     "account", "from", "to", "from_day", "to_day", "who", "instead_of", "begin_day", "begin_time", "begin_second",
@@ -58,11 +61,13 @@ def rotas_of(visit: Visit) -> Rotas:
 
 
 @router.get("/rota")
-async def teams(visit: Seeing) -> Response:
-    """Every team: who is on duty, who follows, and where nobody is to be."""
-    lines = [_team_line(visit, one) for one in await rotas_of(visit).all(scope_of(visit))]
+async def teams(visit: Seeing, sought: Sought = "", number: PageNo = 1) -> Response:
+    """The teams: who is on duty, who follows, and where nobody is to be. On each page those with gaps come first."""
+    rotas = rotas_of(visit)
+    shown = page_of(await rotas.teams(scope_of(visit)), "/rota", sought, number, lambda team: team.name)
+    lines = [_team_line(visit, one) for one in await rotas.some(shown.rows)]
     lines.sort(key=lambda line: (not line.gaps, line.rota.team.name))
-    return page(visit, "rotas.html", lines=lines, days=WARN_DAYS)
+    return page(visit, "rotas.html", lines=lines, days=WARN_DAYS, shown=shown)
 
 
 @router.get("/rota/{team_id}")
@@ -97,6 +102,7 @@ async def _page(
     line = _team_line(visit, found)
     empty: dict[str, Any] = dict.fromkeys(_FIELDS, "") | {"days": set(WEEKDAYS), "from_day": today.isoformat()}
     empty |= {"begin_day": today.isoformat(), "end_day": today.isoformat()}
+    shown = empty | dict(typed or {})
     return page(
         visit,
         "rota.html",
@@ -114,9 +120,31 @@ async def _page(
         overrides=[_override_line(visit, found, one) for one in found.rota.overrides if one.to_ms > now],
         said=said,
         faults=faults or {},
-        typed=empty | dict(typed or {}),
+        typed=shown,
+        seeks={name: _seek(visit, found, name, shown[name]) for name in _WHO},
         form=form,
         days=WARN_DAYS,
+    )
+
+
+@router.get("/rota/{team_id}/people/part")
+async def people_part(visit: Changing, team_id: str, q: Words = "") -> Response:
+    """Those of the team whose names have these words."""
+    found = await rotas_of(visit).one(scope_of(visit, Action.CHANGE_PLANS), team_id)
+    return hits_part(visit, _pool(found), q)
+
+
+def _pool(found: TeamRota) -> list[Choice]:
+    return [Choice(*one) for one in found.people]
+
+
+def _seek(visit: Visit, found: TeamRota, name: str, typed: str) -> Seek:
+    also = {"account": (PHONE, "rota.phone_option"), "who": (NOBODY, "rota.nobody_option")}.get(name)
+    return Seek(
+        pool=_pool(found),
+        where=f"/rota/{found.team.id}/people/part",
+        typed=typed,
+        also=(Choice(also[0], visit.words(also[1])),) if also else (),
     )
 
 
@@ -295,6 +323,7 @@ def _minute(at_ms: int, zone: ZoneInfo) -> int:
 async def add_shift(request: Request, visit: Changing, team_id: str) -> Response:
     """Somebody every week."""
     typed = await _typed(request)
+    found = await rotas_of(visit).one(scope_of(visit, Action.CHANGE_PLANS), team_id)
     begin, to = minute_of(typed["from"]), minute_of(typed["to"])
     first, last = day_in(typed["from_day"]), day_in(typed["to_day"])
     faults = {}
@@ -313,7 +342,7 @@ async def add_shift(request: Request, visit: Changing, team_id: str) -> Response
     if not faults and begin is not None and to is not None and first is not None:
         shift = Shift(
             id="",
-            account=None if typed["account"] == PHONE else typed["account"],
+            account=None if typed["account"] == PHONE else meant(_pool(found), typed["account"]),
             weekdays=frozenset(typed["days"]),
             from_minute=begin,
             to_minute=to,
@@ -324,7 +353,7 @@ async def add_shift(request: Request, visit: Changing, team_id: str) -> Response
             await rotas_of(visit).add_shift(visit.actor, scope_of(visit, Action.CHANGE_PLANS), team_id, shift)
         except IncompleteError as error:
             faults[error.field] = error.reason
-    return await _answer(visit, team_id, "shift", faults, typed)
+    return await _answer(visit, found, "shift", faults, typed)
 
 
 @router.post("/rota/{team_id}/shifts/{shift_id}/end")
@@ -338,7 +367,7 @@ async def end_shift(visit: Changing, team_id: str, shift_id: str) -> Response:
 async def add_override(request: Request, visit: Changing, team_id: str) -> Response:
     """Somebody else, one more, or nobody, for once."""
     typed = await _typed(request)
-    found = await rotas_of(visit).one(scope_of(visit), team_id)
+    found = await rotas_of(visit).one(scope_of(visit, Action.CHANGE_PLANS), team_id)
     faults: dict[str, str] = {}
     told: dict[str, str] = {}
     begin = _instant(visit, found.rota.zone, typed, "begin", faults, told)
@@ -348,8 +377,8 @@ async def add_override(request: Request, visit: Changing, team_id: str) -> Respo
     if begin is not None and end is not None and not faults:
         override = Override(
             id="",
-            account=None if typed["who"] == NOBODY else typed["who"],
-            instead_of=typed["instead_of"] or None,
+            account=None if typed["who"] == NOBODY else meant(_pool(found), typed["who"]),
+            instead_of=meant(_pool(found), typed["instead_of"]) if typed["instead_of"] else None,
             from_ms=begin,
             to_ms=end,
             why=typed["why"],
@@ -358,7 +387,7 @@ async def add_override(request: Request, visit: Changing, team_id: str) -> Respo
             await rotas_of(visit).add_override(visit.actor, scope_of(visit, Action.CHANGE_PLANS), team_id, override)
         except IncompleteError as error:
             faults[{"to": "end", "from": "begin", "account": "who"}.get(error.field, error.field)] = error.reason
-    return await _answer(visit, team_id, "override", faults, typed, told)
+    return await _answer(visit, found, "override", faults, typed, told)
 
 
 @router.post("/rota/{team_id}/overrides/{override_id}/end")
@@ -402,13 +431,17 @@ async def _typed(request: Request) -> dict[str, Any]:
 
 async def _answer(
     visit: Visit,
-    team_id: str,
+    found: TeamRota,
     form: str,
     faults: Mapping[str, str],
     typed: Mapping[str, Any],
     told: Mapping[str, str] | None = None,
 ) -> Response:
+    team_id = found.team.id
     if not faults:
         return RedirectResponse(f"/rota/{team_id}?said={form}", 303)
     said = {field: visit.words(f"rotafault.{reason}") for field, reason in faults.items() if field not in (told or {})}
+    for name in _WHO:
+        if faults.get(name) == "no_person":
+            said[name] = not_found_text(visit, _seek(visit, found, name, typed[name]), said[name])
     return await _page(visit, team_id, faults=said | dict(told or {}), typed=typed, form=form, status=422)

@@ -12,6 +12,7 @@ from pydantic import ConfigDict, Field
 from central.console.api import PROBLEMS
 from central.console.api_models import In, Out
 from central.console.gate import Needs, Visit
+from central.console.pieces import LIMIT, After, Limit, piece
 from central.console.plan_preview import plans_of
 from central.console.problems import problem
 from central.console.roles import Action
@@ -56,6 +57,13 @@ class PlanBody(In):
     """A service's code, `*` for the default of all, or none: only where a resident's service names the plan."""
     why: Annotated[str, Field(max_length=256)] = ""
     version: Annotated[int, Field(ge=1, le=2**31 - 1)] | None = None
+
+
+class PlansOut(Out):
+    """A piece of the plans. Ask on with `next` as `after`."""
+
+    plans: list[PlanOut]
+    next: str | None
 
 
 class PlanOut(Out):
@@ -167,9 +175,11 @@ async def _plan_out(visit: Visit, rows: Sequence[PlanRow]) -> list[PlanOut]:
 
 
 @router.get("/plans", tags=["plans"])
-async def plans(visit: Seeing) -> list[PlanOut]:
-    """All plans that hold now."""
-    return await _plan_out(visit, await plans_of(visit).all(visit.scope_for(Action.SEE_PLANS)))
+async def plans(visit: Seeing, after: After = "", limit: Limit = LIMIT) -> PlansOut:
+    """All plans that hold now, a piece at a time."""
+    rows = await plans_of(visit).all(visit.scope_for(Action.SEE_PLANS))
+    found, more = piece(rows, after, limit, lambda row: row.id or "")
+    return PlansOut(plans=await _plan_out(visit, found), next=more)
 
 
 @router.get("/plans/{plan_id}", tags=["plans"])

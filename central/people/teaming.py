@@ -27,6 +27,8 @@ _SET_TEAM = Sql(
 SERVE = Sql("INSERT INTO team_tenant (team, tenant) VALUES (:team, :tenant) ON CONFLICT DO NOTHING")
 _SERVE_NONE = Sql("DELETE FROM team_tenant WHERE team = :team")
 _JOIN = Sql("INSERT INTO team_member (team, account) VALUES (:team, :account) ON CONFLICT DO NOTHING")
+_LEAVE = Sql("DELETE FROM team_member WHERE team = :team AND account = :account")
+_TOUCH_TEAM = Sql("UPDATE team SET version = version + 1 WHERE id = :team")
 _LEAVE_ALL = Sql("DELETE FROM team_member WHERE team = :team")
 _ASSIGN = Sql(
     """INSERT INTO assignment (id, account, role, tenant, unit, from_ms, to_ms, given_by)
@@ -83,13 +85,13 @@ class Teaming(PlaceChanges):
         kind: str,
         unit: str | None,
         serves: Sequence[str],
-        members: Sequence[str],
+        members: Sequence[str] | None,
         phone: str,
         email: str,
         is_active: bool = True,
         scope: Scope = EVERYTHING,
     ) -> None:
-        """Other words, members or tenants for it. Raises NotFoundError, Conflict, IncompleteError.
+        """Other words, members (None: as they are) or tenants for it. Raises NotFoundError, Conflict, IncompleteError.
 
         One that plans turn to is not ended: the Conflict names them.
         """
@@ -120,6 +122,26 @@ class Teaming(PlaceChanges):
             return "team_changed"
 
         await self._change(actor, work, {"team": team})
+
+    async def join(self, actor: Actor, team: str, account: str, scope: Scope = EVERYTHING) -> None:
+        """One more member. Raises NotFoundError."""
+        await self._set_member(actor, team, account, scope, _JOIN)
+
+    async def leave(self, actor: Actor, team: str, account: str, scope: Scope = EVERYTHING) -> None:
+        """Not a member any more. Raises NotFoundError."""
+        await self._set_member(actor, team, account, scope, _LEAVE)
+
+    async def _set_member(self, actor: Actor, team: str, account: str, scope: Scope, statement: Sql) -> None:
+        async def work(connection: AsyncConnection, _: int) -> str:
+            own = only({one.id: one for one in await teams(connection)}, team, "team")
+            scope.check(own.tenant or "", own.unit, "team", team)
+            if not await _ACCOUNT.one(connection, id=account):
+                raise NotFoundError("account", account)
+            await statement.rows(connection, team=team, account=account)
+            await _TOUCH_TEAM.rows(connection, team=team)
+            return "team_changed"
+
+        await self._change(actor, work, {"team": team, "account": account})
 
     async def assign(
         self,
@@ -206,11 +228,13 @@ async def _check_served(
             raise IncompleteError("bad_unit", "unit")
 
 
-async def _fill(connection: AsyncConnection, team: str, serves: Sequence[str], members: Sequence[str]) -> None:
+async def _fill(connection: AsyncConnection, team: str, serves: Sequence[str], members: Sequence[str] | None) -> None:
     await _SERVE_NONE.rows(connection, team=team)
-    await _LEAVE_ALL.rows(connection, team=team)
     for tenant in serves:
         await SERVE.rows(connection, team=team, tenant=tenant)
+    if members is None:
+        return
+    await _LEAVE_ALL.rows(connection, team=team)
     for account in members:
         if not await _ACCOUNT.one(connection, id=account):
             raise NotFoundError("account", account)

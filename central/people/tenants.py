@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -154,24 +154,25 @@ async def check_tenant(connection: AsyncConnection, scope: Scope, tenant: str, *
 
 async def units(connection: AsyncConnection, scope: Scope = EVERYTHING) -> tuple[Unit, ...]:
     """All that are seen, as a tree: each after the one it lies in."""
-    rows = [_unit(row) for row in await _UNITS.rows(connection)]
-    inner: dict[str | None, list[Unit]] = {}
-    known = {unit.id for unit in rows}
-    for unit in rows:
-        inner.setdefault(unit.parent if unit.parent in known else None, []).append(unit)
+    rows = await _UNITS.rows(connection)
+    inner: dict[str | None, list[Row]] = {}
+    known = {row[0] for row in rows}
+    for row in rows:
+        inner.setdefault(row[2] if row[2] in known else None, []).append(row)
     found: list[Unit] = []
 
     def walk(parent: str | None, depth: int) -> None:
-        for unit in inner.get(parent, ()):
-            found.append(_at(unit, depth))
+        for row in inner.get(parent, ()):
+            if scope.covers(row[1], row[0]):
+                found.append(_unit(row, depth))
             if depth < MAX_DEPTH:
-                walk(unit.id, depth + 1)
+                walk(row[0], depth + 1)
 
     walk(None, 0)
-    return tuple(unit for unit in found if scope.covers(unit.tenant, unit.id))
+    return tuple(found)
 
 
-def _unit(row: Row) -> Unit:
+def _unit(row: Row, depth: int) -> Unit:
     unit, tenant, parent, kind, name, settings, state, version = row
     return Unit(
         id=unit,
@@ -182,11 +183,8 @@ def _unit(row: Row) -> Unit:
         settings=json.loads(settings),
         is_active=state == "active",
         version=version,
+        depth=depth,
     )
-
-
-def _at(unit: Unit, depth: int) -> Unit:
-    return replace(unit, depth=depth)
 
 
 async def teams(connection: AsyncConnection, scope: Scope = EVERYTHING) -> tuple[Team, ...]:

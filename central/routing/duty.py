@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from central import event_log
-from central.access import Scope
+from central.access import ACCOUNT_IN_SCOPE, Scope
 from central.clock import Clock
 from central.errors import IncompleteError, NotFoundError
 from central.routing.calendar import local
@@ -30,6 +30,8 @@ from central.views import Actor
 
 DAY_MS = 24 * 3_600_000
 WARN_DAYS = 14
+MOST_NAMED = 50
+"""So many of a team are named to who named somebody else."""
 LONGEST_OVERRIDE_MS = 366 * DAY_MS
 LATEST_MS = 4_102_444_800_000
 """The year 2100: what is typed beyond it is a mistake."""
@@ -55,11 +57,12 @@ _ADD_OVERRIDE = Sql(
 )
 _CUT_OVERRIDE = Sql("UPDATE rota_override SET to_ms = :now WHERE id = :id AND team = :team")
 _DROP_OVERRIDE = Sql("DELETE FROM rota_override WHERE id = :id AND team = :team")
+# A team without members is everybody, as far as whoever asks sees them.
 _PEOPLE = Sql(
-    """SELECT id, name FROM user_account WHERE state = 'active' AND (
-           id IN (SELECT account FROM team_member WHERE team = :team)
-           OR NOT EXISTS (SELECT 1 FROM team_member WHERE team = :team))
-       ORDER BY name"""
+    f"""SELECT u.id, u.name FROM user_account u WHERE u.state = 'active' AND (
+           u.id IN (SELECT account FROM team_member WHERE team = :team)
+           OR (NOT EXISTS (SELECT 1 FROM team_member WHERE team = :team) AND {ACCOUNT_IN_SCOPE}))
+       ORDER BY u.name"""  # noqa: S608  # our own names
 )
 _NAMES = Sql("SELECT id, name FROM user_account")
 
@@ -118,20 +121,27 @@ class Rotas:
         self._store = store
         self._clock = clock
 
+    async def teams(self, scope: Scope) -> Sequence[Team]:
+        """Every team that somebody sees, by name."""
+        teams = await self._store.fetch(every_team)
+        return sorted((team for team in teams.values() if sees(scope, team)), key=lambda team: team.name.casefold())
+
     async def all(self, scope: Scope) -> Sequence[TeamRota]:
         """Of every team that somebody sees."""
+        return await self.some(await self.teams(scope))
+
+    async def some(self, teams: Sequence[Team]) -> Sequence[TeamRota]:
+        """Of these teams, in this order."""
 
         async def work(connection: AsyncConnection) -> list[TeamRota]:
-            teams = await every_team(connection)
-            zones = await zones_of(connection, teams)
+            zones = await zones_of(connection, {team.id: team for team in teams})
             names = await account_names(connection)
             now = self._clock.now_ms()
             return [
                 TeamRota(
                     team=team, rota=await rota_of(connection, team.id, zones[team.id], now), names=names, people=()
                 )
-                for team in teams.values()
-                if sees(scope, team)
+                for team in teams
             ]
 
         return await self._store.fetch(work)
@@ -147,7 +157,7 @@ class Rotas:
                 team=team,
                 rota=await rota_of(connection, team.id, zone, since),
                 names=await account_names(connection),
-                people=[(row[0], row[1]) for row in await _PEOPLE.rows(connection, team=team.id)],
+                people=await _people(connection, scope, team.id),
             )
 
         return await self._store.fetch(work)
@@ -171,7 +181,7 @@ class Rotas:
 
         async def work(connection: AsyncConnection) -> None:
             team = await _team(connection, scope, team_id)
-            await self._check_person(connection, team.id, shift.account, "account")
+            await _check_person(connection, scope, team.id, shift.account, "account")
             await _ADD_SHIFT.rows(
                 connection,
                 id=shift_id,
@@ -226,7 +236,7 @@ class Rotas:
 
         async def work(connection: AsyncConnection) -> None:
             team = await _team(connection, scope, team_id)
-            await self._check_person(connection, team.id, override.account, "account")
+            await _check_person(connection, scope, team.id, override.account, "account")
             if override.instead_of is not None:
                 known = await account_names(connection)
                 if override.instead_of not in known:
@@ -267,12 +277,18 @@ class Rotas:
 
         await self._store.transact(Priority.PEOPLE, work)
 
-    async def _check_person(self, connection: AsyncConnection, team: str, account: str | None, field: str) -> None:
-        if account is None:
-            return
-        people = tuple(row[0] for row in await _PEOPLE.rows(connection, team=team))
-        if account not in people:
-            raise IncompleteError("no_person", field, people)
+
+async def _people(connection: AsyncConnection, scope: Scope, team: str) -> Sequence[tuple[str, str]]:
+    """Who can stand in the team's rota."""
+    return [(row[0], row[1]) for row in await _PEOPLE.rows(connection, team=team, **scope.parameters)]
+
+
+async def _check_person(connection: AsyncConnection, scope: Scope, team: str, account: str | None, field: str) -> None:
+    if account is None:
+        return
+    people = tuple(row[0] for row in await _people(connection, scope, team))
+    if account not in people:
+        raise IncompleteError("no_person", field, people[:MOST_NAMED])
 
 
 async def _team(connection: AsyncConnection, scope: Scope, team_id: str) -> Team:

@@ -224,7 +224,7 @@ class Console:
 ADMIN = Actor(id="admin", name="Ada Nes", role="administrator")
 LEAD = Actor(id="lead", name="Lead One", role="lead")
 KEYCODE = FactKind.KEY_CODE.value
-FREE_IN_PATHS = {"token": "x" * 43, "kind": KEYCODE, "step": "accepted"}
+FREE_IN_PATHS = {"token": "x" * 43, "kind": KEYCODE, "step": "accepted", "part": "units"}
 """Path parameters that name nothing of anybody's, and what may stand for them."""
 
 

@@ -309,7 +309,6 @@ SOUND: Mapping[str, Sound] = {
             "phone": "+47 999 00 003",
             "email": "natt@example.org",
             "serves": ["{tenant_id}"],
-            "member": ["{account_id}"],
         }
     ),
     "POST /places/teams/{team_id}": _admin(
@@ -320,9 +319,10 @@ SOUND: Mapping[str, Sound] = {
             "phone": "+47 999 00 003",
             "email": "dag@example.org",
             "serves": ["{tenant_id}"],
-            "member": [],
         }
     ),
+    "POST /places/teams/{team_id}/members": _admin({"account": "{account_id}"}),
+    "POST /places/teams/{team_id}/members/{account_id}/end": _admin(),
     "POST /places/assignments": _admin({"account": "{account_id}", "role": "lead", "where": "{tenant_id}:{unit_id}"}),
     "POST /places/assignments/{assignment_id}/end": _admin(),
     "POST /places/hubs/{hub_id}": _admin({"where": "{tenant_id}:{unit_id}"}),

@@ -174,7 +174,7 @@ async def test_checks_over_the_api_carry_the_result(tore: Any, home: LiveHub) ->
     assert (await tore.post(f"/api/v1/hubs/{home.id}/checks")).json["state"] == "answered"
     (kept,) = (await tore.get("/api/v1/hubs/Solbakken%20214/checks".replace("%20", " "))).json
     assert kept["result"]["lines"][0]["id"] == "journal.write"
-    (hub,) = (await tore.get("/api/v1/hubs")).json
+    (hub,) = (await tore.get("/api/v1/hubs")).json["hubs"]
     assert (hub["label"], hub["has_link"]) == ("Solbakken 214", True)
     missing = await tore.get("/api/v1/hubs/Solbaken 214")
     assert missing.status == 404

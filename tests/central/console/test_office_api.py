@@ -40,7 +40,7 @@ async def test_an_organisation_is_founded_over_the_api(console: Any, ada: Any, h
     zone = await made(ada, "/units", {"tenant": tenant, "name": "Sone nord", "kind": "zone"})
     ward = {"tenant": tenant, "name": "Avdeling 2", "kind": "ward", "parent": zone, "presence_claims": False}
     inner = await made(ada, "/units", ward)
-    listed = (await call(ada, "GET", f"/units?tenant={tenant}")).json
+    listed = (await call(ada, "GET", f"/units?tenant={tenant}")).json["units"]
     assert [(one["name"], one["depth"], one["presence_claims"]) for one in listed] == [
         ("Sone nord", 0, None),
         ("Avdeling 2", 1, False),
@@ -54,9 +54,10 @@ async def test_an_organisation_is_founded_over_the_api(console: Any, ada: Any, h
     body = {"name": "Natt", "kind": "patrol", "members": [], "phone": "+4799900001", "version": 1}
     assert (await call(ada, "PUT", f"/teams/{team}", body)).json["phone"] == "+4799900001"
     assert (await call(ada, "PUT", f"/teams/{team}", body)).status == 409
-    assert [one["name"] for one in (await call(ada, "GET", "/teams")).json if one["tenant"] == tenant] == ["Natt"]
+    teams = (await call(ada, "GET", "/teams")).json["teams"]
+    assert [one["name"] for one in teams if one["tenant"] == tenant] == ["Natt"]
     role = await made(ada, "/assignments", {"account": account.id, "role": "lead", "tenant": tenant})
-    assert role in [one["id"] for one in (await call(ada, "GET", "/assignments")).json]
+    assert role in [one["id"] for one in (await call(ada, "GET", "/assignments")).json["assignments"]]
     assert (await call(ada, "DELETE", f"/assignments/{role}")).status == 204
     assert (await call(ada, "PUT", f"/hubs/{hub.id.hex()}/place", {"tenant": tenant, "unit": zone})).status == 204
     assert await console.bench.value("SELECT unit FROM hub") == zone
@@ -96,8 +97,8 @@ async def test_others_organisations_are_neither_listed_nor_changed(console: Any,
         assert (await call(browser, method, path, body)).status == 404, path
     assert (await call(browser, "POST", "/tenants", {"name": "x"})).status == 403
     assert (await call(browser, "GET", "/assignments")).status == 403
-    assert unit not in [one["id"] for one in (await call(browser, "GET", "/units")).json]
-    assert team not in [one["id"] for one in (await call(browser, "GET", "/teams")).json]
+    assert unit not in [one["id"] for one in (await call(browser, "GET", "/units")).json["units"]]
+    assert team not in [one["id"] for one in (await call(browser, "GET", "/teams")).json["teams"]]
 
 
 # ── Records ──────────────────────────────────────────────────────────────────────────

@@ -49,7 +49,7 @@ async def test_a_plan_is_written_changed_tried_and_ended(nina: Any, bench: Any) 
     assert len(tried["steps"][0]["teams"]) == 1
     gone = await nina.request("DELETE", f"{path}?version=2", headers={"x-csrf-token": nina.csrf})
     assert gone.status == 204
-    assert (await nina.get("/api/v1/plans")).json == []
+    assert (await nina.get("/api/v1/plans")).json["plans"] == []
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ async def test_a_plan_that_cannot_be_used_is_refused_with_its_place(
     assert answer.header("content-type") == "application/problem+json"
     assert answer.json["reason"] == reason
     assert answer.json["field"]
-    assert (await nina.get("/api/v1/plans")).json == []
+    assert (await nina.get("/api/v1/plans")).json["plans"] == []
 
 
 async def test_a_rota_is_kept_over_the_api(nina: Any, bench: Any, console: Any) -> None:

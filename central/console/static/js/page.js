@@ -2,6 +2,7 @@
 
 import './contact.js';
 import { comeBack } from './again.js';
+import './seek.js';
 
 /** Over plain HTTP browsers have no clipboard for scripts: then the text is selected and copied as by hand. */
 async function copied(node) {
