@@ -289,7 +289,7 @@ def _mode_lines(mode: Mapping[str, Any]) -> list[str]:
         left_out = ", ".join(mode["left_out"]) or "nothing"
         lines.append(f"SAFE MODE after {mode['crashes']} starts that did not last; left out: {left_out}")
         lines.append(f"  all of it is tried again in {_span(mode['full_set_in_s'])}, or after a restart of the service")
-    if mode["is_lacking"]:
+    if mode.get("is_lacking"):
         lines.append(f"A FILE IS MISSING: {mode['problem']}; what needs it does not work")
     if mode["is_last_good"]:
         lines.append(f"LAST GOOD SETTINGS: the file cannot be used ({mode['problem'] or 'it did not last'})")

@@ -15,6 +15,7 @@ QUIET_S = 0.2
 SYNC_TRIES = 4
 SYNC_S = 2.0
 WONDER_S = 5.0
+WONDER_AGAIN_S = 600.0
 
 
 class Talk:
@@ -26,7 +27,7 @@ class Talk:
         self._dialogue = Dialogue()
         self._answer: asyncio.Future[Finished] | None = None
         self._chunks = 0
-        self._unanswered: set[str] = set()
+        self._unanswered_s: dict[str, float] = {}
 
     @property
     def echoes(self) -> int:
@@ -71,15 +72,16 @@ class Talk:
         return answer
 
     async def wonder(self, command: Command) -> Finished | None:
-        """As `ask`, for what nothing depends on: what once got no answer is not asked again on this line, but None."""
-        if command.text in self._unanswered:
+        """As `ask`, for what nothing depends on: what got no answer is None, and not asked again for a while."""
+        now_s = asyncio.get_running_loop().time()
+        if now_s - self._unanswered_s.get(command.text, -WONDER_AGAIN_S) < WONDER_AGAIN_S:
             return None
         try:
             return await self.ask(replace(command, timeout_s=WONDER_S))
         except ModemError as error:
             if error.reason is not Reason.TIMEOUT:
                 raise
-            self._unanswered.add(command.text)
+            self._unanswered_s[command.text] = now_s
             await self.synchronise()
             return None
 
