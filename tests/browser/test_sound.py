@@ -8,7 +8,8 @@ from typing import Any
 from playwright.async_api import expect
 
 from central.lifecycle import CENTRAL_KINDS
-from central.raising import Source, raise_care
+from central.opening import Source
+from central.raising import raise_care
 from simulators.live_hub import LiveHub
 
 expect.set_options(timeout=15_000)
