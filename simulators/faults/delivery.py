@@ -386,6 +386,10 @@ class World:
         # What no card holds is gone; bulk is not kept once it was receipted.
         self.excused |= {name for name in lost if name not in held or not name.lane.is_urgent}
 
+    async def has_header(self, epoch: bytes) -> bool:
+        """Whether any card could still tell central how a run's records are read: with an old card it may be gone."""
+        return any([await machine.journal.epoch_header(epoch) is not None for machine in self.machines])
+
     # the promise
 
     def raised(self, machine: Machine, lane: Lane) -> None:
