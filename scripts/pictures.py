@@ -165,8 +165,10 @@ async def work(studio: Studio, alarm: str) -> None:
         await _patrol_on_duty(studio, phone)
         async with studio.screen("Operator One", scheme="light") as page:
             await _taken_and_sent(studio, page, alarm)
-            with contextlib.suppress(TimeoutError):  # while the desk's page is open: it keeps the claim
+            try:  # while the desk's page is open: it keeps the claim
                 await _patrol_goes(studio, phone)
+            except TimeoutError as error:  # the night goes on without these two pictures, and says so
+                print(f"patrol: {str(error).splitlines()[0]}", file=sys.stderr)
             await _on_the_way(studio, alarm)
     async with studio.screen("Operator One") as page:
         await page.goto(f"{studio.operator.console}/alarms/{alarm}")
