@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import structlog
@@ -77,9 +78,7 @@ class Carrying:
             lambda connection: _WANTED.rows(connection, now=now)
         ):
             links = [link for link in self._links.of(bytes.fromhex(hub)) if link.epoch.hex() == epoch]
-            if not links or not await self._store.transact(
-                Priority.PEOPLE, lambda connection, command_id=command_id: _TAKE.rows(connection, id=command_id)
-            ):
+            if not links or not await self._store.transact(Priority.PEOPLE, partial(_TAKE.rows, id=command_id)):
                 continue
             command = Command(
                 to=Address(hub=bytes.fromhex(hub), hub_epoch=bytes.fromhex(epoch), central_ms=now),

@@ -60,7 +60,7 @@ async def _routines(services: Services, tenant: str) -> None:
     await cards.write(LEAD, EVERYTHING, fallen, tenant=tenant, subject=Subject(criterion="fallen"))
     await services.people.places.set_tenant(
         LEAD, tenant, 1, name="Aure", zone="Europe/Oslo", language="nb",
-        settings=TenantSettings(presence_claims=True, notify="Leder hjemmetjenesten, 70 00 00 00"),
+        settings=TenantSettings(presence_claims=True),
     )  # fmt: skip
 
 

@@ -43,8 +43,6 @@ class RulesBody(In):
 
     presence_claims: bool = False
     """Staff presence at a room of a ward claims a nurse call, and the reset there closes it."""
-    notify: Annotated[str, Field(max_length=128)] = ""
-    """Whom to tell when something is out of the ordinary: a function and its telephone."""
 
 
 class TenantBody(In):

@@ -24,7 +24,6 @@ Placing = Annotated[Visit, Depends(Needs(Action.KEEP_PLACES))]
 Version = Annotated[int, Form(ge=0, le=2**31 - 1)]
 Word = Annotated[str, Form(max_length=16)]
 ZONES = ("Europe/Oslo", "Arctic/Longyearbyen")
-MAX_NOTIFY = 128
 _RULES = {"": None, "yes": True, "no": False}
 _SAID = frozenset({"saved"})
 
@@ -37,7 +36,6 @@ class Draft:
     zone: str
     language: str
     presence_claims: bool
-    notify: str
     is_active: bool
     version: int
     faults: dict[str, str] = field(default_factory=dict)
@@ -46,7 +44,7 @@ class Draft:
 def _draft_of(tenant: Tenant) -> Draft:
     return Draft(
         name=tenant.name, zone=tenant.zone, language=tenant.language, presence_claims=tenant.settings.presence_claims,
-        notify=tenant.settings.notify, is_active=tenant.is_active, version=tenant.version,
+        is_active=tenant.is_active, version=tenant.version,
     )  # fmt: skip
 
 
@@ -74,16 +72,13 @@ async def set_tenant(request: Request, visit: Placing, tenant_id: str) -> Respon
     form = Typed(await request.form())
     draft = Draft(
         name=form.text("name", 200), zone=form.text("zone", 64), language=form.text("language", 8) or tenant.language,
-        presence_claims=bool(form.text("presence_claims", 8)), notify=form.text("notify", 200),
+        presence_claims=bool(form.text("presence_claims", 8)),
         is_active=form.text("state", 8) != "ended", version=form.version(),
     )  # fmt: skip
-    if len(draft.notify) > MAX_NOTIFY:
-        draft.faults["notify"] = "string_too_long"
-        return await _page(visit, tenant_id, draft, status=422)
     try:
         await visit.desk.services.people.places.set_tenant(
             visit.actor, tenant_id, draft.version, name=draft.name, zone=draft.zone, language=draft.language,
-            settings=TenantSettings(presence_claims=draft.presence_claims, notify=draft.notify),
+            settings=TenantSettings(presence_claims=draft.presence_claims),
             is_active=draft.is_active, scope=visit.scope_for(Action.KEEP_PLACES),
         )  # fmt: skip
     except IncompleteError as error:

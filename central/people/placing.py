@@ -13,7 +13,6 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from central import event_log
 from central.access import EVERYTHING, Scope
 from central.clock import Clock
 from central.errors import Conflict, IncompleteError, NotFoundError
@@ -232,7 +231,7 @@ class Places(Teaming):
 
 
 def _changed(before: Tenant, after: Tenant) -> dict[str, Any]:
-    """For the event log: what it is from now on. Whom to tell is a telephone number: of that only a digest."""
+    """For the event log: what it is from now on."""
     told: dict[str, Any] = {}
     for name in ("name", "zone", "language", "is_active"):
         if getattr(before, name) != getattr(after, name):
@@ -240,7 +239,7 @@ def _changed(before: Tenant, after: Tenant) -> dict[str, Any]:
     for name in TenantSettings.model_fields:
         value = getattr(after.settings, name)
         if value != getattr(before.settings, name):
-            told |= {"notify_digest": event_log.digest_of(value)} if name == "notify" else {name: value}
+            told[name] = value
     return told
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from central.access import EVERYTHING, Scope
@@ -26,8 +26,6 @@ class TenantSettings(BaseModel):
 
     presence_claims: bool = False
     """Staff presence at the room claims a nurse call, and the reset there closes it; a unit may say otherwise."""
-    notify: str = Field("", max_length=128)
-    """Whom to tell of an abnormal number of alarms: a function and its telephone, nobody's own."""
 
 
 class UnitKind(StrEnum):

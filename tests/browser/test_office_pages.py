@@ -93,7 +93,7 @@ async def test_the_office_fits_a_phone(server: Any, home: Any, people: Any, shot
     ada = (await people("Ada Nes", Role.ADMINISTRATOR, size=PHONE, theme="light")).page
     await ada.goto(f"{server.url}/places")
     await ada.click("p:has-text('Aure') >> text=Innstillinger")
-    await expect(ada.locator("#notify")).to_have_value("Leder hjemmetjenesten, 70 00 00 00")
+    await expect(ada.locator("#name")).to_have_value("Aure")
     found = {ada.url: await ada.evaluate(WIDE)}
     for path in ("/cards", "/card-editor", "/criteria"):
         await ada.goto(server.url + path)
