@@ -64,7 +64,8 @@ async def _page(
     }
     written |= {"serves": team.serves, "ended": not team.is_active} | dict(typed or {})
     return page(
-        visit, "team.html", status, team=team, typed=written, tenants=served, fault=fault,
+        visit, "team.html", status, team=team, typed=written, fault=fault,
+        tenants=sorted(served, key=lambda one: one.id not in written["serves"]),  # those it serves come first
         people=Seek(pool=others, where="/places/accounts/part", typed=written["account"]),
         shown=page_of(members, f"/places/teams/{team_id}", sought, number, lambda one: one.text),
         team_kinds=list(TeamKind), said=visit.words(f"team.said_{said}") if said in _SAID else "",
