@@ -172,7 +172,7 @@ async def open_central(settings: CentralSettings, clock: Clock | None = None) ->
             **upkeep.more({"call_out": CallOut(store, clock, wakeup).look}),
         }
         if store.dialect.is_shared:
-            works["news"] = News(store.dialect, wakeup).run
+            works["news"] = News(store.dialect, wakeup, store.writers).run
             works["carrying"] = commands.carrying.run
             works |= upkeep.more({"hearing": presence.share})
         for number, broker in enumerate(settings.mqtt, 1):

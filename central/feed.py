@@ -106,15 +106,12 @@ async def publish_all(connection: AsyncConnection, at_ms: int, changes: Sequence
     return last
 
 
-async def _changes(connection: AsyncConnection, after: int, limit: int) -> list[Change]:
+async def _changes(store: Store, after: int, limit: int) -> list[Change]:
     found = []
-    for no, at_ms, topic, ref, what, queue, is_known, tenant, unit in await _AFTER.rows(
-        connection, after=after, limit=limit
-    ):
+    for no, at_ms, topic, ref, what, queue, is_known, tenant, unit in await store.ask(_AFTER, after=after, limit=limit):
         places: list[tuple[str | None, str | None]] = [(tenant, unit)] if is_known else []
         if topic == "duty" and tenant is None:
-            served = await _SERVED.rows(connection, team=ref)
-            places = [(row[0], None) for row in served] or places
+            places = [(row[0], None) for row in await store.ask(_SERVED, team=ref)] or places
         found.append(Change(no, at_ms, topic, ref, what, queue, tuple(places)))
     return found
 
@@ -141,7 +138,7 @@ class Feed:
 
     async def now(self) -> int:
         """The newest number: read it before reading what is shown, then follow from it."""
-        return int(await self._store.fetch(_NOW.value))
+        return int((await self._store.ask(_NOW))[0][0])
 
     async def follow(self, after: int) -> AsyncGenerator[FeedItem, None]:
         """Changes with a number above `after`, and beats, until central stops or the caller closes it (`aclosing`)."""
@@ -163,11 +160,12 @@ class Feed:
             return []
         if self._kept and self._kept[0].no <= seen + 1:
             return [change for change in self._kept if change.no > seen]
-        async with self._store.read() as connection:
-            oldest = await _OLDEST.value(connection)
-            if oldest is None or oldest > seen + 1 or self._newest - seen > KEPT_IN_MEMORY:
-                return [Reset(self._newest)]
-            return list(await _changes(connection, seen, KEPT_IN_MEMORY))
+        # Read before it is asked what is left: what was taken away in between is missed, and told so.
+        changes = await _changes(self._store, seen, KEPT_IN_MEMORY)
+        oldest = (await self._store.ask(_OLDEST))[0][0]
+        if oldest is None or oldest > seen + 1 or self._newest - seen > KEPT_IN_MEMORY:
+            return [Reset(self._newest)]
+        return list(changes)
 
     async def run(self) -> None:
         """Reads the feed and beats, until cancelled. While the database is silent there is no beat: consoles see it."""
@@ -191,18 +189,10 @@ class Feed:
             await self._wakeup.wait(seen, max(0.0, min(POLL_S, next_beat_s - self._clock.mono_s())))
 
     async def _read(self) -> bool:
-        newest = self._newest
-
-        async def read(connection: AsyncConnection) -> list[Change]:
-            found = await _changes(connection, newest, _PAGE)
-            while len(found) % _PAGE == 0 and found:
-                more = await _changes(connection, found[-1].no, _PAGE)
-                if not more:
-                    break
-                found += more
-            return found
-
-        found = await self._store.fetch(read)
+        found = page = await _changes(self._store, self._newest, _PAGE)
+        while len(page) == _PAGE:
+            page = await _changes(self._store, page[-1].no, _PAGE)
+            found = found + page
         self._kept.extend(found)
         if found:
             self._newest = found[-1].no

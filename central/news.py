@@ -7,6 +7,7 @@ come a little later; it is made again as soon as the database is back.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Container
 from typing import Any
 
 import structlog
@@ -26,9 +27,11 @@ ASK_S = 15.0
 class News:
     """Listens for one process. `is_listening` while the database tells it."""
 
-    def __init__(self, dialect: Dialect, wakeup: Wakeup) -> None:
+    def __init__(self, dialect: Dialect, wakeup: Wakeup, own: Container[int] = ()) -> None:
+        """`own`: connections of this process, by the database's number for them. Who commits here wakes by itself."""
         self._dialect = dialect
         self._wakeup = wakeup
+        self._own = own
         self.is_listening = False
 
     async def run(self) -> None:
@@ -66,5 +69,6 @@ class News:
                     await driver.fetchval("SELECT 1", timeout=ASK_S)
             raise ConnectionError("the database has hung up")
 
-    def _told(self, *_: object) -> None:
-        self._wakeup.wake()
+    def _told(self, _: object, teller: int, *__: object) -> None:
+        if teller not in self._own:
+            self._wakeup.wake()

@@ -132,9 +132,10 @@ class Replies:
         if self._left_s:  # what another process committed meanwhile may have lower numbers
             self._cursor = 0
         while True:
-            rows, told = await self._store.fetch(partial(self._due, after=self._cursor))
+            rows = await self._store.ask(_OUTBOX, after=self._cursor, limit=_PAGE)
             if not rows:
                 return count
+            told = await self._store.fetch(partial(self._due, rows))
             for hub, states in told:
                 for link in self._links.of(hub):
                     self._send(link, states, self._clock.now_ms(), is_snapshot=False)
@@ -176,11 +177,8 @@ class Replies:
                 del self._sent[number]
         self._cursor = 0  # what another process committed meanwhile may have lower numbers
 
-    async def _due(
-        self, connection: AsyncConnection, after: int
-    ) -> tuple[list[Row], list[tuple[bytes, list[AlarmReply]]]]:
-        """A page of the outbox, and what is to be said to which hub."""
-        rows = await _OUTBOX.rows(connection, after=after, limit=_PAGE)
+    async def _due(self, rows: Sequence[Row], connection: AsyncConnection) -> list[tuple[bytes, list[AlarmReply]]]:
+        """What is to be said to which hub, of a page of the outbox."""
         told = []
         for hub, alarm in dict.fromkeys((row[1], row[2]) for row in rows if row[0] not in self._sent):
             row = await _ONE.one(connection, id=alarm)
@@ -191,7 +189,7 @@ class Replies:
                 told.append((name, await self._states(connection, name, row)))
             except _OURS:  # over one alarm; all other homes are to hear of theirs
                 log.exception("reply_not_made", alarm=alarm, hub=hub)
-        return rows, told
+        return told
 
     async def refresh(self) -> None:
         """Tell every reachable home again before what it was told expires, also that nothing is open."""

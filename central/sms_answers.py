@@ -157,7 +157,7 @@ class SmsAnswers:
 
     async def _is_any_due(self) -> bool:
         now = self._clock.now_ms()
-        return await self._store.fetch(lambda connection: _ANY.value(connection, now=now)) is not None
+        return bool(await self._store.ask(_ANY, now=now))
 
     async def _send(self, row: Row) -> None:
         number, *four, phone, is_asked, created_ms, attempts = row

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Container
 from contextlib import AsyncExitStack, asynccontextmanager
 from enum import IntEnum
 from itertools import count
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -22,7 +22,7 @@ from central.clock import Clock
 from central.dialect import Dialect, Fault
 from central.errors import NotStoredError
 from central.migrations import upgrade
-from central.sql import Sql
+from central.sql import Row, Sql
 from central.straight import Straight
 
 T = TypeVar("T")
@@ -129,6 +129,11 @@ class Store:
             if priority is Priority.ALARM:
                 self._proven_s = self._clock.mono_s()
 
+    @property
+    def writers(self) -> Container[int]:
+        """The connections that write here, by the database's number for them, where it tells who has changed what."""
+        return self._writer.numbers if isinstance(self._writer, Straight) else ()
+
     def is_wanted(self, priority: Priority) -> bool:
         """Whether somebody more urgent wants to write: long work ends its transaction then. From any thread."""
         return self._turnstile.is_wanted(priority)
@@ -175,6 +180,13 @@ class Store:
                 return await work(connection)
         async with self._asking():
             return await self._one_hop[1].run(work)
+
+    async def ask(self, statement: Sql, **parameters: Any) -> list[Row]:
+        """What one statement reads."""
+        if not isinstance(self._reader, Straight):
+            return await self.fetch(lambda connection: statement.rows(connection, **parameters))
+        async with self._asking():
+            return await self._reader.ask(lambda connection: statement.rows(connection, **parameters))
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:

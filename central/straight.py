@@ -9,14 +9,15 @@ a connection is set up once, and BEGIN finds out whether it lives.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from central.errors import NotStoredError
 
+T = TypeVar("T")
 COMMITTED = "COMMIT"
 
 
@@ -30,6 +31,8 @@ class Straight:
         self._engine = engine
         self._places = asyncio.Semaphore(most)
         self._idle: list[AsyncConnection] = []
+        self.numbers: set[int] = set()
+        """What the database calls those that are open."""
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
@@ -72,15 +75,46 @@ class Straight:
                     continue  # the database was started anew: nothing was begun, and the next one may be alive
                 raise
             return connection
-        try:
-            connection = await self._engine.connect()
-        except OSError as error:
-            raise NotStoredError(f"the database cannot be reached: {error}") from error
+        connection = await self._connected()
         try:
             await driver_of(connection).execute("BEGIN")
         except BaseException:
             await _drop(connection)
             raise
+        return connection
+
+    async def ask(self, question: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        """One statement that reads is a snapshot of its own: it needs neither a beginning nor an end."""
+        async with self._places:
+            while True:
+                is_known = bool(self._idle)
+                connection = self._idle.pop() if is_known else await self._connected()
+                driver = driver_of(connection)
+                is_whole = False
+                try:
+                    found = await question(connection)
+                    is_whole = True
+                except Exception:
+                    is_whole = not driver.is_closed()
+                    if is_whole or not is_known:
+                        raise
+                else:
+                    return found
+                finally:
+                    if is_whole:
+                        self._idle.append(connection)
+                    else:
+                        await _drop(connection)
+
+    async def _connected(self) -> AsyncConnection:
+        try:
+            connection = await self._engine.connect()
+        except OSError as error:
+            raise NotStoredError(f"the database cannot be reached: {error}") from error
+        driver = driver_of(connection)
+        number = driver.get_server_pid()
+        self.numbers.add(number)
+        driver.add_termination_listener(lambda _: self.numbers.discard(number))
         return connection
 
     async def dispose(self) -> None:

@@ -52,8 +52,7 @@ class Looking(Acting):
         self, queue: Queue = Queue.PERSONAL, *, limit: int = 500, scope: Scope = EVERYTHING
     ) -> Sequence[AlarmView]:
         """Open alarms, most urgent first: by rank, then lifted, then age. Taken and deferred ones are among them."""
-        statement = _QUEUES[queue]
-        rows = await self._store.fetch(lambda connection: statement.rows(connection, limit=limit, **scope.parameters))
+        rows = await self._store.ask(_QUEUES[queue], limit=limit, **scope.parameters)
         return [view(row) for row in rows]
 
     async def recent(
@@ -102,11 +101,7 @@ class Looking(Acting):
 
     async def opened(self) -> OpenAlarms:
         """The open personal alarms, as beats tell of them."""
-
-        async def look(connection: AsyncConnection) -> OpenAlarms:
-            return OpenAlarms(await _DIGEST.rows(connection))
-
-        return await self._store.fetch(look)
+        return OpenAlarms(await self._store.ask(_DIGEST))
 
     async def mark_shown(self, alarm_id: str, console_id: str, account: str = "") -> None:
         """A console with a person before it has this alarm on screen. The first one counts for the alarm.

@@ -163,7 +163,7 @@ class Outgoing:
     async def send_due(self, channel: str) -> int:
         """Hand over what is due on a channel now. Returns how many rows there were."""
         now = self._clock.now_ms()
-        if await self._store.fetch(lambda connection: _ANY.value(connection, channel=channel, now=now)) is None:
+        if not await self._store.ask(_ANY, channel=channel, now=now):
             return 0
 
         async def work(connection: AsyncConnection) -> list[Row]:

@@ -318,6 +318,26 @@ async def test_a_health_check_goes_by_the_process_that_has_the_hubs_link(
         assert await here.value("SELECT count(*) FROM command WHERE state = 'wanted'") == 0
 
 
+async def test_what_a_process_has_committed_itself_is_no_news_to_it(several: str) -> None:
+    clock = SystemClock()
+    async with open_store(several, clock) as own, open_store(several, clock) as other:
+        wakeup = Wakeup()
+        news = News(own.dialect, wakeup, own.writers)
+        task = asyncio.create_task(news.run())
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                while not news.is_listening:
+                    await asyncio.sleep(0.05)
+            seen = wakeup.count
+            for store in (own, own, other):
+                async with store.write() as connection:
+                    await publish(connection, clock.now_ms(), "alarm", "x", "raised")
+            assert await wakeup.wait(seen, TIMEOUT_S) == seen + 1
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
 async def test_two_windows_of_one_database_never_both_take_a_message(several: str) -> None:
     clock = SystemClock()
     async with open_store(several, clock) as one, open_store(several, clock) as two:

@@ -46,6 +46,7 @@ async def test_connections_that_the_database_has_ended_are_replaced_before_anyth
                 store.transact(Priority.PEOPLE, lambda c, n=number: PUT.rows(c, name=f"straight-{n}", value="1"))  # type: ignore[misc]
             )
     await asyncio.to_thread(postgres.run, f"{END_ALL}'{DATABASE}'")
+    assert await store.ask(GET, name="straight-3") == [("1",)]
     await store.transact(Priority.PEOPLE, lambda c: PUT.rows(c, name="straight-after", value="1"))
     assert await kept(store, "straight-after") == "1"
     assert await kept(store, "straight-3") == "1"
@@ -119,3 +120,11 @@ async def test_who_reads_sees_one_moment_and_cannot_write(store: Store) -> None:
         assert await GET.value(connection, name="straight-moment") is None
         assert await Sql("SHOW transaction_read_only").value(connection) == "on"
     assert await kept(store, "straight-moment") == "1"
+
+
+async def test_a_question_that_fails_is_told_and_the_next_is_answered(store: Store) -> None:
+    with pytest.raises(NotStoredError):
+        await store.ask(Sql("SELECT 1 / (:n - 1)"), n=1)
+    with pytest.raises(NotStoredError):
+        await store.ask(PUT, name="straight-asked", value="1")  # who asks cannot write
+    assert await store.ask(GET, name="straight-asked") == []
