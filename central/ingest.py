@@ -25,7 +25,6 @@ from central.keys import CentralKeys
 from central.metrics import Metrics
 from central.offsets import Offsets
 from central.people.words import Words
-from central.precedence import Precedence
 from central.sql import Sql
 from central.store import Priority, Store
 from central.storing import Piece, Storing, weight_of
@@ -74,7 +73,7 @@ class Ingest:
         self._strange = strange
         self._wakeup = wakeup
         self.offsets = Offsets()
-        self.precedence = Precedence()
+        self.precedence = windows.precedence
         self._storing = Storing(clock, epochs, windows, words)
         self._gatherings = {
             lane: Gathering(store, self._storing, self.precedence, PRIORITY[lane])

@@ -171,8 +171,8 @@ class Reception:
         return await self._act(hub, message, path)
 
     async def _in_order(self, hub: Enrolled, message: Message, path: str) -> bool:
-        """Whether it is new. What is bulky one by one: none overtakes what may open it, and few transactions for it."""
-        if _sort(message) is not Sort.BULK:
+        """Whether it is new. What is bulky stays in its order: none overtakes what may open it."""
+        if _sort(message) is not Sort.BULK or self._store.dialect.is_shared:  # there the windows see to both
             return await self.is_new(hub, message, path)
         async with self._one_by_one:
             await self._ingest.precedence.give_way()

@@ -22,6 +22,7 @@ from central.clock import SystemClock
 from central.console.accounts import Accounts
 from central.console.roles import Role
 from central.daemon import open_central
+from central.errors import NotStoredError
 from central.feed import publish
 from central.keys import load_keys
 from central.links import HubLinks
@@ -29,7 +30,7 @@ from central.news import News
 from central.presence import LATE_S, Presence
 from central.replies import LEFT_FOR_OTHERS_S, POLL_S, SETTLE_S, Replies
 from central.settings import DatabaseSettings, load
-from central.store import open_store
+from central.store import Priority, open_store
 from central.wakeup import Wakeup
 from central.windows import Windows
 from cloud_sync.central_messages import Command, Reply
@@ -348,6 +349,26 @@ async def test_two_windows_of_one_database_never_both_take_a_message(several: st
         fresh = Windows(two, clock)
         assert not await fresh.accept("h" * 16, "e" * 16, 7)
         assert await fresh.accept("h" * 16, "e" * 16, 40)
+
+
+async def test_bulky_messages_take_their_places_together_each_once_and_for_all_processes(several: str) -> None:
+    clock = SystemClock()
+    async with open_store(several, clock) as one, open_store(several, clock) as two:
+        here, there = Windows(one, clock), Windows(two, clock)
+        wanted = [(f"{hub:016}", "e" * 16, number) for number in range(1, 20) for hub in range(3)]
+        before = one.commits
+        taken = await asyncio.gather(*(here.accept(*one, Priority.UPKEEP) for one in wanted * 2))
+        assert sum(taken) == len(wanted)
+        assert one.commits - before < len(wanted) / 4
+        assert not any(await asyncio.gather(*(there.accept(*one, Priority.UPKEEP) for one in wanted)))
+        assert await there.accept("0" * 16, "e" * 16, 20, Priority.UPKEEP)
+        async with one.write() as connection:
+            await connection.exec_driver_sql("ALTER TABLE sender_window RENAME TO gone")
+        again = [here.accept("1".zfill(16), "e" * 16, number, Priority.UPKEEP) for number in (20, 21)]
+        assert {type(said) for said in await asyncio.gather(*again, return_exceptions=True)} == {NotStoredError}
+        async with one.write() as connection:
+            await connection.exec_driver_sql("ALTER TABLE gone RENAME TO sender_window")
+        assert await here.accept("1".zfill(16), "e" * 16, 22, Priority.UPKEEP)
 
 
 def test_windows_that_are_merged_have_seen_what_either_had() -> None:
