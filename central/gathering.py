@@ -30,6 +30,9 @@ HOLD_S = 0.006
 HOLD_BESIDE_OTHERS_S = 0.03
 """Where others write beside it. The log and the feed are locked for the end of it only."""
 MOST = 64
+TOGETHER = 1
+TOGETHER_FAR = 4
+"""Pieces that are written with statements in common. A statement costs little but where it has to be sent."""
 
 
 @dataclass(slots=True)
@@ -58,6 +61,7 @@ class Gathering:
         self._task: asyncio.Task[None] | None = None
         self._reach = MOST
         self._hold_s = HOLD_S if store.dialect.is_sqlite else HOLD_BESIDE_OTHERS_S
+        self._together = TOGETHER if store.dialect.is_sqlite else TOGETHER_FAR
 
     async def commit(self, piece: Piece) -> Marks:
         """Write it, with others. Returns what is held then. Raises NotStoredError, and what its writing raises.
@@ -117,10 +121,12 @@ class Gathering:
     async def _write(self, pieces: Sequence[Piece], connection: AsyncConnection) -> list[Marks]:
         told, done = Told(), list[Marks]()
         start_s = time.monotonic()
-        for piece in pieces:
-            if done and (self._is_wanted() or time.monotonic() - start_s > self._hold_s):
+        while len(done) < len(pieces):
+            is_wanted = self._is_wanted()
+            if done and (is_wanted or time.monotonic() - start_s > self._hold_s):
                 break
-            done.append(await self._storing.write(connection, piece, told))
+            until = len(done) + (1 if is_wanted else self._together)
+            done += await self._storing.write(connection, pieces[len(done) : until], told)
         await self._storing.tell(connection, told)
         return done
 

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from central.decoding import Opened
-from central.sql import Sql
+from central.sql import RowsSql, Sql
 from cloud_sync.hub_messages import Envelope
 from cloud_sync.identity import Lane
 from cloud_sync.ranges import SeqRanges
 
 # An upsert that changes next to nothing: it makes the row, locks it until commit, and reads it, on both databases.
-_LOCK = Sql(
-    """INSERT INTO high_water (hub, epoch, lane, stored, updated_ms) VALUES (:hub, :epoch, :lane, '[]', :now)
+_LOCK = RowsSql(
+    """INSERT INTO high_water (hub, epoch, lane, updated_ms, stored) VALUES {rows}
     ON CONFLICT (hub, epoch, lane) DO UPDATE SET updated_ms = excluded.updated_ms
-    RETURNING stored, unopened, gaps"""
+    RETURNING hub, epoch, lane, stored, unopened, gaps""",
+    5,
 )
 _READ = Sql("SELECT stored, unopened, gaps FROM high_water WHERE hub = :hub AND epoch = :epoch AND lane = :lane")
 _SAVE = Sql(
@@ -70,12 +71,25 @@ class Marks:
     @classmethod
     async def lock(cls, connection: AsyncConnection, stretch: Stretch, now: int) -> Marks:
         """As they are, and nobody else changes them before this transaction ends."""
-        return cls.read(await _LOCK.one(connection, **stretch.names, now=now))
+        return (await cls.lock_all(connection, [stretch], now))[stretch]
 
-    async def save(self, connection: AsyncConnection, stretch: Stretch) -> None:
+    @classmethod
+    async def lock_all(
+        cls, connection: AsyncConnection, stretches: Collection[Stretch], now: int
+    ) -> dict[Stretch, Marks]:
+        """The same of several."""
+        rows = [(one.hub, one.epoch, int(one.lane), now, "[]") for one in sorted(stretches)]
+        found = await _LOCK.rows(connection, rows)
+        return {Stretch(hub, epoch, Lane(lane)): cls.read(texts) for hub, epoch, lane, *texts in found}
+
+    @staticmethod
+    async def save_all(connection: AsyncConnection, changed: Mapping[Stretch, Marks]) -> None:
         """Write them back."""
-        texts = {"stored": _text(self.stored), "unopened": _text(self.unopened), "gaps": _text(self.gaps)}
-        await _SAVE.rows(connection, **stretch.names, **texts)
+        rows = [
+            (_text(marks.stored), _text(marks.unopened), _text(marks.gaps), one.hub, one.epoch, int(one.lane))
+            for one, marks in sorted(changed.items(), key=lambda item: item[0])
+        ]
+        await _SAVE.many(connection, rows)
 
     def sort_out(self, batch: Iterable[Opened]) -> tuple[list[Opened], list[Opened]]:
         """Those to store, each seq once; and among them those that replace what could not be read before."""

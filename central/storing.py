@@ -26,6 +26,7 @@ from central.sql import Sql, insert_ignoring
 from central.technical.conditions import Begun, Told, begin_all, end_all, technical_key
 from central.windows import Windows
 from cloud_sync.hub_messages import Envelope
+from cloud_sync.identity import Lane
 
 EFFECT_WEIGHT = 40
 BATCHED_WEIGHT = 8
@@ -75,7 +76,7 @@ class Storing:
     async def write_one(self, connection: AsyncConnection, piece: Piece) -> Marks:
         """A piece in a transaction of its own."""
         told = Told()
-        marks = await self.write(connection, piece, told)
+        (marks,) = await self.write(connection, [piece], told)
         await self.tell(connection, told)
         return marks
 
@@ -83,15 +84,40 @@ class Storing:
         """What is left to be told of all that was written."""
         await told.write(connection, self._clock.now_ms())
 
-    async def write(self, connection: AsyncConnection, piece: Piece, told: Told) -> Marks:
-        """What was not stored before, once. Returns what is held then."""
+    async def write(self, connection: AsyncConnection, pieces: Sequence[Piece], told: Told) -> list[Marks]:
+        """What was not stored before, once. Returns what is held then of each.
+
+        Pieces of one lane, in the order in which they count. Statements are for all of them together.
+        """
         now = self._clock.now_ms()
-        envelope, stretch = piece.envelope, piece.stretch
-        if piece.epoch is not None and not piece.epoch.is_stored:
-            await self._epochs.store(connection, piece.epoch, now)
-        marks = await Marks.lock(connection, stretch, now)
-        newest = marks.stored.last
-        fresh, better = marks.sort_out(piece.records)
+        for epoch in {id(piece.epoch): piece.epoch for piece in pieces}.values():
+            if epoch is not None and not epoch.is_stored:
+                await self._epochs.store(connection, epoch, now)
+        held = await Marks.lock_all(connection, {piece.stretch for piece in pieces}, now)
+        sorted_out = []
+        for piece in pieces:
+            marks = held[piece.stretch]
+            newest = marks.stored.last
+            fresh, better = marks.sort_out(piece.records)
+            stood_for = await self._take_out(connection, piece.stretch, better)
+            marks.add(fresh, better)
+            new_gaps = marks.add_gaps(piece.envelope.gaps)
+            sorted_out.append(_SortedOut(piece, fresh, newest, stood_for, new_gaps))
+        await self._insert(connection, [record for one in sorted_out for record in one.fresh], pieces[0].stretch.lane)
+        changed = {one.piece.stretch for one in sorted_out if one.fresh or one.new_gaps}
+        await Marks.save_all(connection, {stretch: held[stretch] for stretch in changed})
+        for hub, sender in {(one.stretch.hub, one.envelope.sender.sender_epoch.hex()) for one in pieces}:
+            await self._windows.save(connection, hub, sender)
+        effects = _Effects(connection, told, now)
+        for one in sorted_out:
+            await self._follow(connection, one, effects, told, now)
+        await effects.settle()
+        return [held[piece.stretch] for piece in pieces]
+
+    async def _take_out(
+        self, connection: AsyncConnection, stretch: Stretch, better: Sequence[Opened]
+    ) -> dict[int, str | None]:
+        """What could not be read before makes room for what can. Returns the alarms that stood for it, by number."""
         stood_for: dict[int, str | None] = {}
         for record in better:
             if stretch.lane.is_urgent:
@@ -99,112 +125,126 @@ class Storing:
                 stood_for[record.seq] = await read_later.stood_for(connection, key)
             for statement in (_FORGET, _FORGET_RAW, _UNJOIN):
                 await statement.rows(connection, **stretch.names, seq=record.seq)
-        rows, raws = await sealed_rows(connection, self._words, fresh, is_urgent=stretch.lane.is_urgent, now=now)
+        return stood_for
+
+    async def _insert(self, connection: AsyncConnection, fresh: Sequence[Opened], lane: Lane) -> None:
+        rows, raws = await sealed_rows(
+            connection, self._words, fresh, is_urgent=lane.is_urgent, now=self._clock.now_ms()
+        )
         await _EVENT.many(connection, rows)
         await _RAW.many(connection, raws)
-        marks.add(fresh, better)
-        new_gaps = marks.add_gaps(envelope.gaps)
-        if fresh or new_gaps:
-            await marks.save(connection, stretch)
-        await self._windows.save(connection, stretch.hub, envelope.sender.sender_epoch.hex())
-        if new_gaps:
+
+    async def _follow(
+        self, connection: AsyncConnection, one: _SortedOut, effects: _Effects, told: Told, now: int
+    ) -> None:
+        stretch = one.piece.stretch
+        if one.new_gaps:
+            await effects.settle()
             await told.write(connection, now)
-            await gaps.tell(connection, stretch.hub, stretch.epoch, stretch.lane, new_gaps, now)
-        await _Effects(connection, stretch, told, now, stood_for).of(fresh, newest)
-        if stretch.lane.is_urgent and len(fresh) < len(piece.records):
-            for seq in {record.seq for record in piece.records} - {record.seq for record in fresh}:
+            await gaps.tell(connection, stretch.hub, stretch.epoch, stretch.lane, one.new_gaps, now)
+        await effects.of(one)
+        if stretch.lane.is_urgent and len(one.fresh) < len(one.piece.records):
+            await effects.settle()
+            for seq in {record.seq for record in one.piece.records} - {record.seq for record in one.fresh}:
                 await raising.tell_home_again(connection, {**stretch.names, "seq": seq}, now)
-        return marks
+
+
+@dataclass(frozen=True, slots=True)
+class _SortedOut:
+    """A piece, and what of it is new. `newest`: the highest number that was stored before."""
+
+    piece: Piece
+    fresh: Sequence[Opened]
+    newest: int
+    stood_for: Mapping[int, str | None]
+    new_gaps: Sequence[tuple[int, int]]
 
 
 class _Effects:
     """What follows from records that are stored, in their order; technical conditions many at a time."""
 
-    def __init__(
-        self,
-        connection: AsyncConnection,
-        stretch: Stretch,
-        told: Told,
-        now: int,
-        stood_for: Mapping[int, str | None],
-    ) -> None:
+    def __init__(self, connection: AsyncConnection, told: Told, now: int) -> None:
         self._connection = connection
-        self._stood_for = stood_for
-        self._stretch = stretch
         self._told = told
         self._now = now
-        self._begun: list[Begun] = []
-        self._over: list[str] = []
+        self._begun: dict[str, list[Begun]] = {}
+        self._over: dict[str, None] = {}
 
-    async def of(self, fresh: Sequence[Opened], newest: int) -> None:
-        """All of them. `newest`: the highest number that was stored before."""
-        for record in fresh:
-            happening = self._happening(record, newest)
+    async def of(self, one: _SortedOut) -> None:
+        """All of a piece; what is left to be written of it comes with `settle`."""
+        stretch = one.piece.stretch
+        for record in one.fresh:
+            happening = _happening(record, one)
             if happening is None:
-                await self._unreadable(record)
+                await self._unreadable(record, stretch)
                 continue
             meaning = meaning_of(happening.kind)
             word = happening.kind.word
             if word in home_response.KINDS:
-                await self._settle()
+                await self.settle()
                 await self._told.write(self._connection, self._now)
                 await home_response.note(
                     self._connection, word, happening.hub, happening.details, happening.happened_ms, self._now
                 )
             if meaning is Meaning.RECORD:
                 continue
-            if self._stretch.lane.is_urgent or meaning not in {Meaning.TECHNICAL, Meaning.CLEARS}:
-                await self._settle()
+            if stretch.lane.is_urgent or meaning not in {Meaning.TECHNICAL, Meaning.CLEARS}:
+                await self.settle()
                 await self._told.write(self._connection, self._now)
                 await raising.apply(self._connection, happening, self._now)
             elif meaning is Meaning.CLEARS:
-                if self._begun:
-                    await self._settle()
-                self._over.append(technical_key(happening.hub, happening.device, CLEARED_BY[word]))
+                await self._end(technical_key(happening.hub, happening.device, CLEARED_BY[word]))
             elif not await raising.has_ended(self._connection, happening):
                 await self._begin(Begun(kind=alarm_kind(word), source=happening.source, key=happening.key))
-        await self._settle()
 
     async def _begin(self, begun: Begun) -> None:
-        if self._over:
-            await self._settle()
-        self._begun.append(begun)
+        fold_key = begun.fold_key
+        if fold_key in self._over:
+            await self.settle()
+        self._begun.setdefault(fold_key, []).append(begun)
 
-    async def _settle(self) -> None:
+    async def _end(self, fold_key: str) -> None:
+        if fold_key in self._begun:
+            await self.settle()
+        self._over[fold_key] = None
+
+    async def settle(self) -> None:
+        """Write the conditions that have begun, and those that are over: no condition is among both."""
         if self._begun:
-            await begin_all(self._connection, self._begun, self._told, self._now)
-            self._begun.clear()
+            begun, self._begun = self._begun, {}
+            await begin_all(self._connection, [one for same in begun.values() for one in same], self._told, self._now)
         if self._over:
-            await end_all(self._connection, self._over, self._told, self._now)
-            self._over.clear()
+            over, self._over = self._over, {}
+            await end_all(self._connection, list(over), self._told, self._now)
 
-    async def _unreadable(self, record: Opened) -> None:
-        key, device = {**self._stretch.names, "seq": record.seq}, record.row[5]
-        if not self._stretch.lane.is_urgent:
+    async def _unreadable(self, record: Opened, stretch: Stretch) -> None:
+        key, device = {**stretch.names, "seq": record.seq}, record.row[5]
+        if not stretch.lane.is_urgent:
             details = json.dumps({"reason": record.reason})
-            source = Source(hub=self._stretch.hub, device=device, details=details, happened_ms=self._now)
+            source = Source(hub=stretch.hub, device=device, details=details, happened_ms=self._now)
             await self._begin(Begun(kind=CENTRAL_KINDS["unreadable_records"], source=source, key=key))
             return
-        await self._settle()
+        await self.settle()
         await self._told.write(self._connection, self._now)
         alarm_class = record.stub.alarm_class if record.stub else None
         await raise_unreadable(self._connection, key, record.reason, self._now, device=device, alarm_class=alarm_class)
 
-    def _happening(self, record: Opened, newest: int) -> Happening | None:
-        if record.event is None:
-            return None
-        hub, epoch, lane, seq, _, device, resident, value, details, *_ = record.row
-        return Happening(
-            hub=hub,
-            epoch=epoch,
-            lane=lane,
-            seq=seq,
-            kind=record.event.kind,
-            device=device,
-            resident=resident,
-            value=value,
-            details=details,
-            happened_ms=record.row[15],
-            is_late=seq < newest,
-            stood_for=self._stood_for.get(seq),
-        )
+
+def _happening(record: Opened, one: _SortedOut) -> Happening | None:
+    if record.event is None:
+        return None
+    hub, epoch, lane, seq, _, device, resident, value, details, *_ = record.row
+    return Happening(
+        hub=hub,
+        epoch=epoch,
+        lane=lane,
+        seq=seq,
+        kind=record.event.kind,
+        device=device,
+        resident=resident,
+        value=value,
+        details=details,
+        happened_ms=record.row[15],
+        is_late=seq < one.newest,
+        stood_for=one.stood_for.get(seq),
+    )

@@ -5,19 +5,22 @@ The hub's own tenant wins: what a hub says about a resident must not carry an al
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from central.sql import Sql
+from central.sql import RowsSql
 
 # Where there is one tenant only, everything is its own; a hub in one resident's home speaks of that resident.
-_PLACE = Sql(
-    """SELECT h.tenant, h.unit, h.is_critical, r.pseudonym, r.tenant, r.unit, r.is_critical,
+_PLACES = RowsSql(
+    """SELECT k.column1, k.column2, h.tenant, h.unit, h.is_critical, r.pseudonym, r.tenant, r.unit, r.is_critical,
        (SELECT min(id) FROM tenant WHERE state = 'active' HAVING count(*) = 1)
-    FROM (SELECT 1) AS single LEFT JOIN hub h ON h.id = :hub
-    LEFT JOIN resident r ON r.pseudonym = coalesce(:resident,
-       (SELECT min(pseudonym) FROM resident WHERE hub = :hub AND state = 'active' HAVING count(*) = 1))"""
+    FROM (VALUES {rows}) AS k LEFT JOIN hub h ON h.id = k.column1
+    LEFT JOIN resident r ON r.pseudonym = coalesce(k.column2,
+       (SELECT min(pseudonym) FROM resident WHERE hub = k.column1 AND state = 'active' HAVING count(*) = 1))""",
+    2,
 )
 
 
@@ -33,8 +36,18 @@ class Place:
 
 async def place_of(connection: AsyncConnection, *, resident: str | None, hub: str) -> Place:
     """The place of an alarm of this hub about this resident."""
-    row = await _PLACE.one(connection, resident=resident, hub=hub)
-    assert row is not None  # noqa: S101  # a join to one row
+    return (await places_of(connection, [(hub, resident)]))[hub, resident]
+
+
+async def places_of(
+    connection: AsyncConnection, named: Collection[tuple[str, str | None]]
+) -> dict[tuple[str, str | None], Place]:
+    """The same of several: hub and, where one is named, resident."""
+    rows = await _PLACES.rows(connection, list(named))
+    return {(hub, resident): _place(resident, *row) for hub, resident, *row in rows}
+
+
+def _place(resident: str | None, *row: Any) -> Place:
     hub_tenant, hub_unit, hub_critical, known, tenant, unit, critical, sole = row
     is_own = known is not None and (hub_tenant is None or tenant is None or hub_tenant == tenant)
     return Place(

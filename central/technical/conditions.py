@@ -17,7 +17,7 @@ from central import event_log, feed
 from central.event_log import Entry, canonical_json
 from central.lifecycle import AlarmKind, Queue
 from central.opening import HUB, SAME_NEED_MS, Joined, Need, Source, join, open_all
-from central.people.places import Place, place_of
+from central.people.places import Place, places_of
 from central.sql import RowsSql
 from central.technical.marks import mark
 from central.views import SYSTEM
@@ -37,7 +37,7 @@ _OVER = RowsSql(
        disposition = CASE handling WHEN 'waiting' THEN 'resolved' ELSE disposition END,
        outcome = CASE handling WHEN 'waiting' THEN 'condition_cleared' ELSE outcome END,
        handling = CASE handling WHEN 'waiting' THEN 'closed' ELSE handling END
-    WHERE fold_key IN (VALUES {rows}) AND closed_ms IS NULL RETURNING id, fold_key, hub""",
+    WHERE fold_key IN ({rows}) AND closed_ms IS NULL RETURNING id, fold_key, hub""",
     1,
 )
 
@@ -92,11 +92,12 @@ async def begin_all(connection: AsyncConnection, begun: Sequence[Begun], told: T
         folded.setdefault(one.fold_key, []).append(one)
     keys = [(key,) for key in folded]
     closed = await _BEFORE.rows(connection, keys, since=now - SAME_NEED_MS)
+    await _learn_places(connection, [one.source for one in begun], told)
     before: dict[str, str | None] = {row[0]: row[1] for row in closed}
     needs = [
         Need(
             queue=Queue.TECHNICAL,
-            kind=_ranked(same[0].kind, place := await _place(connection, same[0].source, told)),
+            kind=_ranked(same[0].kind, place := told.places[same[0].source.hub, same[0].source.resident]),
             fold_key=key,
             source=same[-1].source,
             place=place,
@@ -139,13 +140,12 @@ async def end_all(connection: AsyncConnection, fold_keys: Sequence[str], told: T
     return len(ended)
 
 
-async def _place(connection: AsyncConnection, source: Source, told: Told) -> Place:
-    """Of a hub and resident, read once in a transaction."""
-    known = told.places.get((source.hub, source.resident))
-    if known is None:
-        known = await place_of(connection, resident=source.resident, hub=source.hub)
-        told.places[source.hub, source.resident] = known
-    return known
+async def _learn_places(connection: AsyncConnection, sources: Sequence[Source], told: Told) -> None:
+    """Of hubs and residents, read once in a transaction."""
+    named = dict.fromkeys((source.hub, source.resident) for source in sources)
+    unknown = [one for one in named if one not in told.places]
+    if unknown:
+        told.places |= await places_of(connection, unknown)
 
 
 def _ranked(kind: AlarmKind, place: Place) -> AlarmKind:

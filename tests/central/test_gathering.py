@@ -65,7 +65,9 @@ async def test_envelopes_of_one_hub_are_written_in_the_order_in_which_they_came(
     words = ["device_missing", "device_back"] * 6
     frames = [hub.envelope(hub.seal(word, device="d")) for word in words]
     receipts = await all_of(bench, [hub] * len(frames), frames)
-    assert [receipt.high for receipt in receipts] == list(range(1, len(words) + 1))
+    highs = [receipt.high for receipt in receipts]
+    assert highs == sorted(highs)
+    assert all(high >= number for number, high in enumerate(highs, 1)), highs  # the next one may be committed with it
     assert await bench.kinds(Queue.TECHNICAL) == []
     assert await bench.value("SELECT count(*) FROM alarm WHERE outcome = 'condition_cleared'") == 6
     told = [row[0] for row in await bench.rows("SELECT what FROM log_entry WHERE hub IS NOT NULL ORDER BY no")]
