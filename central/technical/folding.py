@@ -86,9 +86,10 @@ _GROW = Sql(
        last_ms = CASE WHEN excluded.last_ms > incident.last_ms THEN excluded.last_ms ELSE incident.last_ms END
     RETURNING id"""
 )
+# Found by id and by nothing else: of what is open there are too many to go through.
 _FOLD = RowsSql(
     """UPDATE alarm SET incident = :incident, version = version + 1
-    WHERE id IN (VALUES {rows}) AND queue = 'technical' AND closed_ms IS NULL AND incident IS NULL RETURNING id""",
+    WHERE id IN ({rows}) AND coalesce(closed_ms, 0) = 0 AND incident IS NULL RETURNING id""",
     1,
 )
 _PLACES = Sql(
@@ -164,12 +165,8 @@ class Folding:
 
     async def _found(self) -> list[tuple[Fold, dict[Cell, Area]]]:
         now = self._clock.now_ms()
-
-        async def look(connection: AsyncConnection) -> tuple[list[Row], list[Row]]:
-            recent = await _RECENT.rows(connection, since=now - WINDOW_MS, limit=MAX_FAULTS)
-            return recent, await _OPEN.rows(connection) if recent else []
-
-        recent, rows = await self._store.fetch(look)
+        recent = await self._store.ask(_RECENT, since=now - WINDOW_MS, limit=MAX_FAULTS)
+        rows = await self._store.ask(_OPEN) if recent else []
         opened = {(Cell.parse(cell), kind): last_ms for cell, kind, last_ms in rows}
         # In a storm there are thousands: the loop has alarms to take meanwhile.
         faults, asked = await asyncio.to_thread(_asked, recent, now)
@@ -250,7 +247,7 @@ class Folding:
     # ------------------------------------------------------------------------------------------------ ending
 
     async def _count(self) -> None:
-        rows = await self._store.fetch(_COUNTED.rows)
+        rows = await self._store.ask(_COUNTED)
         for incident, before, _, cell, kind, total, left in rows:
             if left == before and left:
                 continue
@@ -280,8 +277,8 @@ class Folding:
 
     async def _close_members(self) -> None:
         """What is left open under an incident that a person closed: closed with its outcome, a few at a time."""
-        while (row := await self._store.fetch(_CLOSED_WITH_MEMBERS.one)) is not None:
-            incident, closed_by, outcome, _, _ = row
+        while found := await self._store.ask(_CLOSED_WITH_MEMBERS):
+            incident, closed_by, outcome, _, _ = found[0]
 
             async def work(
                 connection: AsyncConnection,
