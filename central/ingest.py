@@ -104,7 +104,10 @@ class Ingest:
         self._count(envelope.lane, opened)
         if has_new_header and epoch is not None and await self._open_what_waited(envelope, hub, epoch):
             marks = await self._marks(envelope)
-        return self._receipt(envelope, marks, wants_header=epoch is None)
+        if envelope.lane.is_urgent:
+            return self._receipt(envelope, marks, wants_header=epoch is None)
+        async with self.precedence.turn():  # dozens are committed at once, and a signature each holds the loop up
+            return self._receipt(envelope, marks, wants_header=epoch is None)
 
     async def learn(self, hub: Enrolled, beat: Heartbeat) -> None:
         """Keep the header that came with a sign of life, and open what waited for it."""
