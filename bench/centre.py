@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import tempfile
 import time
@@ -10,7 +11,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 from bench.errors import BenchError
-from central.cli import TURN_S
+from central.cli import GARBAGE, TURN_S
 from central.daemon import Central, open_central
 from central.founding import Plan, found
 from central.settings import DatabaseSettings, load
@@ -37,8 +38,9 @@ def database(name: str) -> Iterator[str]:
 
 @asynccontextmanager
 async def centre(name: str) -> AsyncIterator[Central]:
-    """Open, without listeners; whoever needs its chores runs `run_works`. Threads take turns as in central itself."""
+    """Open, without listeners; whoever needs its chores runs `run_works`. The interpreter is set as central sets it."""
     sys.setswitchinterval(TURN_S)
+    gc.set_threshold(*GARBAGE)
     Path(".run").mkdir(exist_ok=True)
     with database(name) as url, tempfile.TemporaryDirectory(prefix="bench-centre-", dir=".run") as folder:
         home = Path(folder).resolve() / "central"
@@ -47,6 +49,7 @@ async def centre(name: str) -> AsyncIterator[Central]:
         if url:
             settings = settings.model_copy(update={"database": DatabaseSettings(url=url)})
         async with open_central(settings) as central:
+            gc.freeze()
             yield central
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import faulthandler
+import gc
 import json
 import socket
 import sys
@@ -26,6 +27,8 @@ DEFAULT_CONFIG = DEFAULT_DATA / "central.toml"
 TURN_S = 0.0005
 """How long one thread may keep another waiting for the interpreter: a commit is not to wait for the loop longer than
 its fsync takes. Python's own value is 5 ms."""
+GARBAGE = (20_000, 20, 50)
+"""Nearly everything is freed by counting; an alarm is not to wait while the interpreter looks through all there is."""
 OK, FAILED, MISUSED = 0, 1, 2
 
 
@@ -221,8 +224,10 @@ def _run(options: argparse.Namespace) -> int:
     log.configure(options.log_level, as_json=options.log_json)
     faulthandler.enable()  # the watchdog ends a program that hangs with SIGABRT: then every thread says where it stood
     sys.setswitchinterval(TURN_S)
+    gc.set_threshold(*GARBAGE)
 
     def announce(where: Running) -> None:
+        gc.freeze()  # what is there stays: look past it
         print(f"hubs      {where.hub_url}\nconsole   {settings.console.public_url or where.console_url}", flush=True)
 
     asyncio.run(run(settings, announce))
