@@ -22,7 +22,7 @@ from central.sql import RowsSql
 from central.technical.marks import mark
 from central.views import SYSTEM
 
-MOST_TOLD = 10
+MOST_TOLD = 4
 """Changes of technical alarms in one transaction that consoles hear of one by one."""
 
 _BEFORE = RowsSql(
