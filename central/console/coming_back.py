@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Form, Request, Response
 from fastapi.responses import HTMLResponse
 
-from central.console import kept
+from central.console import bodies, kept
 from central.console.catalogue import texts
 from central.console.gate import Open, Visit
 from central.console.rendering import page
@@ -74,7 +74,7 @@ def lost_page(visit: Visit, reason: str) -> Response:
 
 
 def _is_form(request: Request) -> bool:
-    return request.headers.get("content-type", "").startswith(kept.FORM)
+    return request.headers.get("content-type", "").startswith(bodies.FORM)
 
 
 @router.post("/kept")

@@ -174,9 +174,9 @@ SOUND: Mapping[str, Sound] = {
         {
             "who": "nobody",
             "instead_of": "",
-            "begin_day": "{day}",
+            "begin_day": "{later_day}",
             "begin_time": "12:00",
-            "end_day": "{day}",
+            "end_day": "{later_day}",
             "end_time": "14:00",
             "why": "ferie",
         }
