@@ -71,7 +71,7 @@ def _console_dies(pen: Pen) -> None:
 def _patrol_declines(pen: Pen) -> None:
     """A patrol cannot come; another one goes."""
     pen.at("23:10").raises(60, "fall").later(15).takes_next("A1", 60).later(45).sends("A1", 60, "Patrol North")
-    pen.later(40).says("N1", 60, "declined", "with somebody else").later(30).sends("A1", 60, "Patrol South")
+    pen.later(40).says("N1", 60, "declined", "busy").later(30).sends("A1", 60, "Patrol South")
     pen.later(30).says("S1", 60, "accepted").later(20).says("S1", 60, "on_the_way")
     pen.at("23:27").says("S1", 60, "on_site").at("23:41").says("S1", 60, "done")
     pen.later(40).closes("A1", 60, "visit_now", "fall")
@@ -94,7 +94,7 @@ def _next_of_kin(pen: Pen) -> None:
 def _plan_sends(pen: Pen) -> None:
     """Nobody at the consoles; the plan sends a patrol, which declines; next of kin cannot, or do not answer."""
     pen.at("00:05").raises(252).at("00:06").goes_on(252, 1).plan_sends(252, "Patrol South")
-    pen.later(40).says("S1", 252, "declined", "with somebody else").goes_on(252, 2)
+    pen.later(40).says("S1", 252, "declined", "busy").goes_on(252, 2)
     pen.texts("next of kin 1", "alarm_waits_contact", 252)
     pen.later(30).replies(252, 1, "Nei.", "cannot go to", "kin_no").texts("next of kin 2", "alarm_waits_contact", 252)
     pen.at("00:08:40").goes_on(252, 3).plan_sends(252, "Patrol North")
