@@ -60,7 +60,7 @@ class Seek:
     @property
     def text(self) -> str:
         """What stands in the field: the name of what was chosen, or what was typed."""
-        if any(one.id == self.typed for one in self.also):
+        if not self.typed or any(one.id == self.typed for one in self.also):
             return ""
         return next((one.text for one in self.pool if one.id == self.typed), self.typed)
 
