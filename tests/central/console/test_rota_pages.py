@@ -178,4 +178,4 @@ async def test_a_responder_reads_and_nobody_finds_a_team_that_is_not_there(rota:
     assert "<form" not in answer.text.split("<main")[1].split("</main>")[0]
     assert (await rota.nina.get(f"/rota/{'0' * 16}")).status == 404
     for week in ("x", "1066-01-01", "2026-13-01"):
-        assert (await first.get(f"/rota/{TEAM}?week={week}")).status == 200
+        assert (await first.get(f"/rota/{TEAM}?week={week}")).status == 422
