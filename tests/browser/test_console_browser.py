@@ -52,8 +52,8 @@ async def test_two_who_press_take_at_once_are_told_who_was_first(people: Any, ho
         await expect(person.page.locator(".a-acts [data-act=claim]")).to_be_enabled()
     await asyncio.gather(*(person.page.click(".a-acts [data-act=claim]") for person in (first, other)))
     for person in (first, other):
-        await expect(person.page.locator(".toast")).to_be_visible()
-    texts = [await person.page.locator(".toast").inner_text() for person in (first, other)]
+        await expect(person.page.locator("#toasts .toast")).to_be_visible()
+    texts = [await person.page.locator("#toasts .toast").inner_text() for person in (first, other)]
     assert sum("Du tok alarmen" in text for text in texts) == 1
     loser, winner = ("Operator One", "Operator Two") if "Du tok" in texts[1] else ("Operator Two", "Operator One")
     assert any(f"{winner} har denne alarmen" in text for text in texts), loser
@@ -274,7 +274,7 @@ async def test_the_console_speaks_english_and_norwegian(people: Any, home: LiveH
     await expect(john.page.locator("#take-next")).to_contain_text("Take next")
     await expect(row(john.page, "Pendant alarm")).to_contain_text("Urgent")
     await john.page.click("#take-next")
-    await expect(john.page.locator(".toast")).to_contain_text("You took the alarm: Pendant alarm")
+    await expect(john.page.locator("#toasts .toast")).to_contain_text("You took the alarm: Pendant alarm")
     await john.open("/me")
     await john.page.click(".choice:has-text('Norsk bokmål')")
     await john.page.click("main button[type=submit]")

@@ -50,7 +50,7 @@ async def test_two_people_see_the_press_one_answers_for_it_and_the_home_is_told_
 
         await asyncio.gather(*(page.click(TAKE) for page in pages.values()))
         for page in pages.values():
-            await expect(page.locator(".toast")).to_be_visible()
+            await expect(page.locator("#toasts .toast")).to_be_visible()
             await expect(page.locator("#alarm-live")).to_have_attribute("data-stage", "claimed")
         mine = [
             name
@@ -60,7 +60,7 @@ async def test_two_people_see_the_press_one_answers_for_it_and_the_home_is_told_
         assert len(mine) == 1, "both have it, or nobody"
         (winner,) = mine
         (loser,) = {FIRST, OTHER} - {winner}
-        await expect(pages[loser].locator(".toast")).to_contain_text(winner)
+        await expect(pages[loser].locator("#toasts .toast")).to_contain_text(winner)
         await expect(pages[loser].locator("#alarm-holder")).to_contain_text(winner)
         await expect(pages[loser].locator(TAKE)).to_have_attribute("aria-disabled", "true")
         await scene.lamp("taken")

@@ -16,6 +16,10 @@ PHONE = {"width": 390, "height": 844}
 LOST_WITHIN_MS = 20_000
 TOUCH_PX = 44
 PATROL = "0" * 15 + "a"
+_APART = """() => {
+  const toasts = [...document.querySelectorAll('.toast')].map((one) => one.getBoundingClientRect().bottom);
+  return Math.max(...toasts) <= document.querySelector('.big4').getBoundingClientRect().top;
+}"""
 _TEAM = Sql("INSERT INTO team (id, kind, name) VALUES (:id, 'patrol', 'Utrykning nord')")
 _MEMBER = Sql("INSERT INTO team_member (team, account) VALUES (:team, :account)")
 
@@ -60,7 +64,7 @@ async def test_a_patrol_is_asked_goes_and_is_done_with_the_four_buttons(desk: Pa
     row = phone.locator('#queue li[data-stand="asks"]')
     await expect(row).to_contain_text("Sendt til Utrykning nord")
     await expect(phone.locator("#queue li.q-head:not(.uncovered)").first).to_contain_text("Venter på svar fra deg")
-    await expect(phone.locator(".toast")).to_contain_text("Noen venter på svar fra deg: Trygghetsalarm")
+    await expect(phone.locator("#toasts .toast")).to_contain_text("Noen venter på svar fra deg: Trygghetsalarm")
     await row.click()
     await expect(phone.locator("#alarm-told")).to_contain_text("Utrykning nord er bedt om å dra")
     await expect(four(phone, "done")).to_contain_text("når du er fremme")
@@ -71,6 +75,8 @@ async def test_a_patrol_is_asked_goes_and_is_done_with_the_four_buttons(desk: Pa
     await expect(desk.locator(".homelamp .when-contact")).to_have_attribute("data-lamp", "on_the_way")
     await four(phone, "on_site").click()
     await expect(four(phone, "pass_on")).to_have_attribute("aria-disabled", "true")
+    await expect(phone.locator("#toasts .toast").last).to_contain_text("Du er fremme hos bruker")
+    assert await phone.evaluate(_APART), "what is said lies over a button"
     await four(phone, "done").click()
     await expect(phone.locator("#alarm-told")).to_contain_text("Operator One avslutter alarmen")
     await expect(desk.locator("#alarm-work")).to_contain_text("ferdig")
