@@ -49,7 +49,11 @@ function done() {
   dialog.close();
   said.textContent = said.dataset.text;
   said.hidden = false;
-  setTimeout(() => { said.hidden = true; }, 10_000);
+  said.classList.add('toast');
+  setTimeout(() => {
+    said.hidden = true;
+    said.classList.remove('toast');
+  }, 10_000);
   document.dispatchEvent(new Event('vaktpost:again'));
 }
 
