@@ -393,8 +393,12 @@ command = Table(
     Column("answered_ms", MS),
     Column("result", Text),  # JSON
     Index("ux_command_hub_epoch_number", "hub", "epoch", "number", unique=True),
-    Index("ix_command_wanted", "created_ms", sqlite_where=text("state = 'wanted'"),
-          postgresql_where=text("state = 'wanted'")),
+    Index(
+        "ix_command_wanted",
+        "created_ms",
+        sqlite_where=text("state = 'wanted'"),
+        postgresql_where=text("state = 'wanted'"),
+    ),
 )
 
 command_part = Table(
