@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from central.access import EVERYTHING, Scope
+from central.access import ACCOUNT_IN_SCOPE, EVERYTHING, ElsewhereError, Scope
 from central.console.roles import Role
 from central.errors import Conflict, IncompleteError, NotFoundError
 from central.people.place_changes import PlaceChanges, clean_name, one_of, only
@@ -27,7 +27,8 @@ _SET_TEAM = Sql(
 SERVE = Sql("INSERT INTO team_tenant (team, tenant) VALUES (:team, :tenant) ON CONFLICT DO NOTHING")
 _SERVE_NONE = Sql("DELETE FROM team_tenant WHERE team = :team")
 _JOIN = Sql("INSERT INTO team_member (team, account) VALUES (:team, :account) ON CONFLICT DO NOTHING")
-_LEAVE = Sql("DELETE FROM team_member WHERE team = :team AND account = :account")
+_LEAVE = Sql("DELETE FROM team_member WHERE team = :team AND account = :account RETURNING account")
+_MEMBERS = Sql("SELECT account FROM team_member WHERE team = :team")
 _TOUCH_TEAM = Sql("UPDATE team SET version = version + 1 WHERE id = :team")
 _LEAVE_ALL = Sql("DELETE FROM team_member WHERE team = :team")
 _ASSIGN = Sql(
@@ -38,6 +39,7 @@ _END_ASSIGNMENT = Sql(
     "UPDATE assignment SET to_ms = :now WHERE id = :id AND (to_ms IS NULL OR to_ms > :now) RETURNING account"
 )
 _ACCOUNT = Sql("SELECT 1 FROM user_account WHERE id = :id")
+_ACCOUNT_SEEN = Sql(f"SELECT 1 FROM user_account u WHERE u.id = :id AND {ACCOUNT_IN_SCOPE}")  # noqa: S608  # our own names
 
 
 class Teaming(PlaceChanges):
@@ -69,7 +71,7 @@ class Teaming(PlaceChanges):
                 connection, id=team, kind=team_kind.value, name=name, tenant=tenant, unit=unit, phone=phone, email=email
             ):
                 raise Conflict("name_taken")
-            await _fill(connection, team, serves, members)
+            await _fill(connection, team, serves, members, scope)
             return "team_added"
 
         await self._change(actor, work, {"team": team})
@@ -118,26 +120,30 @@ class Teaming(PlaceChanges):
                 state="active" if is_active else "ended",
             ):
                 raise Conflict("stale", current={"version": own.version}, yours={"version": version})
-            await _fill(connection, team, serves, members)
+            await _fill(connection, team, serves, members, scope)
             return "team_changed"
 
         await self._change(actor, work, {"team": team})
 
     async def join(self, actor: Actor, team: str, account: str, scope: Scope = EVERYTHING) -> None:
         """One more member. Raises NotFoundError."""
-        await self._set_member(actor, team, account, scope, _JOIN)
+
+        async def work(connection: AsyncConnection, _: int) -> str:
+            await _check_team(connection, team, scope)
+            await _check_account(connection, account, scope)
+            await _JOIN.rows(connection, team=team, account=account)
+            await _TOUCH_TEAM.rows(connection, team=team)
+            return "team_changed"
+
+        await self._change(actor, work, {"team": team, "account": account})
 
     async def leave(self, actor: Actor, team: str, account: str, scope: Scope = EVERYTHING) -> None:
-        """Not a member any more. Raises NotFoundError."""
-        await self._set_member(actor, team, account, scope, _LEAVE)
+        """Not a member any more. Raises NotFoundError, also for who is none."""
 
-    async def _set_member(self, actor: Actor, team: str, account: str, scope: Scope, statement: Sql) -> None:
         async def work(connection: AsyncConnection, _: int) -> str:
-            own = only({one.id: one for one in await teams(connection)}, team, "team")
-            scope.check(own.tenant or "", own.unit, "team", team)
-            if not await _ACCOUNT.one(connection, id=account):
+            await _check_team(connection, team, scope)
+            if not await _LEAVE.one(connection, team=team, account=account):
                 raise NotFoundError("account", account)
-            await statement.rows(connection, team=team, account=account)
             await _TOUCH_TEAM.rows(connection, team=team)
             return "team_changed"
 
@@ -228,14 +234,31 @@ async def _check_served(
             raise IncompleteError("bad_unit", "unit")
 
 
-async def _fill(connection: AsyncConnection, team: str, serves: Sequence[str], members: Sequence[str] | None) -> None:
+async def _check_team(connection: AsyncConnection, team: str, scope: Scope) -> None:
+    own = only({one.id: one for one in await teams(connection)}, team, "team")
+    scope.check(own.tenant or "", own.unit, "team", team)
+
+
+async def _check_account(connection: AsyncConnection, account: str, scope: Scope) -> None:
+    if await _ACCOUNT_SEEN.one(connection, id=account, **scope.parameters):
+        return
+    if await _ACCOUNT.one(connection, id=account):
+        raise ElsewhereError("account", account)
+    raise NotFoundError("account", account)
+
+
+async def _fill(
+    connection: AsyncConnection, team: str, serves: Sequence[str], members: Sequence[str] | None, scope: Scope
+) -> None:
     await _SERVE_NONE.rows(connection, team=team)
     for tenant in serves:
         await SERVE.rows(connection, team=team, tenant=tenant)
     if members is None:
         return
-    await _LEAVE_ALL.rows(connection, team=team)
+    before = {row[0] for row in await _MEMBERS.rows(connection, team=team)}  # some may have been put there by others
     for account in members:
-        if not await _ACCOUNT.one(connection, id=account):
-            raise NotFoundError("account", account)
+        if account not in before:
+            await _check_account(connection, account, scope)
+    await _LEAVE_ALL.rows(connection, team=team)
+    for account in dict.fromkeys(members):
         await _JOIN.rows(connection, team=team, account=account)

@@ -231,7 +231,7 @@ async def test_an_alarm_waits_for_a_planned_visit_through_its_moves_and_comes_ba
     assert (deferred.json["stage"], deferred.json["criterion"]) == ("deferred", "0/practical")
     path = f"/residents/{resident}/visits/{planned_visit}"
     assert 'value="08:00"' in (await other.get(path)).text
-    moved = await sent(other, path, version="1", day=day(bench, 1), begin="10:00", end="11:00")
+    moved = await sent(other, path, version="1", day=day(bench, 1), begin="08:30", end="10:00")
     assert moved.status == 303
     await bench.alarms.sweep()
     assert (await bench.alarms.alarm(alarm.id)).alarm.stage.word == "deferred"
