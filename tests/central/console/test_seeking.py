@@ -165,9 +165,14 @@ async def test_an_administrator_of_one_tenant_finds_and_takes_in_nobody_of_anoth
     assert (await ada.post(f"{page}/members", form={"account": "Smøla vakt"})).status == 422
     assert await towns.console.bench.value("SELECT count(*) FROM team_member") == before
     assert await towns.refused() == 0
+    foreign = towns.other["account_id"]
+    body = {"name": "Natt", "kind": "patrol", "tenant": towns.own["tenant_id"], "members": [foreign]}
+    assert (await ada.post("/api/v1/teams", content=body)).status == 404
+    assert await towns.console.bench.value("SELECT count(*) FROM team WHERE name = 'Natt'") == 0
+    assert await towns.refused() == 1
     assert (await ada.get(f"/places/teams/{towns.other['team_id']}")).status == 404
     assert (await ada.post(f"/places/teams/{towns.other['team_id']}/members", form={"account": "x"})).status == 404
-    assert await towns.refused() == 2
+    assert await towns.refused() == 3
 
 
 async def test_a_role_and_a_place_are_given_by_name_where_there_are_too_many_for_a_list(
