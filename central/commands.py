@@ -211,13 +211,14 @@ class Commands:
         if not self.carrying.is_needed:
             await waiting.done.wait()
             return True
-        give_up_s = self._clock.mono_s() + CARRIED_WITHIN_S
+        loop = asyncio.get_running_loop()
+        give_up_s = loop.time() + CARRIED_WITHIN_S
         while not waiting.is_whole:
             seen = self._wakeup.count
             parts, last = await self.carrying.parts(command_id)
             waiting.parts |= parts
             waiting.last = waiting.last if last is None else last
-            if is_wanted and not waiting.parts and self._clock.mono_s() >= give_up_s:
+            if is_wanted and not waiting.parts and loop.time() >= give_up_s:
                 if await self.carrying.nobody_carries(command_id):
                     return False
                 is_wanted = False

@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from central import event_log
 from central.clock import Clock
+from central.sql import Sql
 from central.store import Priority, Store
 from central.views import SYSTEM
 
@@ -15,9 +16,16 @@ log = structlog.get_logger()
 SHORTEST_MS = 15_000
 """An ordinary restart is no outage: hubs send again, and no console is missed."""
 
+_SERVED = Sql("INSERT INTO central_state (name, value) VALUES ('served', '1') ON CONFLICT DO NOTHING RETURNING name")
+
 
 async def note_outage(store: Store, clock: Clock) -> None:
-    """Central starts; no process of it has committed since `store.last_alive_ms`. Raises NotStoredError."""
+    """Central starts; no process of it has committed since `store.last_alive_ms`. Raises NotStoredError.
+
+    The first start of all ends nothing: who founded it, or gave somebody an account, committed before it was there.
+    """
+    if await store.transact(Priority.PEOPLE, _SERVED.one):
+        return
     gone_ms, now = store.last_alive_ms, clock.now_ms()
     if not gone_ms or now - gone_ms < SHORTEST_MS:
         return

@@ -48,6 +48,9 @@ class Load:
         self._socket = stage.folder / "home" / LOAD_SOCKET
         self._ledger = ledger
         self._seed = seed
+        # Never the same room twice running, also not before and after a restart: the same block within 15 s is then
+        # rightly taken for the panel's repeat, because the hub cannot know whether its ACK was heard.
+        self._rooms = itertools.cycle(stage.plan.rooms)
 
     def works(
         self, *, presses: bool, calls: bool, readings_per_s: float, often: float
@@ -87,9 +90,7 @@ class Load:
             await asyncio.sleep(chance.uniform(0.03, 0.2) / often)
 
     async def _call_on(self, chance: random.Random) -> None:
-        # Never the same room twice running: after a restart the same block within 15 s is rightly taken for the
-        # panel's repeat, because the hub cannot know whether its ACK was heard.
-        for room in itertools.cycle(self._stage.plan.rooms):
+        for room in self._rooms:
             with contextlib.suppress(RefusedError):  # the panel goes on trying, but we have stopped waiting
                 self._ledger.called[room] += 1
                 answer = await self._stage.home_act(do="call", room=room, kind="call")

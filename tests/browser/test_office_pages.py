@@ -33,7 +33,7 @@ async def test_a_card_is_written_beside_what_responders_will_see_and_stands_on_t
     await ada.screenshot(path=shots / "card-editor-desk.png")
     await ada.fill("#why", "ny vakttelefon")
     await ada.click("#save")
-    await expect(ada.locator("[role=status]")).to_contain_text("Lagret")
+    await expect(ada.locator("main [role=status]")).to_contain_text("Lagret")
     operator = await people("Operator One")
     await operator.open(f"/alarms/{(await server.services.alarms.queue())[0].id}")
     await expect(operator.page.locator("#alarm-card")).to_contain_text("Ring 70 00 00 00")

@@ -87,7 +87,7 @@ async def test_an_alarm_is_closed_with_what_was_done_and_what_it_was(console: An
         assert (answer.status, answer.json["field"]) == (422, field)
     assert (await first.get(path)).json["alarm"]["closed_ms"] is None
     closed = await first.post(
-        f"{path}/close", content={"disposition": "visit_now", "outcome": "fall", "note": "Bra\x00 nå"}
+        f"{path}/close", content={"disposition": "visit_now", "outcome": "fall", "note": "Bra nå"}
     )
     assert (closed.status, closed.json["stage"]) == (200, "closed")
     page = (await first.get(f"/alarms/{alarm.id}")).text

@@ -34,7 +34,8 @@ CLEAR = {
     "central_state.value", "hub_epoch.before_last", "hub_heard.content", "high_water.stored", "high_water.unopened",
     "high_water.gaps", "alarm.fold_key", "audit_mark.content",
     # the equipment
-    "event.details", "alarm.value", "alarm.details", "command.arguments", "command.result", "health_check.result",
+    "event.details", "alarm.value", "alarm.details", "command.arguments", "command.result", "command_part.content",
+    "health_check.result",
     # the municipality's own words about nobody, and choices of accounts
     "tenant.settings", "unit.settings", "plan.content", "alarm_plan.snapshot", "routine_card.content",
     "criteria_list.content", "user_account.settings", "contact.agreement",
