@@ -120,6 +120,7 @@ async def test_single_keys_can_be_switched_off(people: Any, home: LiveHub) -> No
     await first.open("/me")
     await first.page.click("fieldset:has-text('Hurtigtaster') .choice:has-text('Av')")
     await first.page.click("main button[type=submit]")
+    await expect(first.page.locator("main [role=status]")).to_be_visible()
     await first.open()
     await first.page.keyboard.press("n")
     await first.page.keyboard.press("?")

@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -241,17 +241,38 @@ def test_settings_that_cannot_be_meant_are_refused(wrong: dict[str, Any], says: 
         PagerSettings(**{"port": "/dev/ttyS0", "address": "550", **wrong})
 
 
+@asynccontextmanager
+async def at_the_other_end(
+    talk: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+) -> AsyncIterator[str]:
+    """Somebody who answers a line, as an address; gone altogether when the block is over."""
+    over = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            with contextlib.suppress(OSError):
+                await talk(reader, writer)
+        finally:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+            over.set()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        yield f"socket://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with asyncio.timeout(10):
+            await over.wait()
+
+
 async def test_a_line_that_gives_back_what_the_hub_says_is_not_taken_for_a_paging_system() -> None:
     async def give_back(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while octets := await reader.read(64):
             for octet in octets:  # as a serial line does: one after the other
                 writer.write(bytes([octet]))
                 await writer.drain()
-        writer.close()
 
-    async with await asyncio.start_server(give_back, "127.0.0.1", 0) as server:
-        port = server.sockets[0].getsockname()[1]
-        line = hub_end("control", f"socket://127.0.0.1:{port}")
+    async with at_the_other_end(give_back) as address:
+        line = hub_end("control", address)
         async with line.running() as pager:
             assert "echo of the converter" in await line.until_link(False)
             with pytest.raises(PagerError):
@@ -261,15 +282,12 @@ async def test_a_line_that_gives_back_what_the_hub_says_is_not_taken_for_a_pagin
 
 async def test_somebody_who_babbles_without_end_is_told_to_be_no_paging_system() -> None:
     async def babble(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                writer.write(b"9\x05")
-                await writer.drain()
-                await asyncio.sleep(0.02)
-        writer.close()
+        while True:
+            writer.write(b"9\x05")
+            await writer.drain()
+            await asyncio.sleep(0.02)
 
-    async with await asyncio.start_server(babble, "127.0.0.1", 0) as server:
-        port = server.sockets[0].getsockname()[1]
-        line = hub_end("control", f"socket://127.0.0.1:{port}")
+    async with at_the_other_end(babble) as address:
+        line = hub_end("control", address)
         async with line.running():
             assert "silent" in await line.until_link(False)
