@@ -50,7 +50,7 @@ class Straight:
                 except Exception:
                     is_whole = await _rolled_back(driver)
                     raise
-                ended = await driver.execute("COMMIT")
+                ended = await _said(driver, "COMMIT")
                 is_whole = True
                 if ended != COMMITTED:
                     raise NotStoredError("a statement had failed: the transaction was rolled back")
@@ -77,7 +77,7 @@ class Straight:
             return connection
         connection = await self._connected()
         try:
-            await driver_of(connection).execute("BEGIN")
+            await _said(driver_of(connection), "BEGIN")
         except BaseException:
             await _drop(connection)
             raise
@@ -129,6 +129,16 @@ def driver_of(connection: AsyncConnection) -> Any:
     raw = connection.sync_connection
     assert raw is not None, "the connection is not open"  # noqa: S101  # tells mypy, and a caller who kept it too long
     return raw.connection.driver_connection
+
+
+async def _said(driver: Any, word: str) -> str:
+    """What the database answers. A connection that is gone is a transaction that nobody may rely on."""
+    try:
+        return str(await driver.execute(word))
+    except Exception as error:
+        if getattr(error, "sqlstate", None) is None:  # the driver's own word, not the database's
+            raise NotStoredError(f"{word} was not answered: {error}") from error
+        raise
 
 
 async def _rolled_back(driver: Any) -> bool:
