@@ -29,6 +29,7 @@ from gateway.errors import HubError
 
 FOLDER = "identity"
 FORMAT = 1
+_ASIDE = ".replaced-"
 _KEY, _TRUST, _FACTS = "hub.key", "trust.bundle", "hub.json"
 _ID = re.compile(r"^[0-9a-f]{16}$")
 
@@ -82,9 +83,18 @@ class Identity:
 def is_enrolled(state_dir: Path) -> bool:
     """Whether there is an identity (whole or not). Raises IdentityError when this user may not look."""
     try:
-        return (state_dir / FOLDER).exists()
+        return (state_dir / FOLDER).exists() or _put_back(state_dir)
     except OSError as error:
         raise _unreadable(error) from error
+
+
+def _put_back(state_dir: Path) -> bool:
+    """A power cut between the two renames of a replacement leaves the old identity aside: it is the one that counts."""
+    for aside in sorted(state_dir.glob(f"{_ASIDE}*/{FOLDER}")):
+        aside.rename(state_dir / FOLDER)
+        _sync(state_dir)
+        return True
+    return False
 
 
 def load(state_dir: Path) -> Identity:
@@ -147,7 +157,7 @@ def store(state_dir: Path, identity: Identity, *, is_replaced: bool = False) -> 
             hand_over(fresh, state_dir)
             _sync(fresh)
             if place.exists():
-                old = Path(tempfile.mkdtemp(prefix=".replaced-", dir=state_dir))
+                old = Path(tempfile.mkdtemp(prefix=_ASIDE, dir=state_dir))
                 place.rename(old / FOLDER)
                 fresh.rename(place)
                 shutil.rmtree(old, ignore_errors=True)

@@ -54,6 +54,28 @@ async def test_an_identity_is_not_overwritten_unless_that_is_asked_for(tmp_path:
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["identity"]
 
 
+async def test_power_that_goes_in_the_middle_of_a_replacement_leaves_the_old_identity(
+    tmp_path: Path, central: Central, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = central.identity()
+    identity_store.store(tmp_path, first)
+    real, renamed = Path.rename, 0
+
+    def rename(self: Path, target: Path) -> Path:
+        nonlocal renamed
+        renamed += 1
+        if renamed == 2:
+            raise OSError(5, "the power is gone", str(self))
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "rename", rename)
+    with pytest.raises(IdentityError, match="the power is gone"):
+        identity_store.store(tmp_path, replace(first, hub=new_id()), is_replaced=True)
+    assert not (tmp_path / "identity").exists()
+    assert identity_store.load(tmp_path).hub == first.hub
+    assert (tmp_path / "identity").exists()
+
+
 def test_a_hub_without_an_identity_says_how_to_get_one(tmp_path: Path) -> None:
     with pytest.raises(IdentityError, match="vaktpost hub enrol --central"):
         identity_store.load(tmp_path)
