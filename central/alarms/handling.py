@@ -71,9 +71,11 @@ _TAKE_OVER = Sql(
     """UPDATE alarm SET owner = :owner, owner_name = :owner_name, claim_no = claim_no + 1, claimed_ms = :now
     WHERE id = :id"""
 )
+_NOTE = Sql("UPDATE alarm SET note = :note WHERE id = :id")
 _CLOSE = Sql(
     """UPDATE alarm SET handling = 'closed', closed_ms = :now, closed_by = :owner_name, disposition = :disposition,
-       outcome = :outcome, help = :help, note = :note, version = version + 1, lease_until_ms = NULL, dispatch = 'none',
+       outcome = :outcome, help = :help, note = coalesce(CAST(:note AS TEXT), note), version = version + 1,
+       lease_until_ms = NULL, dispatch = 'none',
        undo_until_ms = :undo, undo_by = :owner, undo_to = :undo_to
     WHERE id = :id"""
 )
@@ -229,6 +231,8 @@ class Handling(Acting):
             if disposition == Disposition.NEXT_VISIT:
                 deferred = await defer_to(connection, alarm, actor, visit, now, may_be_done=True)
                 if deferred is not None:
+                    if note:  # for whoever has it when it comes back
+                        await _NOTE.rows(connection, id=alarm.id, note=sealed)
                     return Done("deferred", {**content, **deferred})
                 content["visit"] = visit
             await self._end(connection, alarm, actor, content, sealed, now)

@@ -227,6 +227,7 @@ async def test_an_alarm_waits_for_a_planned_visit_through_its_moves_and_comes_ba
     offered = (await first.get(f"/api/v1/alarms/{alarm.id}/choices")).json["visits"]
     assert [one["id"] for one in offered] == [planned_visit]
     body = {"disposition": "next_visit", "outcome": "practical_help", "visit": planned_visit, "criterion": "practical"}
+    body["note"] = "Ber om hjelp med støvlene"
     deferred = await first.post(f"/api/v1/alarms/{alarm.id}/close", content=body)
     assert (deferred.json["stage"], deferred.json["criterion"]) == ("deferred", "0/practical")
     path = f"/residents/{resident}/visits/{planned_visit}"
@@ -239,6 +240,8 @@ async def test_an_alarm_waits_for_a_planned_visit_through_its_moves_and_comes_ba
     assert off.status == 303
     await bench.alarms.sweep()
     assert (await bench.alarms.alarm(alarm.id)).alarm.stage.word == "waiting"
+    await first.post(f"/api/v1/alarms/{alarm.id}/claim")
+    assert "Ber om hjelp med støvlene" in (await first.get(f"/alarms/{alarm.id}")).text  # what was known is not lost
     assert "avlyst" in (await other.get(f"/residents/{resident}")).text
 
 
