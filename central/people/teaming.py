@@ -138,12 +138,12 @@ class Teaming(PlaceChanges):
         await self._change(actor, work, {"team": team, "account": account})
 
     async def leave(self, actor: Actor, team: str, account: str, scope: Scope = EVERYTHING) -> None:
-        """Not a member any more. Raises NotFoundError, also for who is none."""
+        """Not a member any more, or still none. Raises NotFoundError."""
 
         async def work(connection: AsyncConnection, _: int) -> str:
             await _check_team(connection, team, scope)
-            if not await _LEAVE.one(connection, team=team, account=account):
-                raise NotFoundError("account", account)
+            if not await _LEAVE.one(connection, team=team, account=account):  # whose else it is is nobody's business
+                await _check_account(connection, account, scope)
             await _TOUCH_TEAM.rows(connection, team=team)
             return "team_changed"
 
