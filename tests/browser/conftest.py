@@ -15,7 +15,7 @@ from typing import Any, Self
 
 import pytest
 from playwright.async_api import Browser as Chromium
-from playwright.async_api import BrowserContext, Page, async_playwright
+from playwright.async_api import BrowserContext, Page, async_playwright, expect
 
 from central.clock import SystemClock
 from central.console.accounts import Accounts
@@ -140,6 +140,14 @@ class Person:
         await self.page.goto(self.server.url + path)
         if await self.page.locator("#beat").count():
             await self.page.wait_for_selector("#beat:has-text('0 s'), #beat:has-text('1 s')")
+        return self
+
+    async def go_on_duty(self) -> Self:
+        """On the page that is open: sound tried, and heard."""
+        await self.page.click("#duty")
+        await self.page.click("#gate-play")
+        await self.page.click("#gate-yes")
+        await expect(self.page.locator("#duty.on")).to_be_visible()
         return self
 
     def watch(self, page: Page) -> None:

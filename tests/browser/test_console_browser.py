@@ -147,10 +147,7 @@ async def test_a_row_never_moves_under_the_pointer(people: Any, home: LiveHub) -
 
 async def test_an_alarm_sounds_although_its_row_waits_above_the_pointer(people: Any, home: LiveHub) -> None:
     await home.raise_event("bed_absent", device="bed-1")
-    page = (await (await people("Operator One")).open()).page
-    await page.click("#duty")
-    await page.click("#gate-play")
-    await page.click("#gate-yes")
+    page = (await (await (await people("Operator One")).open()).go_on_duty()).page
     await expect(page.locator("body")).to_have_attribute("data-sounding", "2")
     await row(page, "Ute av seng").hover()
     await home.raise_event("smoke", device="smoke-1")
@@ -217,10 +214,7 @@ async def test_a_hidden_window_goes_on_receiving_and_sounding_and_notices_a_dead
 ) -> None:
     first = await people("Operator One")
     await first.context.add_init_script(f"({_HIDDEN})()")
-    page = (await first.open()).page
-    await page.click("#duty")
-    await page.click("#gate-play")
-    await page.click("#gate-yes")
+    page = (await (await first.open()).go_on_duty()).page
     await page.evaluate("hideWindow(true)")
     async with LiveHub(server.running.central, "Solbakken 214") as home:
         await home.raise_event("pendant_pressed")

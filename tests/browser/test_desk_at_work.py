@@ -144,10 +144,7 @@ async def test_the_tab_says_how_many_wait_and_colours_change_without_a_reload(pe
 
 
 async def test_on_duty_other_pages_open_beside_the_queue(people: Any, home: LiveHub) -> None:
-    page = (await (await people("Operator One")).open()).page
-    await page.click("#duty")
-    await page.click("#gate-play")
-    await page.click("#gate-yes")
+    page = (await (await (await people("Operator One")).open()).go_on_duty()).page
     await expect(page.locator("#duty")).to_contain_text("På vakt")
     async with page.context.expect_page() as beside:
         await page.click(".topbar .nav a[href='/plans']")

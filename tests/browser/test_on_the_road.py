@@ -97,9 +97,7 @@ async def test_a_patrol_says_no_with_a_reason_and_one_is_needed(desk: Page, pia:
 
 async def test_who_is_called_off_on_the_way_is_told_and_the_list_says_so(desk: Page, pia: Any) -> None:
     phone = pia.page
-    await phone.click("#duty")
-    await phone.click("#gate-play")
-    await phone.click("#gate-yes")
+    await pia.go_on_duty()
     await send_patrol(desk)
     await expect(phone.locator("body")).to_have_attribute("data-sounding", "1")
     await phone.locator('#queue li[data-stand="asks"]').click()

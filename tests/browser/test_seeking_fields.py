@@ -82,11 +82,7 @@ async def test_without_a_script_the_page_asks_which_one_is_meant(people: Any, se
 @pytest.mark.parametrize("locale", ["nb-NO", "en-GB"])
 async def test_on_duty_a_telephone_says_the_whole_word_for_contact(people: Any, server: Any, locale: str) -> None:
     kari = await people("Kari Nordmann", Role.RESPONDER, size=PHONE, locale=locale)
-    page = (await kari.open()).page
-    await page.click("#duty")
-    await page.click("#gate-play")
-    await page.click("#gate-yes")
-    await expect(page.locator("#duty.on")).to_be_visible()
+    page = (await (await kari.open()).go_on_duty()).page
     text = page.locator(".beat-text")
     await expect(text).to_contain_text("Tilkoblet" if locale == "nb-NO" else "Connected")
     assert await text.evaluate(CUT) <= 0

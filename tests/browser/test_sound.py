@@ -28,10 +28,7 @@ _MUTES = """() => {
 async def test_a_console_whose_sound_is_taken_away_is_not_on_duty_until_it_is_back(people: Any, server: Any) -> None:
     operator = await people("Operator One")
     await operator.context.add_init_script(f"({_MUTES})()")
-    page = (await operator.open()).page
-    await page.click("#duty")
-    await page.click("#gate-play")
-    await page.click("#gate-yes")
+    page = (await (await operator.open()).go_on_duty()).page
     await expect(page.locator("#duty")).to_contain_text("På vakt, lyd på")
     await page.evaluate("ring(true)")
     await expect(page.locator("#gate-silent")).to_be_visible()
@@ -51,10 +48,7 @@ async def until_covered(server: Any, wanted: bool) -> None:
 
 
 async def test_a_silent_hub_of_a_critical_resident_sounds(people: Any, server: Any, home: LiveHub) -> None:
-    page = (await (await people("Operator One")).open()).page
-    await page.click("#duty")
-    await page.click("#gate-play")
-    await page.click("#gate-yes")
+    page = (await (await (await people("Operator One")).open()).go_on_duty()).page
     await expect(page.locator("#duty")).to_contain_text("På vakt, lyd på")
     source = Source(hub=home.id, happened_ms=server.services.clock.now_ms())
     async with server.services.store.write() as connection:
@@ -72,10 +66,7 @@ _COUNTS = """() => {
 async def test_a_press_on_the_alarm_that_is_open_sounds_once_also_at_who_has_it(people: Any, home: LiveHub) -> None:
     operator = await people("Operator One")
     await operator.context.add_init_script(f"({_COUNTS})()")
-    page = (await operator.open()).page
-    await page.click("#duty")
-    await page.click("#gate-play")
-    await page.click("#gate-yes")
+    page = (await (await operator.open()).go_on_duty()).page
     await expect(page.locator("#duty")).to_contain_text("På vakt, lyd på")
     await home.raise_event("pendant_pressed")
     await expect(page.locator("body")).to_have_attribute("data-sounding", "1")

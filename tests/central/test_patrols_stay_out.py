@@ -137,13 +137,19 @@ async def test_a_patrol_that_turns_back_while_nobody_has_the_alarm_makes_it_soun
     assert (after.out, after.sound_no, after.lease_until_ms) == (Dispatch.NONE, before.sound_no + 1, None)
 
 
-async def test_who_went_in_person_is_still_on_the_way_and_has_it_again_by_being_there(
-    bench: Bench, hub: FrameHub
-) -> None:
-    alarm = await taken(bench, hub)
+async def gone_in_person(bench: Bench, hub: FrameHub) -> str:
+    """An alarm whose owner went there and has been silent since; their claim has run out."""
+    alarm: str = await taken(bench, hub)
     await bench.alarms.on_the_way(alarm, FIRST)
     bench.clock.advance(VISIT_MS / 1000 + 1)
     await bench.alarms.sweep()
+    return alarm
+
+
+async def test_who_went_in_person_is_still_on_the_way_and_has_it_again_by_being_there(
+    bench: Bench, hub: FrameHub
+) -> None:
+    alarm = await gone_in_person(bench, hub)
     back: Any = await now(bench, alarm)
     assert (back.stage.word, back.out) == ("waiting", Dispatch.ON_THE_WAY)
     there = await bench.alarms.on_site(alarm, FIRST)
@@ -153,10 +159,7 @@ async def test_who_went_in_person_is_still_on_the_way_and_has_it_again_by_being_
 async def test_who_went_in_person_and_was_overtaken_says_where_they_are_to_who_has_it(
     bench: Bench, hub: FrameHub
 ) -> None:
-    alarm = await taken(bench, hub)
-    await bench.alarms.on_the_way(alarm, FIRST)
-    bench.clock.advance(VISIT_MS / 1000 + 1)
-    await bench.alarms.sweep()
+    alarm = await gone_in_person(bench, hub)
     assert (await bench.alarms.claim(alarm, SECOND)).stage.word == "on_the_way"
     there = await bench.alarms.on_site(alarm, FIRST)
     assert (there.stage.word, there.owner) == ("on_site", SECOND.id)
