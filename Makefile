@@ -4,14 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= auto
 
-.PHONY: help setup run demo-once test check format bench soak faults pictures phrases lock debian clean
+.PHONY: help setup run demo-once test check format bench soak soak-tests faults pictures phrases lock debian clean
 
 help:
 	@echo "make run     hub, central and a simulated flat on this machine, with a page to play with"
 	@echo "make test    the whole suite (installs what it needs, Debian packages included)"
 	@echo "make check   format, lint, types, import rules"
 	@echo "make bench   the budgets, measured; writes bench/results.json"
-	@echo "make soak    the long rounds"
+	@echo "make soak    what takes hours: properties with many examples, booted machines, then make faults"
 	@echo "make faults  everything breaks, under load; a table of what was lost (FAULTS='--short' for a few minutes)"
 	@echo "make pictures  take docs/pictures anew, of the running product"
 	@echo "make phrases   make the hub's spoken phrases anew (needs espeak-ng)"
@@ -61,8 +61,11 @@ format: $(VENV)/.dev
 bench: $(VENV)/.dev debian
 	$(BIN)/python -m bench
 
-soak: $(VENV)/.dev debian
-	HYPOTHESIS_PROFILE=soak $(BIN)/pytest -n $(JOBS) --dist loadfile -m "soak or not soak" --timeout 1800
+# `make -j2 soak FAULTS='--jobs 2'` runs both at once: the faults wait a lot, the properties do not.
+soak: soak-tests faults
+
+soak-tests: $(VENV)/.dev debian
+	HYPOTHESIS_PROFILE=soak $(BIN)/pytest -n $(JOBS) --dist loadfile -m "soak or hypothesis" --timeout 1800
 
 faults: $(VENV)/.dev debian
 	$(BIN)/python -m simulators.faults $(FAULTS)

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import difflib
-import logging
 import random
 import sys
-import tempfile
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
-import structlog
-
-from simulators.faults.playing import play
+from simulators.faults.playing import play_apart
 from simulators.faults.registry import Scenario, all_scenarios
 from simulators.faults.report import Line, revision, table, write
 
@@ -24,7 +21,6 @@ REPORT = Path("docs/fault-report.md")
 def main() -> int:
     """Run from the command line."""
     words = _words()
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     known = all_scenarios()
     chosen = _chosen(known, words.only)
     if words.list:
@@ -33,22 +29,16 @@ def main() -> int:
         return 0
     seed = words.seed if words.seed is not None else random.SystemRandom().randrange(1, 1 << 31)
     print(f"seed {seed}: `make faults` with FAULTS='--seed {seed}' repeats it", flush=True)
-    here = Path(".run")
-    here.mkdir(exist_ok=True)
-    lines: list[Line] = []
+    Path(".run").mkdir(exist_ok=True)
     tried = revision()
     begun = time.monotonic()
-    for number, one in enumerate(chosen, start=1):
-        print(f"[{number}/{len(chosen)}] {one.name}: {one.title}", flush=True)
-        rounds = words.rounds or (one.short if words.short else max(one.short, round(one.long * words.share)))
-        with tempfile.TemporaryDirectory(prefix="faults-", dir=here) as folder:
-            verdict, took_s = asyncio.run(
-                play(one, Path(folder).resolve(), rounds=rounds, seed=seed, is_long=not words.short, say=_say)
-            )
-        line = Line(scenario=one, rounds=rounds, verdict=verdict, took_s=took_s)
-        lines.append(line)
-        print(f"    {line.words}, {took_s:.0f} s", flush=True)
-        for complaint in verdict.complaints[:8]:
+    played: dict[str, Line] = {}
+    lines: list[Line] = []
+    for line in _all_played(chosen, words, seed):
+        played[line.scenario.name] = line
+        lines = [played[one.name] for one in chosen if one.name in played]
+        print(f"[{len(lines)}/{len(chosen)}] {line.scenario.name}: {line.words}, {line.took_s:.0f} s", flush=True)
+        for complaint in line.verdict.complaints[:8]:
             print(f"    ! {complaint}", flush=True)
         if not words.only and not words.dry:  # after each: who has waited for an hour loses nothing by stopping here
             took_s = time.monotonic() - begun
@@ -59,15 +49,25 @@ def main() -> int:
     return 0 if all(line.is_good for line in lines) else 1
 
 
+def _all_played(chosen: list[Scenario], words: argparse.Namespace, seed: int) -> Iterator[Line]:
+    """Each as it ends. Side by side the longest is first, so that it is not left alone at the end."""
+    in_turn = sorted(chosen, key=lambda one: -one.long_timeout_s) if words.jobs > 1 else chosen
+    with ThreadPoolExecutor(max_workers=words.jobs) as threads:
+        for ended in as_completed([threads.submit(_line, one, words, seed) for one in in_turn]):
+            yield ended.result()
+
+
+def _line(one: Scenario, words: argparse.Namespace, seed: int) -> Line:
+    rounds = words.rounds or (one.short if words.short else max(one.short, round(one.long * words.share)))
+    verdict, took_s = play_apart(one, Path(".run"), rounds=rounds, seed=seed, is_long=not words.short)
+    return Line(scenario=one, rounds=rounds, verdict=verdict, took_s=took_s)
+
+
 def _again(words: argparse.Namespace) -> str:
     """The words that choose the same rounds."""
     if words.short:
         return "--short "
     return "" if words.share == 1 else f"--share {words.share:g} "
-
-
-def _say(what: str) -> None:
-    print(f"    {what}", end="\x1b[K\r" if sys.stdout.isatty() else "\n", flush=True)
 
 
 def _words() -> argparse.Namespace:
@@ -77,9 +77,16 @@ def _words() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="instead of each scenario's own number")
     parser.add_argument("--share", type=float, default=1.0, help="of the long rounds, such as 0.2 on a slow machine")
     parser.add_argument("--short", action="store_true", help="the short rounds of the tests")
+    parser.add_argument("--jobs", type=_jobs, default=1, help="so many side by side (1)")
     parser.add_argument("--dry", action="store_true", help="do not write the report")
     parser.add_argument("--list", action="store_true", help="name the scenarios and their rounds")
     return parser.parse_args()
+
+
+def _jobs(told: str) -> int:
+    if not told.isdecimal() or not 1 <= int(told) <= 16:
+        raise argparse.ArgumentTypeError(f'"{told}" is not a number of 1 to 16')
+    return int(told)
 
 
 def _chosen(known: dict[str, Scenario], names: list[str]) -> list[Scenario]:

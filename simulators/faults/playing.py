@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import multiprocessing
+import tempfile
 import time
 import traceback
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from pathlib import Path
 
-from simulators.faults.registry import Run, Say, Scenario
+import structlog
+
+from simulators.faults.registry import Run, Say, Scenario, all_scenarios
 from simulators.faults.verdict import Verdict
 
 
@@ -30,3 +37,27 @@ async def play(
     if verdict.events_in == 0 and not verdict.complaints:
         verdict = replace(verdict, complaints=("nothing was confirmed: this run tries nothing",))
     return verdict, time.monotonic() - begun
+
+
+def play_apart(scenario: Scenario, place: Path, *, rounds: int, seed: int, is_long: bool) -> tuple[Verdict, float]:
+    """`play` in a process of its own, with a folder below `place`.
+
+    What a scenario leaves behind in its process, or does to it, is nothing to the next one, or to one beside it.
+    """
+    with ProcessPoolExecutor(max_workers=1, mp_context=multiprocessing.get_context("spawn")) as process:
+        try:
+            return process.submit(_play_here, scenario.name, place, rounds, seed, is_long).result()
+        except BrokenProcessPool as error:
+            return Verdict(complaints=(f"the scenario's own process ended: {error}",)), 0.0
+
+
+def _play_here(name: str, place: Path, rounds: int, seed: int, is_long: bool) -> tuple[Verdict, float]:
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+
+    def say(what: str) -> None:
+        print(f"    {name}: {what}", flush=True)
+
+    scenario = all_scenarios()[name]
+    say(scenario.title)
+    with tempfile.TemporaryDirectory(prefix="faults-", dir=place) as folder:
+        return asyncio.run(play(scenario, Path(folder).resolve(), rounds=rounds, seed=seed, is_long=is_long, say=say))

@@ -1,6 +1,7 @@
 """Every file here plays the scenarios of one module of `simulators.faults.scenarios`, named by its `FAULTS`.
 
-Files run side by side, so each sort of fault has one of its own. Short rounds always, long ones with the soak.
+Files run side by side, so each sort of fault has one of its own. These are the short rounds; the long ones are
+`make faults`, which is part of the soak.
 """
 
 from __future__ import annotations
@@ -22,33 +23,27 @@ Play = Callable[[Scenario], Awaitable[None]]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """`short_fault` and `long_fault` are the scenarios of the module that the test's file names."""
-    for name in {"short_fault", "long_fault"} & set(metafunc.fixturenames):
-        is_long = name == "long_fault"
-        module = f"{scenarios.__name__}.{metafunc.module.FAULTS}"
-        found: list[Any] = []
-        for one in all_scenarios().values():
-            if one.play.__module__ != module:
-                continue
-            marks = [pytest.mark.timeout((one.long_timeout_s if is_long else one.timeout_s) + 10)]
-            if is_long or one.is_soak_only:
-                marks.append(pytest.mark.soak)
-            found.append(pytest.param(one, id=one.name, marks=marks))
-        metafunc.parametrize(name, found)
-
-
-async def _played(one: Scenario, folder: Path, *, rounds: int, is_long: bool) -> None:
-    seed = int(os.environ.get("VAKTPOST_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 31)
-    verdict, took_s = await play(one, folder, rounds=rounds, seed=seed, is_long=is_long)
-    line = Line(scenario=one, rounds=rounds, verdict=verdict, took_s=took_s)
-    assert line.is_good, f"{line.words}; VAKTPOST_SEED={seed} repeats these rounds\n{verdict.explain()}"
+    """`short_fault` is each scenario of the module that the test's file names."""
+    if "short_fault" not in metafunc.fixturenames:
+        return
+    module = f"{scenarios.__name__}.{metafunc.module.FAULTS}"
+    found: list[Any] = []
+    for one in all_scenarios().values():
+        if one.play.__module__ != module:
+            continue
+        marks = [pytest.mark.timeout(one.timeout_s + 10)]
+        if one.is_soak_only:
+            marks.append(pytest.mark.soak)
+        found.append(pytest.param(one, id=one.name, marks=marks))
+    metafunc.parametrize("short_fault", found)
 
 
 @pytest.fixture
 def play_short(tmp_path: Path) -> Play:
-    return lambda one: _played(one, tmp_path, rounds=one.short, is_long=False)
+    async def played(one: Scenario) -> None:
+        seed = int(os.environ.get("VAKTPOST_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 31)
+        verdict, took_s = await play(one, tmp_path, rounds=one.short, seed=seed)
+        line = Line(scenario=one, rounds=one.short, verdict=verdict, took_s=took_s)
+        assert line.is_good, f"{line.words}; VAKTPOST_SEED={seed} repeats these rounds\n{verdict.explain()}"
 
-
-@pytest.fixture
-def play_long(tmp_path: Path) -> Play:
-    return lambda one: _played(one, tmp_path, rounds=one.long, is_long=True)
+    return played

@@ -4,15 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 FAULTS = "limits"
 
 
 async def test_alarms_get_through_with(short_fault: Any, play_short: Any) -> None:
     await play_short(short_fault)
-
-
-@pytest.mark.soak
-async def test_alarms_get_through_for_long_with(long_fault: Any, play_long: Any) -> None:
-    await play_long(long_fault)

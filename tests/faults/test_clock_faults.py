@@ -4,15 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 FAULTS = "clocks"
 
 
 async def test_alarms_leave_and_their_times_are_right_with(short_fault: Any, play_short: Any) -> None:
     await play_short(short_fault)
-
-
-@pytest.mark.soak
-async def test_alarms_leave_and_their_times_are_right_for_long_with(long_fault: Any, play_long: Any) -> None:
-    await play_long(long_fault)

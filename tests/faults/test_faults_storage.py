@@ -4,15 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 FAULTS = "storage"
 
 
 async def test_nothing_confirmed_is_lost_or_doubled_by(short_fault: Any, play_short: Any) -> None:
     await play_short(short_fault)
-
-
-@pytest.mark.soak
-async def test_nothing_confirmed_is_lost_or_doubled_for_long_by(long_fault: Any, play_long: Any) -> None:
-    await play_long(long_fault)
