@@ -62,6 +62,9 @@ class SimulatedModem:
         """Final results that the next sends end with, one each, such as `+CMS ERROR: 331`."""
         self.send_delay_s = 0.0
         self.never_answers_sends = False
+        self.is_wedged = False
+        """Turns every message down until it is started anew."""
+        self.restarts = 0
         self.is_deaf = False
         """Takes everything and says nothing."""
         self.mute_on: set[str] = set()
@@ -257,6 +260,11 @@ class SimulatedModem:
                 self._answer("OK", f"+CREG: 1,{self.registration}")
             case "AT+CEREG?":
                 self._answer("OK", f"+CEREG: 1,{self.packet_registration}")
+            case "AT+CFUN" if value == "1,1":
+                self._answer("OK")
+                self.is_wedged = False
+                self.restarts += 1
+                self.restart()
             case "AT+CSQ":
                 self._answer("OK", f"+CSQ: {self.rssi},99")
             case "AT+COPS?":
@@ -325,6 +333,8 @@ class SimulatedModem:
             is_right = False
         if self.errors:
             self._answer(self.errors.pop(0))
+        elif self.is_wedged:
+            self._answer("+CMS ERROR: 302")
         elif not is_right:
             self._answer("+CMS ERROR: 304")
         elif self.registration not in {1, 5} and self.packet_registration not in {1, 5}:

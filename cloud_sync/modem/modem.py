@@ -24,6 +24,7 @@ from cloud_sync.modem.errors import ModemError, Reason
 from cloud_sync.modem.link import open_line
 from cloud_sync.modem.pin import Pin
 from cloud_sync.modem.state import ModemState, Registration, better, operator_in, registration_in, signal_in
+from cloud_sync.modem.stuck import Stuck
 from cloud_sync.modem.talk import Talk
 from cloud_sync.settings import ModemSettings
 
@@ -99,6 +100,7 @@ class Modem:
         self._is_sweep_due = True
         self._is_setup_due = True
         self._circuit = self._packet = Registration.UNKNOWN
+        self._stuck = Stuck()
 
     # what others see and do
 
@@ -195,6 +197,7 @@ class Modem:
                     poll_at_s = self._boot_s() + (
                         self._settings.poll_s if self._state.is_ready else min(HINDERED_POLL_S, self._settings.poll_s)
                     )
+                await self._restart_if_stuck(talk)
                 await self._send_next(talk)
                 await self._collect(talk)
             except ModemError as error:
@@ -204,7 +207,7 @@ class Modem:
                 if error.reason is Reason.TIMEOUT:
                     await talk.synchronise()
                 poll_at_s = self._boot_s() + BACK_OFF_MIN_S  # soon, but not before a text that waits has had its turn
-            if self._queue or self._is_setup_due:
+            if self._queue or self._is_setup_due or self._stuck.why(self._boot_s()):
                 continue
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(max(0.05, poll_at_s - self._boot_s())):
@@ -243,6 +246,18 @@ class Modem:
         if self._state.is_ready and self._state.failed == 0:
             self._note(last_error="")
 
+    async def _restart_if_stuck(self, talk: Talk) -> None:
+        """As somebody would who pulled it out and put it back (TS 27.007 §8.2). Raises ModemError when it was done."""
+        now_s = self._boot_s()
+        self._stuck.stands(self._state.hindrance, now_s)
+        why = self._stuck.why(now_s)
+        if not why:
+            return
+        _log.warning("modem_restarted", reason=why)
+        self._stuck.restarted(now_s)
+        await talk.wonder(Command(text="AT+CFUN=1,1"))
+        raise ModemError(Reason.NO_MODEM, f"it was told to start anew: {why}")
+
     # out
 
     async def _send_next(self, talk: Talk) -> None:
@@ -263,6 +278,7 @@ class Modem:
                 self._failed(request, ModemError(Reason.NO_MODEM, "the modem was lost meanwhile"))
                 raise
             else:
+                self._stuck.sent()
                 self._note(last_sent_s=self._boot_s(), sent=self._state.sent + 1, failed=0, last_error="")
                 if not request.done.done():
                     request.done.set_result(reference)
@@ -289,6 +305,7 @@ class Modem:
         return reference
 
     def _failed(self, request: _Request, error: ModemError) -> None:
+        self._stuck.refused(error.reason, self._state.hindrance)
         self._note(failed=self._state.failed + 1, last_error=str(error))
         _log.warning("sms_not_sent", reason=error.reason.value, code=error.code, urgency=request.urgency.name.lower())
         if not request.done.done():

@@ -11,6 +11,7 @@ from cloud_sync.modem import ModemError, ModemSettings, Reason, Registration, Si
 from cloud_sync.modem import bringing_up as bringing_module
 from cloud_sync.modem import modem as modem_module
 from cloud_sync.modem import talk as talk_module
+from cloud_sync.modem.stuck import REFUSALS
 from simulators.modem import SimulatedModem
 
 PHONE = "+4790000001"
@@ -206,6 +207,29 @@ async def test_a_modem_that_restarts_by_itself_is_told_everything_again(tmp_path
         await until(modem, lambda state: state.is_ready)
         await modem.text(PHONE, "x", deadline_s=5, is_urgent=True)
         assert there.sent == [(PHONE, "x")]
+
+
+async def test_a_modem_that_turns_everything_down_is_started_anew_once_and_sends_again(tmp_path):
+    (tmp_path / "pin").write_text("1234\n")
+    there = SimulatedModem(US, pin="1234")
+    there.is_wedged = True
+    async with plugged_in(there, tmp_path, is_tcp=True, pin_file="pin") as modem:
+        await until(modem, lambda state: state.is_ready)
+        for number in range(REFUSALS):
+            assert there.restarts == 0
+            with pytest.raises(ModemError, match="does not allow"):
+                await modem.text(PHONE, f"text {number}", deadline_s=5, is_urgent=True)
+        await there.until(lambda: there.restarts == 1)
+        await until(modem, lambda state: not state.is_present)
+        assert "start anew" in modem.state.last_error
+        await until(modem, lambda state: state.is_ready)
+        await modem.text(PHONE, "again", deadline_s=5, is_urgent=True)
+        assert [text for _, text in there.sent] == ["again"]
+        there.is_wedged = True
+        for _ in range(REFUSALS + 2):  # it was no use: not again within the hour
+            with pytest.raises(ModemError, match="does not allow"):
+                await modem.text(PHONE, "more", deadline_s=5, is_urgent=True)
+        assert there.restarts == 1
 
 
 async def test_a_modem_that_says_nothing_is_no_modem(tmp_path):
