@@ -97,13 +97,51 @@ notification = Table(
     Column("code", String(4)),  # tells several questions to one number apart
     Column("answer", String(8)),  # yes | no
     Column("answered_ms", MS),
+    Column("call_out", ID16),  # technicians are called out by it
     Index("ix_notification_dispatch", "dispatch"),
+    Index("ix_notification_call_out", "call_out"),
     Index("ix_notification_mark", "mark"),
     Index("ix_notification_pending_next_ms", "next_ms", sqlite_where=text("state = 'pending'"),
           postgresql_where=text("state = 'pending'")),
     Index("ix_notification_alarm", "alarm"),
     Index("ix_notification_provider_ref", "provider_ref"),
 )  # fmt: skip
+
+# Technicians are called for faults that cannot wait: one row for all that waits for a team, and never two at once.
+call_out = Table(
+    "call_out",
+    metadata,
+    Column("id", ID16, primary_key=True),
+    Column("team", ID16, nullable=False),
+    Column("tenant", ID16),
+    Column("alarm", ID16, nullable=False),  # the most urgent of them, when somebody was called last
+    Column("state", String(16), nullable=False),  # due | running | unanswered | answered | over
+    Column("round", Integer, nullable=False, server_default="0"),  # one walk through all who can be called
+    Column("no", Integer, nullable=False, server_default="0"),  # the step that runs: central.technical.ladder
+    Column("fence", Integer, nullable=False, server_default="0"),
+    Column("due_ms", MS, nullable=False),  # when the next step is due
+    Column("began_ms", MS, nullable=False),
+    Column("round_ms", MS),
+    Column("unanswered_ms", MS),  # since when everybody has been called in vain
+    Column("answered_ms", MS),
+    Column("answered_by", String(32)),  # an account; a team, by its duty telephone
+    Column("answered_name", String(128)),
+    Column("answered_via", String(8)),  # sms | console
+    Column("ended_ms", MS),
+    Index("ux_call_out_open_team", "team", unique=True, sqlite_where=text("ended_ms IS NULL"),
+          postgresql_where=text("ended_ms IS NULL")),
+    Index("ix_call_out_ended_ms", "ended_ms"),
+)  # fmt: skip
+
+# How somebody is reached while on duty away from any console. They give it themselves, and take it back.
+duty_address = Table(
+    "duty_address",
+    metadata,
+    Column("account", String(32), primary_key=True),
+    Column("phone", String(32), nullable=False, server_default=""),
+    Column("email", String(254), nullable=False, server_default=""),
+    Column("changed_ms", MS, nullable=False),
+)
 
 # Who is on duty now, at which console, with or without sound that was heard. Seen again every few seconds.
 duty = Table(

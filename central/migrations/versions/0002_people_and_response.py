@@ -74,6 +74,28 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('id', name=op.f('pk_call_attempt'))
     )
     op.create_index('ix_call_attempt_alarm_at_ms', 'call_attempt', ['alarm', 'at_ms'], unique=False)
+    op.create_table('call_out',
+    sa.Column('id', sa.String(length=16), nullable=False),
+    sa.Column('team', sa.String(length=16), nullable=False),
+    sa.Column('tenant', sa.String(length=16), nullable=True),
+    sa.Column('alarm', sa.String(length=16), nullable=False),
+    sa.Column('state', sa.String(length=16), nullable=False),
+    sa.Column('round', sa.Integer(), server_default='0', nullable=False),
+    sa.Column('no', sa.Integer(), server_default='0', nullable=False),
+    sa.Column('fence', sa.Integer(), server_default='0', nullable=False),
+    sa.Column('due_ms', sa.BigInteger(), nullable=False),
+    sa.Column('began_ms', sa.BigInteger(), nullable=False),
+    sa.Column('round_ms', sa.BigInteger(), nullable=True),
+    sa.Column('unanswered_ms', sa.BigInteger(), nullable=True),
+    sa.Column('answered_ms', sa.BigInteger(), nullable=True),
+    sa.Column('answered_by', sa.String(length=32), nullable=True),
+    sa.Column('answered_name', sa.String(length=128), nullable=True),
+    sa.Column('answered_via', sa.String(length=8), nullable=True),
+    sa.Column('ended_ms', sa.BigInteger(), nullable=True),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_call_out'))
+    )
+    op.create_index('ix_call_out_ended_ms', 'call_out', ['ended_ms'], unique=False)
+    op.create_index('ux_call_out_open_team', 'call_out', ['team'], unique=True, sqlite_where=sa.text("ended_ms IS NULL"), postgresql_where=sa.text("ended_ms IS NULL"))
     op.create_table('contact',
     sa.Column('id', sa.String(length=16), nullable=False),
     sa.Column('resident', sa.String(length=32), nullable=False),
@@ -139,6 +161,13 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('account', 'console', 'team', name=op.f('pk_duty'))
     )
     op.create_index('ix_duty_team_seen_ms', 'duty', ['team', 'seen_ms'], unique=False)
+    op.create_table('duty_address',
+    sa.Column('account', sa.String(length=32), nullable=False),
+    sa.Column('phone', sa.String(length=32), server_default='', nullable=False),
+    sa.Column('email', sa.String(length=254), server_default='', nullable=False),
+    sa.Column('changed_ms', sa.BigInteger(), nullable=False),
+    sa.PrimaryKeyConstraint('account', name=op.f('pk_duty_address'))
+    )
     op.create_table('escalation',
     sa.Column('alarm', sa.String(length=16), nullable=False),
     sa.Column('no', sa.Integer(), autoincrement=False, nullable=False),
@@ -238,10 +267,12 @@ def upgrade() -> None:
     sa.Column('code', sa.String(length=4), nullable=True),
     sa.Column('answer', sa.String(length=8), nullable=True),
     sa.Column('answered_ms', sa.BigInteger(), nullable=True),
+    sa.Column('call_out', sa.String(length=16), nullable=True),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_notification')),
     sa.UniqueConstraint('key', name=op.f('uq_notification_key'))
     )
     op.create_index('ix_notification_alarm', 'notification', ['alarm'], unique=False)
+    op.create_index('ix_notification_call_out', 'notification', ['call_out'], unique=False)
     op.create_index('ix_notification_dispatch', 'notification', ['dispatch'], unique=False)
     op.create_index('ix_notification_mark', 'notification', ['mark'], unique=False)
     op.create_index('ix_notification_pending_next_ms', 'notification', ['next_ms'], unique=False, sqlite_where=sa.text("state = 'pending'"), postgresql_where=sa.text("state = 'pending'"))
