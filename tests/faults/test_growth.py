@@ -38,6 +38,14 @@ def test_what_was_as_large_at_half_time_does_not(clock, monkeypatch):
     assert looked_on(clock, monkeypatch, [60, 75, 85, 90, 91, 92, 92, 91, 93, 92, 94, 95, 95, 96, 96]) == []
 
 
+def test_a_burst_at_the_very_end_is_no_growth(clock, monkeypatch):
+    assert looked_on(clock, monkeypatch, [70] * 18 + [95, 97]) == []
+
+
+def test_what_is_kept_of_every_fault_is_growth(clock, monkeypatch):
+    assert looked_on(clock, monkeypatch, [60 + 5 * (number // 2) for number in range(20)])
+
+
 def test_a_short_life_is_judged_by_its_beginning_alone(clock, monkeypatch):
     assert looked_on(clock, monkeypatch, [60, 60, 90, 95], every_s=5.0) == []
     before, after = (growth.Size(rss_bytes=size * MIB, fds=20, threads=4) for size in (60, 101))
