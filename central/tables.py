@@ -172,6 +172,7 @@ quarantine = Table(
 
 _PERSONAL_OPEN = "queue = 'personal' AND closed_ms IS NULL"
 _OWNED = "closed_ms IS NULL AND owner IS NOT NULL"
+_NAMED = "queue = 'personal' AND outcome IS NOT NULL"
 _LOUD = "queue = 'technical' AND closed_ms IS NULL AND incident IS NULL AND quiet IS NULL"
 
 alarm = Table(
@@ -209,6 +210,7 @@ alarm = Table(
     Column("closed_by", String(128)),
     Column("disposition", String(32)),
     Column("outcome", String(32)),
+    Column("outcome_list", String(32), nullable=False, server_default=""),  # whose words: central.routines.outcomes
     Column("help", String(16)),  # which kind of help was needed: health | practical | technical | none
     Column("note", Text),  # sealed: central.people.words
     Column("before_alarm", ID16),  # the closed alarm of the same kind and place before this one
@@ -246,6 +248,7 @@ alarm = Table(
     ),
     Index("ix_alarm_deferred_visit", "deferred_visit", sqlite_where=text("handling = 'deferred'"),
           postgresql_where=text("handling = 'deferred'")),
+    Index("ix_alarm_tenant_outcome", "tenant", "outcome", sqlite_where=text(_NAMED), postgresql_where=text(_NAMED)),
     Index("ix_alarm_technical_raised_ms", "raised_ms", sqlite_where=text(_LOUD), postgresql_where=text(_LOUD)),
     # What the technical page sorts, filters and counts by, so that a hundred thousand are counted without being read.
     Index("ix_alarm_technical_open", "rank", "raised_ms", "id", "kind", "tenant", "unit", sqlite_where=text(_LOUD),

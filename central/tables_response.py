@@ -289,6 +289,18 @@ criteria_list = Table(
     Column("why", String(256), nullable=False, server_default=""),
 )
 
+# What a tenant's alarms may turn out to have been, the whole list at once. A closed alarm names tenant and version.
+outcome_list = Table(
+    "outcome_list",
+    metadata,
+    Column("tenant", ID16, primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("content", Text, nullable=False),  # JSON: central.outcomes.OutcomeList
+    Column("written_ms", MS, nullable=False),
+    Column("written_by", String(32), nullable=False),
+    Column("why", String(256), nullable=False, server_default=""),
+)
+
 # Many technical alarms of one area, operator or firmware at once: one row for people, the alarms visible under it.
 incident = Table(
     "incident",

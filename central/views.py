@@ -85,6 +85,7 @@ class AlarmView:
     closed_by: str | None
     disposition: str | None
     outcome: str | None
+    outcome_list: str  # where its words stand: central.routines.outcomes
     help: str | None
     note: str | None
     before_alarm: str | None

@@ -15,8 +15,8 @@ NAMES = (
     "id", "queue", "kind", "rank", "first_rank", "lifted", "hub", "device", "resident", "condition", "handling",
     "dispatch", "version", "happened_ms", "raised_ms", "last_event_ms", "repeats", "returned", "sound_no", "owner",
     "owner_name", "claimed_ms", "first_claimed_ms", "lease_until_ms", "closed_ms", "closed_by", "disposition",
-    "outcome", "help", "note", "before_alarm", "undo_until_ms", "undo_by", "undo_to", "shown_ms", "lamp_state",
-    "lamp_version", "lamp_ms", "value", "details", "tenant", "unit", "criterion", "deferred_visit",
+    "outcome", "outcome_list", "help", "note", "before_alarm", "undo_until_ms", "undo_by", "undo_to", "shown_ms",
+    "lamp_state", "lamp_version", "lamp_ms", "value", "details", "tenant", "unit", "criterion", "deferred_visit",
     "deferred_until_ms",
     "escalation_round", "escalation_no", "incident", "is_complete",
 )  # fmt: skip

@@ -277,6 +277,15 @@ def upgrade() -> None:
     op.create_index('ix_notification_mark', 'notification', ['mark'], unique=False)
     op.create_index('ix_notification_pending_next_ms', 'notification', ['next_ms'], unique=False, sqlite_where=sa.text("state = 'pending'"), postgresql_where=sa.text("state = 'pending'"))
     op.create_index('ix_notification_provider_ref', 'notification', ['provider_ref'], unique=False)
+    op.create_table('outcome_list',
+    sa.Column('tenant', sa.String(length=16), nullable=False),
+    sa.Column('version', sa.Integer(), autoincrement=False, nullable=False),
+    sa.Column('content', sa.Text(), nullable=False),
+    sa.Column('written_ms', sa.BigInteger(), nullable=False),
+    sa.Column('written_by', sa.String(length=32), nullable=False),
+    sa.Column('why', sa.String(length=256), server_default='', nullable=False),
+    sa.PrimaryKeyConstraint('tenant', 'version', name=op.f('pk_outcome_list'))
+    )
     op.create_table('plan',
     sa.Column('id', sa.String(length=16), nullable=False),
     sa.Column('version', sa.Integer(), autoincrement=False, nullable=False),
@@ -445,12 +454,14 @@ def upgrade() -> None:
     op.add_column('alarm', sa.Column('criterion', sa.String(length=80), server_default='', nullable=False))
     op.add_column('alarm', sa.Column('deferred_visit', sa.String(length=16), nullable=True))
     op.add_column('alarm', sa.Column('deferred_until_ms', sa.BigInteger(), nullable=True))
+    op.add_column('alarm', sa.Column('outcome_list', sa.String(length=32), server_default='', nullable=False))
     op.add_column('alarm', sa.Column('help', sa.String(length=16), nullable=True))
     op.add_column('alarm', sa.Column('escalation_round', sa.Integer(), server_default='0', nullable=False))
     op.add_column('alarm', sa.Column('escalation_no', sa.Integer(), server_default='0', nullable=False))
     op.add_column('alarm', sa.Column('incident', sa.String(length=16), nullable=True))
     op.add_column('alarm', sa.Column('quiet', sa.String(length=16), nullable=True))
     op.add_column('alarm', sa.Column('chatters', sa.Boolean(), server_default=sa.text('false'), nullable=False))
+    op.create_index('ix_alarm_tenant_outcome', 'alarm', ['tenant', 'outcome'], unique=False, sqlite_where=sa.text("queue = 'personal' AND outcome IS NOT NULL"), postgresql_where=sa.text("queue = 'personal' AND outcome IS NOT NULL"))
     op.create_index('ix_alarm_technical_raised_ms', 'alarm', ['raised_ms'], unique=False, sqlite_where=sa.text("queue = 'technical' AND closed_ms IS NULL AND incident IS NULL AND quiet IS NULL"), postgresql_where=sa.text("queue = 'technical' AND closed_ms IS NULL AND incident IS NULL AND quiet IS NULL"))
     op.create_index('ix_alarm_technical_open', 'alarm', ['rank', 'raised_ms', 'id', 'kind', 'tenant', 'unit'], unique=False, sqlite_where=sa.text("queue = 'technical' AND closed_ms IS NULL AND incident IS NULL AND quiet IS NULL"), postgresql_where=sa.text("queue = 'technical' AND closed_ms IS NULL AND incident IS NULL AND quiet IS NULL"))
     op.create_index('ix_alarm_technical_counts', 'alarm', ['kind', 'unit', 'tenant', 'handling', 'rank'], unique=False, sqlite_where=sa.text("queue = 'technical' AND closed_ms IS NULL AND incident IS NULL AND quiet IS NULL"), postgresql_where=sa.text("queue = 'technical' AND closed_ms IS NULL AND incident IS NULL AND quiet IS NULL"))

@@ -38,7 +38,7 @@ CLEAR = {
     "health_check.result",
     # the municipality's own words about nobody, and choices of accounts
     "tenant.settings", "unit.settings", "plan.content", "alarm_plan.snapshot", "routine_card.content",
-    "criteria_list.content", "user_account.settings", "contact.agreement",
+    "criteria_list.content", "outcome_list.content", "user_account.settings", "contact.agreement",
 }  # fmt: skip
 
 
