@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -103,7 +103,10 @@ class Storing:
             marks.add(fresh, better)
             new_gaps = marks.add_gaps(piece.envelope.gaps)
             sorted_out.append(_SortedOut(piece, fresh, newest, stood_for, new_gaps))
-        await self._insert(connection, [record for one in sorted_out for record in one.fresh], pieces[0].stretch.lane)
+        # What one piece could not read and a later one can is written once, as it can be read.
+        last = {record.row[:4]: record for one in sorted_out for record in one.fresh}
+        sorted_out = [replace(one, fresh=[r for r in one.fresh if last[r.row[:4]] is r]) for one in sorted_out]
+        await self._insert(connection, list(last.values()), pieces[0].stretch.lane)
         changed = {one.piece.stretch for one in sorted_out if one.fresh or one.new_gaps}
         await Marks.save_all(connection, {stretch: held[stretch] for stretch in changed})
         for hub, sender in {(one.stretch.hub, one.envelope.sender.sender_epoch.hex()) for one in pieces}:

@@ -11,6 +11,7 @@ from central import event_log
 from central.errors import NotStoredError
 from central.gathering import MOST
 from central.lifecycle import Queue
+from central.precedence import Precedence
 from cloud_sync.identity import Lane
 from simulators.frame_hub import FrameHub
 from tests.central.conftest import Bench
@@ -118,6 +119,54 @@ async def test_while_an_alarm_is_dealt_with_a_transaction_takes_one_piece_and_al
     assert gathering._reach < MOST
 
 
+async def test_on_sqlite_a_transaction_is_rolled_back_for_an_alarm_and_done_again_whole(bench: Bench) -> None:
+    hubs = await known(bench, 4)
+    gathering = bench.reception._ingest._gatherings[Lane.TECHNICAL]
+    gathering._hold_s = 60.0
+    written, begun = [0], [0]
+    write, storing = gathering._write, gathering._storing.write
+
+    async def counted(pieces: Any, connection: Any) -> Any:
+        begun[0] += 1
+        return await write(pieces, connection)
+
+    async def claimed_after_two(connection: Any, pieces: Any, told: Any) -> Any:
+        marks = await storing(connection, pieces, told)
+        written[0] += 1
+        if written[0] == 2:
+            gathering._precedence._alarms += 1
+        return marks
+
+    async def gave_way() -> None:
+        gathering._precedence._alarms = 0
+        while not begun[0] and len(gathering._waiting) < len(hubs):
+            await asyncio.sleep(0)
+
+    gathering._precedence = Precedence()
+    gathering._write = counted  # type: ignore[method-assign]
+    gathering._storing.write = claimed_after_two  # type: ignore[method-assign]
+    gathering._precedence.give_way = gave_way  # type: ignore[method-assign]
+    receipts = await all_of(bench, hubs, [faults(hub) for hub in hubs])
+    assert {receipt.high for receipt in receipts} == {FAULTS}
+    if bench.store.dialect.is_sqlite:
+        assert (begun[0], written[0]) == (2, 2 + 4), "the third piece was not begun, and all four were written anew"
+    assert await bench.value("SELECT count(*) FROM event") == 4 * FAULTS
+    assert await bench.value("SELECT count(*) FROM alarm") == 4 * FAULTS
+    assert await bench.value("SELECT count(*) FROM log_entry WHERE what = 'raised'") == 4 * FAULTS
+    assert (await event_log.verify(bench.store)).is_whole
+    assert not gathering._has_given_way
+
+
+async def test_a_row_of_alarms_stops_no_two_transactions_running(bench: Bench) -> None:
+    hubs = await known(bench, 6)
+    gathering = bench.reception._ingest._gatherings[Lane.TECHNICAL]
+    gathering._is_alarm_waiting = lambda: True  # type: ignore[method-assign]  # one after the other, for ever
+    async with asyncio.timeout(60):
+        receipts = await all_of(bench, hubs, [faults(hub) for hub in hubs])
+    assert {receipt.high for receipt in receipts} == {FAULTS}
+    assert await bench.value("SELECT count(*) FROM event") == 6 * FAULTS
+
+
 async def test_what_is_being_written_is_written_although_its_caller_leaves(bench: Bench) -> None:
     (hub,) = await known(bench, 1)
     leaving = asyncio.create_task(bench.reception.receive(faults(hub), "https"))
@@ -130,3 +179,24 @@ async def test_what_is_being_written_is_written_although_its_caller_leaves(bench
         await leaving
     await bench.reception._ingest.drain()
     assert await bench.value("SELECT count(*) FROM event") == FAULTS
+
+
+async def test_what_could_not_be_read_makes_room_for_what_can_also_within_one_transaction(bench: Bench) -> None:
+    hub = await bench.enrolled("Flat 1")
+    gathering = bench.reception._ingest._gatherings[Lane.TECHNICAL]
+    gathering._hold_s, gathering._together = 60.0, 4
+
+    async def both_wait() -> None:
+        while len(gathering._waiting) < 2:
+            await asyncio.sleep(0)
+
+    gathering._precedence = Precedence()
+    gathering._precedence.give_way = both_wait  # type: ignore[method-assign]
+    fault = hub.seal("device_missing", device="d", resident=None)
+    frames = [hub.envelope(fault, has_header=has_header) for has_header in (False, True)]
+    async with asyncio.timeout(20):
+        receipts = await all_of(bench, [hub, hub], frames)
+    assert [receipt.unopened for receipt in receipts] == [(), ()]
+    assert await bench.rows("SELECT device, unreadable FROM event") == [("d", None)]
+    assert await bench.value("SELECT count(*) FROM event_raw") == 0
+    assert "device_missing" in await bench.kinds(Queue.TECHNICAL)
