@@ -47,8 +47,10 @@ class Straight:
             try:
                 try:
                     yield connection
-                except Exception:
+                except Exception as error:
                     is_whole = await _rolled_back(driver)
+                    if driver.is_closed() and _is_own_word(driver, error):
+                        raise NotStoredError(f"the connection was lost: {error}") from error
                     raise
                 ended = await _said(driver, "COMMIT")
                 is_whole = True
@@ -139,6 +141,12 @@ async def _said(driver: Any, word: str) -> str:
         if getattr(error, "sqlstate", None) is None:  # the driver's own word, not the database's
             raise NotStoredError(f"{word} was not answered: {error}") from error
         raise
+
+
+def _is_own_word(driver: Any, error: Exception) -> bool:
+    """Whether this comes from the driver itself: neither from the database nor from whoever uses it."""
+    is_told = getattr(error, "sqlstate", None) is not None
+    return not is_told and type(error).__module__.partition(".")[0] == type(driver).__module__.partition(".")[0]
 
 
 async def _rolled_back(driver: Any) -> bool:

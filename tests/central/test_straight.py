@@ -79,6 +79,31 @@ async def test_a_connection_that_is_lost_before_the_commit_says_that_nothing_is_
     assert await kept(store, "straight-cut") is None
 
 
+async def test_a_connection_that_is_lost_between_two_statements_says_that_nothing_is_stored(
+    store: Store, postgres: Postgres
+) -> None:
+    async def work(connection: AsyncConnection) -> None:
+        await PUT.rows(connection, name="straight-torn", value="1")
+        await asyncio.to_thread(postgres.run, f"{END_ALL}'{DATABASE}'")
+        async with asyncio.timeout(10):
+            while not driver_of(connection).is_closed():
+                await asyncio.sleep(0.01)
+        await PUT.rows(connection, name="straight-torn-2", value="1")
+
+    with pytest.raises(NotStoredError):
+        async with store.write() as connection:
+            await work(connection)
+    with pytest.raises(NotStoredError):
+        async with store.read() as connection:
+            await GET.value(connection, name="straight-torn")
+            await asyncio.to_thread(postgres.run, f"{END_ALL}'{DATABASE}'")
+            async with asyncio.timeout(10):
+                while not driver_of(connection).is_closed():
+                    await asyncio.sleep(0.01)
+            await GET.value(connection, name="straight-torn")
+    assert await kept(store, "straight-torn") is None
+
+
 async def test_a_fault_rolls_back_and_the_connection_serves_the_next_one(store: Store) -> None:
     seen = []
 
