@@ -34,6 +34,10 @@ class NotStoredError(CentralError):
     """The database did not take it. Whoever asked must be told so, never that it was done."""
 
 
+class GaveWayError(Exception):
+    """A transaction stopped in its middle for somebody more urgent. Nothing of it was written: it is done again."""
+
+
 class ActionError(Exception):
     """Something a person asked for cannot be done; nothing has changed. `reason` is a word for catalogues and APIs."""
 

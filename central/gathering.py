@@ -1,7 +1,9 @@
 """Pieces of several hubs share one transaction: what is not urgent is committed together, so that it costs one fsync.
 
 A transaction takes what waits, in the order in which it came, until somebody more urgent wants to write or its time is
-over; what it did not come to goes first in the next one. So whoever is urgent waits for one piece and a commit at most.
+over; what it did not come to goes first in the next one. On SQLite, where nobody else writes meanwhile, it is rolled
+back between two statements for an alarm, and done again: an alarm waits for a statement or a commit and no more. The
+transaction after that takes a single piece and is not stopped, so that a row of alarms holds nothing up for ever.
 """
 
 from __future__ import annotations
@@ -9,14 +11,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from central.errors import NotStoredError
+from central.errors import GaveWayError, NotStoredError
 from central.held import Marks
 from central.precedence import Precedence
 from central.store import Priority, Store
@@ -60,6 +62,7 @@ class Gathering:
         self._waiting: deque[_Waiting] = deque()
         self._task: asyncio.Task[None] | None = None
         self._reach = MOST
+        self._has_given_way = False
         self._hold_s = HOLD_S if store.dialect.is_sqlite else HOLD_BESIDE_OTHERS_S
         self._together = TOGETHER if store.dialect.is_sqlite else TOGETHER_FAR
 
@@ -84,17 +87,22 @@ class Gathering:
             while self._waiting:
                 await self._precedence.give_way()
                 group = [self._waiting.popleft() for _ in range(min(self._reach, len(self._waiting)))]
-                await self._commit(group)
+                await self._commit(group, None if self._has_given_way else self._is_alarm_waiting)
         finally:
             self._task = None
             while self._waiting:
                 self._waiting.popleft().fail(NotStoredError("central stops"))
 
-    async def _commit(self, group: Sequence[_Waiting]) -> None:
+    async def _commit(self, group: Sequence[_Waiting], is_wanted: Callable[[], bool] | None) -> None:
         try:
             # By hub: two centrals on one database that write for the same hubs lock them in the same order.
             order = sorted(group, key=lambda waiting: waiting.piece.stretch)
-            done = await self._store.transact(self._priority, partial(self._write, [one.piece for one in order]))
+            work = partial(self._write, [one.piece for one in order])
+            done = await self._store.transact(self._priority, work, is_wanted)
+        except GaveWayError:
+            self._has_given_way = True
+            self._waiting.extendleft(reversed(group))
+            return
         except NotStoredError as error:
             for waiting in group:
                 waiting.fail(error)
@@ -109,8 +117,9 @@ class Gathering:
                 return
             log.info("pieces_committed_singly", pieces=len(group), reason=type(error).__name__)
             for waiting in group:
-                await self._commit([waiting])
+                await self._commit([waiting], None)
             return
+        self._has_given_way = False
         for waiting, marks in zip(order, done, strict=False):
             waiting.finish(marks)
         # What was cut off by urgency is taken up in the order in which it came, and no more than can be done at once.
@@ -132,3 +141,6 @@ class Gathering:
 
     def _is_wanted(self) -> bool:
         return self._precedence.is_claimed or self._store.is_wanted(self._priority)
+
+    def _is_alarm_waiting(self) -> bool:
+        return self._precedence.is_claimed or self._store.is_wanted(Priority.PEOPLE)

@@ -21,8 +21,13 @@ from typing import Any, TypeVar
 import aiosqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from central.errors import GaveWayError
+from central.straight import driver_of
+
 T = TypeVar("T")
 Work = Callable[[AsyncConnection], Awaitable[T]]
+IsWanted = Callable[[], bool]
+"""Whether somebody more urgent wants to write. Is asked in the thread."""
 STATEMENTS = 512
 """Kept prepared by each connection: all that central has, in all their shapes."""
 
@@ -36,6 +41,8 @@ class HereConnection(aiosqlite.Connection):
             partial(sqlite3.connect, file, isolation_level=None, check_same_thread=False, cached_statements=STATEMENTS),
             64,
         )
+        self.is_wanted: IsWanted | None = None
+        """Asked before each statement: with yes the transaction ends there."""
 
     def __await__(self) -> Generator[Any, None, aiosqlite.Connection]:
         return self._connect().__await__()
@@ -51,15 +58,18 @@ class HereConnection(aiosqlite.Connection):
 
     def rows(self, text: str, parameters: Mapping[str, Any] | Sequence[Any]) -> list[Any]:
         """Execute and fetch without a detour: what an alarm's dozen statements do."""
-        if self._connection is None:
-            raise ValueError("Connection closed")
-        return self._connection.execute(text, parameters).fetchall()
+        return self._free().execute(text, parameters).fetchall()
 
     def many(self, text: str, parameters: Sequence[Sequence[Any]]) -> None:
         """Execute it once per row."""
+        self._free().executemany(text, parameters)
+
+    def _free(self) -> sqlite3.Connection:
         if self._connection is None:
             raise ValueError("Connection closed")
-        self._connection.executemany(text, parameters)
+        if self.is_wanted is not None and self.is_wanted():
+            raise GaveWayError
+        return self._connection
 
     async def close(self) -> None:
         """Close it; closing again does nothing."""
@@ -94,18 +104,19 @@ class OneHop:
         self._connections: list[AsyncConnection] = []
         self._connecting = threading.Lock()
 
-    async def run(self, work: Work[T]) -> T:
+    async def run(self, work: Work[T], is_wanted: IsWanted | None = None) -> T:
         """`work` in a transaction of its own, committed when it ends and rolled back when it raises.
 
-        It runs to its end in the thread, also when the caller has left.
+        It runs to its end in the thread, also when the caller has left. Raises GaveWayError, before any of its
+        statements, when it `is_wanted` that somebody else goes first.
         """
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, partial(copy_context().run, self._run, work))
+        return await loop.run_in_executor(self._threads, partial(copy_context().run, self._run, work, is_wanted))
 
-    def _run(self, work: Work[T]) -> T:
-        return run_here(self._transaction(work))
+    def _run(self, work: Work[T], is_wanted: IsWanted | None) -> T:
+        return run_here(self._transaction(work, is_wanted))
 
-    async def _transaction(self, work: Work[T]) -> T:
+    async def _transaction(self, work: Work[T], is_wanted: IsWanted | None) -> T:
         connection: AsyncConnection | None = getattr(self._own, "connection", None)
         if connection is None:
             with (
@@ -113,8 +124,13 @@ class OneHop:
             ):  # a pool's first connection is made under a lock that only an event loop could wait for
                 connection = self._own.connection = await self._engine.connect()
             self._connections.append(connection)
+        driver: HereConnection = driver_of(connection)
         async with connection.begin():
-            return await work(connection)
+            driver.is_wanted = is_wanted
+            try:
+                return await work(connection)
+            finally:
+                driver.is_wanted = None
 
     async def close(self) -> None:
         """Wait for what runs, then close all connections. Closing again does nothing."""

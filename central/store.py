@@ -144,21 +144,33 @@ class Store:
         async with self._turnstile.turn(Priority.UPKEEP):
             yield
 
-    async def transact(self, priority: Priority, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+    async def transact(
+        self,
+        priority: Priority,
+        work: Callable[[AsyncConnection], Awaitable[T]],
+        is_wanted: Callable[[], bool] | None = None,
+    ) -> T:
         """`work` in one transaction, again after a serialization failure. It runs to its end if the caller leaves.
 
         On SQLite `work` runs in another thread, all in one go: it awaits its connection and nothing else, and what it
         shares with others must bear that. It is much quicker than `write`, which is for work that has to wait.
+        There, `is_wanted` is asked before each statement whether somebody else must go first: then it is rolled back
+        and raises GaveWayError. (Elsewhere nobody waits for another's transaction.)
         """
-        task = asyncio.create_task(self._attempt(priority, work))
+        task = asyncio.create_task(self._attempt(priority, work, is_wanted))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         return await asyncio.shield(task)
 
-    async def _attempt(self, priority: Priority, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+    async def _attempt(
+        self,
+        priority: Priority,
+        work: Callable[[AsyncConnection], Awaitable[T]],
+        is_wanted: Callable[[], bool] | None,
+    ) -> T:
         for left in reversed(range(ATTEMPTS)):
             try:
-                return await self._commit(priority, work)
+                return await self._commit(priority, work, is_wanted)
             except NotStoredError as error:
                 cause = error.__cause__
                 if not left or cause is None or self.dialect.fault_of(cause) is not Fault.TRANSIENT:
@@ -166,10 +178,15 @@ class Store:
                 log.info("transaction_repeated", attempts_left=left)
         raise AssertionError("unreachable")
 
-    async def _commit(self, priority: Priority, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+    async def _commit(
+        self,
+        priority: Priority,
+        work: Callable[[AsyncConnection], Awaitable[T]],
+        is_wanted: Callable[[], bool] | None,
+    ) -> T:
         async with self._turn(priority):
             if self._one_hop is not None:
-                return await self._one_hop[0].run(work)
+                return await self._one_hop[0].run(work, is_wanted)
             async with _transaction(self._writer) as connection:
                 return await work(connection)
 
