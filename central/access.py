@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from central.console.roles import Action, Role, may
-from central.errors import NotFoundError
+from central.errors import IncompleteError, NotFoundError
 from central.sql import Row, Sql
 
 _ASSIGNED = Sql("SELECT role, tenant, unit, from_ms, to_ms FROM assignment WHERE account = :account")
@@ -81,6 +81,15 @@ ACCOUNT_IN_SCOPE = (
 
 class ElsewhereError(NotFoundError):
     """It is there, but not for whoever asks. They get the answer for what is not there; the attempt is noted."""
+
+
+class ElsewhereNamedError(ElsewhereError, IncompleteError):
+    """The same of what a field names: it gets the field's answer for what is not there."""
+
+    status = IncompleteError.status
+
+    def __init__(self, reason: str, field: str) -> None:
+        IncompleteError.__init__(self, reason, field)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,8 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Depends, Form, Query, Response
 from fastapi.responses import RedirectResponse
 
-from central.access import Scope
+from central.access import ElsewhereError, Scope
+from central.console.elsewhere import note_elsewhere
 from central.console.gate import Needs, Visit
 from central.console.rendering import page
 from central.console.roles import Action
@@ -213,6 +214,8 @@ async def announce(
             why=why,
         )
     except IncompleteError as error:
+        if isinstance(error, ElsewhereError):
+            note_elsewhere(visit, error)
         fault = visit.words(f"maintenance.{error.reason}")
         return await _maintenance(visit, error.status, fault=fault, field=error.field, typed=typed)
     return RedirectResponse("/technical/maintenance", 303)

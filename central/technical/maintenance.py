@@ -13,7 +13,7 @@ from enum import StrEnum
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from central import event_log, feed
-from central.access import IN_SCOPE, Scope
+from central.access import IN_SCOPE, ElsewhereNamedError, Scope
 from central.clock import Clock
 from central.errors import IncompleteError, NotFoundError
 from central.people.words import Pen, Words, maintenance_why
@@ -199,8 +199,7 @@ class Maintenance:
         period = new_id().hex()
 
         async def work(connection: AsyncConnection) -> None:
-            found, tenant, unit = await _place(connection, Reach(reach), ref.strip())
-            scope.check(tenant, unit, reach, ref[:32])
+            found, tenant, unit = await _place(connection, Reach(reach), ref.strip(), scope)
             pen = await self._pen(connection, Reach(reach), found, now)
             await _ADD.rows(
                 connection,
@@ -275,19 +274,24 @@ class Maintenance:
         return [replace(one, why=said.text, words=said.legible) for one, said in zip(found, read, strict=True)]
 
 
-async def _place(connection: AsyncConnection, reach: Reach, ref: str) -> tuple[str, str | None, str | None]:
-    if reach is Reach.DEVICE:
-        hub, _, device = ref.partition(":")
-        rows = await _FIND[Reach.HUB].rows(connection, ref=hub.strip())
-        if len(rows) != 1 or not device.strip():
-            raise IncompleteError("device_missing", "ref")
-        return f"{rows[0][0]}:{device.strip()[:256]}", rows[0][1], rows[0][2]
-    rows = await _FIND[reach].rows(connection, ref=ref)
-    if not ref or not rows:
-        raise IncompleteError(f"no_such_{reach}", "ref")
-    if len(rows) > 1:
+async def _place(
+    connection: AsyncConnection, reach: Reach, ref: str, scope: Scope
+) -> tuple[str, str | None, str | None]:
+    """What is meant, of what is seen. What lies elsewhere is named as little as what is not there."""
+    hub, _, device = ref.partition(":")
+    is_device = reach is Reach.DEVICE
+    wanted = hub.strip() if is_device else ref
+    rows = await _FIND[Reach.HUB if is_device else reach].rows(connection, ref=wanted) if wanted else []
+    own = [row for row in rows if scope.covers(row[1], row[2])]
+    unknown = "device_missing" if is_device else f"no_such_{reach}"
+    if rows and not own:
+        raise ElsewhereNamedError(unknown, "ref")
+    if not own or (is_device and not (device.strip() and len(own) == 1)):
+        raise IncompleteError(unknown, "ref")
+    if len(own) > 1:
         raise IncompleteError("several", "ref")
-    return rows[0][0], rows[0][1], rows[0][2]
+    found, tenant, unit = own[0]
+    return f"{found}:{device.strip()[:256]}" if is_device else found, tenant, unit
 
 
 def _period(row: Row) -> Period:

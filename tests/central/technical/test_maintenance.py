@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from central.access import EVERYTHING, Scope
+from central.access import EVERYTHING, ElsewhereError, Scope
 from central.errors import IncompleteError, NotFoundError
 from central.technical.maintenance import Maintenance
 from tests.central.conftest import FIRST
@@ -141,6 +141,44 @@ async def test_another_tenants_hub_cannot_be_made_quiet(bench, area, maintenance
     with pytest.raises(NotFoundError):
         await maintenance.end(period.id, FIRST, elsewhere)
     assert await maintenance.all(elsewhere) == []
+
+
+@pytest.mark.parametrize(
+    ("reach", "theirs", "nobodys"),
+    [("hub", "Flat 0", "Flat 77"), ("device", "Flat 0:d-1", "Flat 77:d-1"), ("tenant", "Kommune", "Ingen")],
+)
+async def test_what_is_elsewhere_is_answered_like_what_is_not_there(
+    bench, area, maintenance, reach, theirs, nobodys
+) -> None:
+    await area.hubs(1)
+    await _tenant(bench)
+    said = []
+    for ref in (theirs, nobodys):
+        with pytest.raises(IncompleteError) as caught:
+            await maintenance.announce(
+                FIRST,
+                Scope(tenants=frozenset({"t2"})),
+                reach=reach,
+                ref=ref,
+                sort="absence",
+                to_ms=bench.clock.now_ms() + HOUR,
+                why="x",
+            )
+        said.append((caught.value.status, str(caught.value), caught.value.field, caught.value.choices))
+        assert isinstance(caught.value, ElsewhereError) is (ref == theirs)  # an attempt is noted
+    assert said[0] == said[1]
+
+
+async def test_a_name_that_two_share_is_clear_to_who_sees_one_of_them(bench, area, maintenance) -> None:
+    await area.hubs(2)
+    await bench.change("INSERT INTO tenant (id, name, created_ms) VALUES ('t2', 'Nabo', 0)")
+    await bench.change("UPDATE hub SET label = 'Flat', tenant = CASE WHEN label = 'Flat 0' THEN 't1' ELSE 't2' END")
+    until = bench.clock.now_ms() + HOUR
+    with pytest.raises(IncompleteError, match="several"):
+        await maintenance.announce(FIRST, EVERYTHING, reach="hub", ref="Flat", sort="absence", to_ms=until, why="x")
+    own = Scope(tenants=frozenset({"t2"}))
+    made = await maintenance.announce(FIRST, own, reach="hub", ref="Flat", sort="absence", to_ms=until, why="x")
+    assert made.tenant == "t2"
 
 
 async def _tenant(bench: Any) -> bool:
