@@ -154,7 +154,8 @@ async def go_on(connection: AsyncConnection, due: Row, now: int) -> bool:
         passed: dict[str, object] = {"round": number, "steps": [{"step": no, "why": why}]}
         await event_log.append(connection, now, why, SYSTEM, alarm=alarm, hub=hub, content=passed)
     await patrols.is_silent(connection, alarm, hub, number, no, now)
-    is_unseen = await screens.is_unseen(connection, alarm, number, no, now)
+    # Whoever declined has seen it, wherever that was.
+    is_unseen = why != DECLINED and await screens.is_unseen(connection, alarm, number, no, now)
     runs = await steps.run_from(connection, case, no + 1, now)
     await _GO_ON.rows(connection, alarm=alarm, no=runs)
     content = {"round": number, "from_step": no, "step": runs} | ({"why": "unseen"} if is_unseen else {})

@@ -363,6 +363,30 @@ async def test_an_alarm_that_no_console_has_shown_is_known_and_a_fault_where_one
     assert await bench.kinds(Queue.TECHNICAL) == []
 
 
+async def test_what_a_colleague_elsewhere_shows_does_not_hide_the_consoles_that_show_nothing(
+    night: Night, bench: Bench
+) -> None:
+    await night.plan(Step(receiver=ReceiverKind.TEAM, team=CENTRE, patience_s=60), goes(NORTH, 600))
+    alarm = await bench.press(night.hub)
+    bench.clock.advance(61)
+    await night.ticking.tick()
+    await bench.alarms.mark_shown(alarm.id, "abcdef34", ANNA.id)
+    assert await bench.kinds(Queue.TECHNICAL) == ["not_shown"]
+    assert [row[0] for row in await bench.rows("SELECT device FROM alarm WHERE kind = 'not_shown'")] == ["Team c"]
+    await bench.alarms.mark_shown(alarm.id, "abcdef12", FIRST.id)
+    assert await bench.kinds(Queue.TECHNICAL) == []
+
+
+async def test_a_patrol_that_declines_has_seen_it(night: Night, bench: Bench) -> None:
+    await night.plan(goes(NORTH, 600), Step(receiver=ReceiverKind.TEAM, team=CENTRE, patience_s=60))
+    alarm = await bench.press(night.hub)
+    await bench.alarms.dispatch_step(await night.newest(alarm), ANNA, "declined", "busy")
+    await night.ticking.tick()
+    last = [entry for entry in (await bench.alarms.alarm(alarm.id)).timeline if entry.what == "escalated"][-1]
+    assert "why" not in last.content
+    assert await bench.kinds(Queue.TECHNICAL) == []
+
+
 async def test_saying_again_that_it_is_shown_writes_nothing(night: Night, bench: Bench) -> None:
     alarm = await bench.press(night.hub)
     await bench.alarms.mark_shown(alarm.id, "abcdef12", FIRST.id)
