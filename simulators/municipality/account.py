@@ -88,7 +88,8 @@ class Account:
             case "returned":
                 return f"put {name} back into the queue: {content['why']}"
             case "escalated":
-                return sentences.escalated(name, content["step"])
+                said = sentences.unseen if content.get("why") == "unseen" else sentences.escalated
+                return said(name, content["step"])
             case "nobody_with_sound":
                 return sentences.finds_nobody(name, [passed["step"] for passed in content["steps"]])
             case "no_receiver":
@@ -170,7 +171,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "alarms": tuple(sentences.KINDS.values()),
     "again": ("pressed again",),
     "taken": ("took ",),
-    "escalated": ("nobody has answered",),
+    "escalated": ("nobody has answered", "no console has shown"),
     "returned": ("put .. back",),
     "closed": ("closed ",),
     "texts": ("texted ",),

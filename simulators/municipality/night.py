@@ -17,16 +17,18 @@ BEGIN, END = "21:45", "07:15"
 ORDINARY = 40
 """So many alarms beside those of the scenes."""
 HOMES = tuple(range(1, WARD_FROM))
-USED = frozenset({17, 18, 23, 33, 34, 36, 41, 42, 43, 60, 81, 99, 113, 150, 201, 204, 207, 213, 220, 252, 285})
+USED = frozenset(
+    {17, 18, 23, 33, 34, 36, 41, 42, 43, 45, 46, 47, 60, 81, 99, 113, 150, 201, 204, 207, 213, 220, 252, 285}
+)
 
 
 def write(town: Town, seed: int) -> Script:
     """The script, the same for the same seed."""
     pen = Pen(town, HOURS)
     for scene in (
-        _evening, _first_press, _presses_again, _console_dies, _patrol_declines, _next_of_kin, _plan_sends, _storm,
-        _missed_visit, _summer_time, _winter_time, _nurse_call, _nobody_on_duty, _central_killed, _handed_over,
-        _many_rounds, _morning,
+        _evening, _first_press, _presses_again, _console_dies, _consoles_freeze, _patrol_declines, _next_of_kin,
+        _plan_sends, _storm, _missed_visit, _summer_time, _winter_time, _nurse_call, _nobody_on_duty, _central_killed,
+        _handed_over, _many_rounds, _morning,
     ):  # fmt: skip
         pen.scene(scene.__doc__ or "")
         scene(pen)
@@ -66,6 +68,19 @@ def _console_dies(pen: Pen) -> None:
     pen.at("22:40").raises(41).later(20).takes_next("A1", 41).at("22:41").console_dies("A1")
     pen.at("22:42:21").returns(41, "no_presence").later(19).takes_next("A2", 41)
     pen.later(140).closes("A2", 41, "cleared_by_phone", "nausea").at("22:47").on_duty("A1")
+
+
+def _consoles_freeze(pen: Pen) -> None:
+    """A tab is put to sleep and a lid closed: connected, with sound, and blind. Others take what waits there."""
+    pen.at("22:48").raises(45).later(20).takes_next("A2", 45)
+    pen.at("22:49").console_freezes("A1").console_freezes("A2")
+    pen.at("22:50:21").returns(45, "no_presence").at("22:50:40").raises(46)
+    pen.at("22:51:21").goes_on(45, 1, asks="Centre B", is_unseen=True).shows_nothing()
+    pen.later(9).takes_next("B1", 45).at("22:51:40").goes_on(46, 1, asks="Centre B", is_unseen=True)
+    pen.at("22:52:20").closes("B1", 45, "cleared_by_phone", "anxiety").later(5).takes_next("B1", 46)
+    pen.at("22:53").raises(47).later(40).console_thaws("A1", shows_again=True).later(10).takes_next("A1", 47)
+    pen.later(20).closes("B1", 46, "visit_now", "nausea").at("22:55").closes("A1", 47, "cleared_by_phone", "mis_press")
+    pen.later(30).console_thaws("A2")
 
 
 def _patrol_declines(pen: Pen) -> None:

@@ -14,7 +14,9 @@ from simulators.municipality.script import (
     CentralStarts,
     Closes,
     ConsoleDies,
+    ConsoleFreezes,
     ConsolesComeBack,
+    ConsoleThaws,
     Defers,
     GoesOffDuty,
     GoesOnDuty,
@@ -32,6 +34,7 @@ from simulators.municipality.script import (
 from simulators.municipality.sentences import (
     CENTRAL,
     KIN_NAME,
+    NOT_SHOWN,
     ROOM,
     asked,
     called_out,
@@ -43,6 +46,7 @@ from simulators.municipality.sentences import (
     raised,
     technical,
     text,
+    unseen,
 )
 from simulators.municipality.town import Town, first_team
 
@@ -124,6 +128,19 @@ class Pen:
     def console_dies(self, worker: str) -> Pen:
         """Nothing is told: nobody knows yet."""
         return self._write(ConsoleDies(worker))
+
+    def console_freezes(self, worker: str) -> Pen:
+        """Nothing is told: its connection stands, and looks as it did."""
+        return self._write(ConsoleFreezes(worker))
+
+    def console_thaws(self, worker: str, *, shows_again: bool = False) -> Pen:
+        """`shows_again`: its team was known to show nothing, and has something to show now."""
+        over = (CENTRAL, f"{technical(1, NOT_SHOWN)} over")
+        return self._write(ConsoleThaws(worker), *([over] if shows_again else []))
+
+    def shows_nothing(self) -> Pen:
+        """Central notices that consoles which were to sound do not show what they were asked about."""
+        return self._write(None, (CENTRAL, technical(1, NOT_SHOWN)))
 
     def nobody(self, team: str) -> Pen:
         """Central notices that a team has no console with sound."""
@@ -225,9 +242,12 @@ class Pen:
         what = f"put {self._name(resident)} back into the queue: {why}"
         return self._write(None, (CENTRAL, what), self._lamp(resident, "waiting"), self._first_asked(resident))
 
-    def goes_on(self, resident: int, step: int, *, asks: str = "") -> Pen:
-        """Nobody has answered: the next step of the plan. `asks`: the team that it turns to at its consoles."""
-        told = [(CENTRAL, escalated(self._name(resident), step))]
+    def goes_on(self, resident: int, step: int, *, asks: str = "", is_unseen: bool = False) -> Pen:
+        """Nobody has answered: the next step of the plan. `asks`: the team that it turns to at its consoles.
+
+        `is_unseen`: no console of those who were asked before has shown the alarm.
+        """
+        told = [(CENTRAL, (unseen if is_unseen else escalated)(self._name(resident), step))]
         if asks:
             told.append((CENTRAL, asked(asks, self._name(resident))))
         return self._write(None, *told)

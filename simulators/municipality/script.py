@@ -39,6 +39,20 @@ class ConsoleDies:
 
 
 @dataclass(frozen=True, slots=True)
+class ConsoleFreezes:
+    """The browser puts the tab to sleep, or the lid is closed: the connection stands, and nothing is shown or said."""
+
+    worker: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleThaws:
+    """The tab is looked at again, the lid is open: the page says what it shows."""
+
+    worker: str
+
+
+@dataclass(frozen=True, slots=True)
 class Raises:
     """A resident needs help, or the room is answered at: an event of their device."""
 
@@ -153,8 +167,8 @@ class ConsolesComeBack:
 
 
 Act = (
-    GoesOnDuty | GoesOffDuty | ConsoleDies | Raises | TakesNext | Calls | Sends | Says | Replies | Defers | Offers
-    | Accepts | Closes | Storm | CentralDies | CentralStarts | ConsolesComeBack
+    GoesOnDuty | GoesOffDuty | ConsoleDies | ConsoleFreezes | ConsoleThaws | Raises | TakesNext | Calls | Sends | Says
+    | Replies | Defers | Offers | Accepts | Closes | Storm | CentralDies | CentralStarts | ConsolesComeBack
 )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ KINDS = {
     "smoke": "smoke at home",
     "nurse_call": "called from the room",
 }
+NOT_SHOWN = "not_shown"
 OVER = {"mains_back": "mains_lost over", "path_back": "path_lost over"}
 CENTRAL = "Vaktpost"
 ROOM = "Staff at the room"
@@ -40,6 +41,11 @@ def raised(name: str, kind: str) -> tuple[str, str]:
 def escalated(name: str, step: int) -> str:
     """The plan goes on."""
     return f"nobody has answered {name}: went on to step {step}"
+
+
+def unseen(name: str, step: int) -> str:
+    """The plan goes on, and whoever was asked has had nothing on their screens."""
+    return f"no console has shown {name}: went on to step {step}"
 
 
 def finds_nobody(name: str, steps: Sequence[int]) -> str:

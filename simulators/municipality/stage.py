@@ -28,7 +28,9 @@ from simulators.municipality.script import (
     CentralStarts,
     Closes,
     ConsoleDies,
+    ConsoleFreezes,
     ConsolesComeBack,
+    ConsoleThaws,
     Defers,
     GoesOffDuty,
     GoesOnDuty,
@@ -50,6 +52,8 @@ CHORES = ("duty", "leases", "escalation", "folding", "notify-sms", "replies", "s
 """In the order in which a second of central's is played. Homes here send no heartbeats: who is silent is not played."""
 UNSEEN_MS = 16_000
 """After so long a console that died is missed."""
+BEAT_MS = 10 * SECOND_MS
+"""While an alarm waits, consoles are seen at least so often: one that is not seen for longer counts as gone."""
 LONGEST_MS = 15 * 60 * SECOND_MS
 STORM_AT_ONCE = 64
 
@@ -63,6 +67,10 @@ _DUE = Sql(
       UNION ALL SELECT min(v.to_ms) FROM visit v JOIN alarm a ON a.deferred_visit = v.id AND a.handling = 'deferred'
     ) AS dues"""
 )
+_ON_SCREEN = Sql(
+    "SELECT id, sound_no FROM alarm WHERE queue = 'personal' AND closed_ms IS NULL ORDER BY rank, raised_ms"
+)
+_IS_WAITED = Sql("SELECT 1 FROM alarm WHERE queue = 'personal' AND handling = 'waiting' AND closed_ms IS NULL LIMIT 1")
 _OPEN = Sql(
     "SELECT id FROM alarm WHERE resident = :resident AND queue = 'personal' AND closed_ms IS NULL ORDER BY raised_ms"
 )
@@ -198,13 +206,18 @@ class Stage:
                 return
             due_ms = await self._next_due()
             pages_ms = min((due for one in self._working.values() for due in one.dues), default=at_ms)
-            moment = max(self._clock.now_ms() + SECOND_MS, _whole(min(due_ms, pages_ms, at_ms)))
+            moment = max(self._clock.now_ms() + SECOND_MS, _whole(min(due_ms, pages_ms, at_ms, await self._furthest())))
             self._clock.set_to(moment)
             if due_ms <= moment:
                 await self._second()
             else:  # central's rounds would find nothing to do: only the consoles have something to say
                 await self._consoles()
                 await self.central.rounds["duty"]()
+
+    async def _furthest(self) -> int:
+        """No longer than this without a sign of the consoles."""
+        is_waited = await self.central.services.store.fetch(_IS_WAITED.value)
+        return self._clock.now_ms() + (BEAT_MS if is_waited else LONGEST_MS)
 
     async def _next_due(self) -> int:
         """When central, or whoever looks for a console that died, has something to do."""
@@ -213,8 +226,10 @@ class Stage:
         return min([moment for moment in self._moments if moment > now] + [now + LONGEST_MS if due is None else due])
 
     async def _consoles(self) -> None:
+        on_screen = [(str(row[0]), int(row[1])) for row in await self.central.services.store.fetch(_ON_SCREEN.rows)]
         for one in self._working.values():
-            one.show(self.central)
+            one.hold(self.central)
+            await one.look(on_screen)
             await one.renew(self._clock.now_ms())
         self.night.moments += 1
 
@@ -247,6 +262,8 @@ class Stage:
                 await self._at_home(act)
             case CentralDies() | CentralStarts() | ConsolesComeBack() | ConsoleDies():
                 await self._trouble(act)
+            case ConsoleFreezes(worker) | ConsoleThaws(worker):
+                self._working[worker].is_frozen = isinstance(act, ConsoleFreezes)
             case Replies(resident, place, text):
                 await self._reply(resident, place, text)
             case GoesOnDuty(worker):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from central.app import create_console_app
@@ -28,6 +29,10 @@ class Working:
     is_on_duty: bool = False
     is_connected: bool = True
     """Their pages find central."""
+    is_frozen: bool = False
+    """Their pages are held open, and run no more."""
+    shown: set[tuple[str, int]] = field(default_factory=set)
+    """What their pages have said that they show: the alarm, and which of its sounds."""
     pages: dict[str, int] = field(default_factory=dict)
     """Alarms whose page is open, and when it next says so."""
 
@@ -59,15 +64,27 @@ class Working:
         self.is_on_duty = False
         self.pages.clear()
 
-    def show(self, central: Central) -> None:
-        """Its stream is alive."""
+    def hold(self, central: Central) -> None:
+        """Its stream is alive: also that of a page which is frozen."""
         if self.is_on_duty and self.is_connected:
             central.services.duty.seen(self.account, self.console)
+
+    async def look(self, waiting: Iterable[tuple[str, int]]) -> None:
+        """The page in view shows these alarms, and says so of what is new on it."""
+        if self.is_on_duty and self._runs:
+            for alarm, sound in waiting:
+                if (alarm, sound) not in self.shown:
+                    await self.browser.post(f"/api/v1/alarms/{alarm}/shown", {"console": self.console})
+                    self.shown.add((alarm, sound))
+
+    @property
+    def _runs(self) -> bool:
+        return self.is_connected and not self.is_frozen
 
     async def renew(self, now_ms: int) -> None:
         """The pages that are open say so; one whose alarm is somebody else's is closed."""
         for alarm, due_ms in list(self.pages.items()):
-            if due_ms > now_ms or not self.is_connected:
+            if due_ms > now_ms or not self._runs:
                 continue
             try:
                 await self.browser.post(f"/api/v1/alarms/{alarm}/renew")
@@ -80,7 +97,7 @@ class Working:
     @property
     def dues(self) -> list[int]:
         """When their pages next say something."""
-        return list(self.pages.values()) if self.is_connected else []
+        return list(self.pages.values()) if self._runs else []
 
     def open_page(self, alarm: str, now_ms: int) -> None:
         """Of an alarm that they have."""
