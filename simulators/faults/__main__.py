@@ -6,16 +6,17 @@ import argparse
 import difflib
 import random
 import sys
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
+from simulators.faults.kept import Choice, keep, kept
 from simulators.faults.playing import play_apart
 from simulators.faults.registry import Scenario, all_scenarios
 from simulators.faults.report import Line, revision, table, write
 
 REPORT = Path("docs/fault-report.md")
+KEPT = Path(".run/faults.json")
 
 
 def main() -> int:
@@ -27,47 +28,50 @@ def main() -> int:
         for one in chosen:
             print(f"{one.name:<24} {one.short:>5} / {one.long:<6} {one.title}")
         return 0
-    seed = words.seed if words.seed is not None else random.SystemRandom().randrange(1, 1 << 31)
-    print(f"seed {seed}: `make faults` with FAULTS='--seed {seed}' repeats it", flush=True)
+    is_report = not words.only and not words.dry
+    lines: dict[str, Line] = {}
+    choice = Choice(
+        seed=words.seed if words.seed is not None else random.SystemRandom().randrange(1, 1 << 31),
+        is_short=words.short,
+        share=words.share,
+        rounds=words.rounds,
+    )
     Path(".run").mkdir(exist_ok=True)
-    tried = revision()
-    begun = time.monotonic()
-    played: dict[str, Line] = {}
-    lines: list[Line] = []
-    for line in _all_played(chosen, words, seed):
-        played[line.scenario.name] = line
-        lines = [played[one.name] for one in chosen if one.name in played]
+    if words.go_on:
+        try:
+            choice, lines = kept(KEPT, known)
+        except LookupError as error:
+            print(f"--go-on: {error}", file=sys.stderr)
+            return 2
+        print(f"{len(lines)} of {len(chosen)} are known to be good")
+    print(f"`make faults` with FAULTS='{choice.words}' repeats it", flush=True)
+    for line in _all_played([one for one in chosen if one.name not in lines], choice, words.jobs):
+        lines[line.scenario.name] = line
         print(f"[{len(lines)}/{len(chosen)}] {line.scenario.name}: {line.words}, {line.took_s:.0f} s", flush=True)
         for complaint in line.verdict.complaints[:8]:
             print(f"    ! {complaint}", flush=True)
-        if not words.only and not words.dry:  # after each: who has waited for an hour loses nothing by stopping here
-            took_s = time.monotonic() - begun
-            write(REPORT, lines, of=len(chosen), seed=seed, took_s=took_s, words=_again(words), tried=tried)
-    print("\n" + table(lines))
-    if not words.only and not words.dry:
+        if is_report:  # after each: who has waited for an hour loses nothing by stopping here
+            keep(KEPT, choice, lines.values())
+            write(REPORT, [lines[name] for name in known if name in lines], of=len(known), words=choice.words)
+    found = [lines[one.name] for one in chosen]
+    print("\n" + table(found))
+    if is_report:
         print(f"\nwritten: {REPORT}")
-    return 0 if all(line.is_good for line in lines) else 1
+    return 0 if all(line.is_good for line in found) else 1
 
 
-def _all_played(chosen: list[Scenario], words: argparse.Namespace, seed: int) -> Iterator[Line]:
+def _all_played(chosen: list[Scenario], choice: Choice, jobs: int) -> Iterator[Line]:
     """Each as it ends. Side by side the longest is first, so that it is not left alone at the end."""
-    in_turn = sorted(chosen, key=lambda one: -one.long_timeout_s) if words.jobs > 1 else chosen
-    with ThreadPoolExecutor(max_workers=words.jobs) as threads:
-        for ended in as_completed([threads.submit(_line, one, words, seed) for one in in_turn]):
+    in_turn = sorted(chosen, key=lambda one: -one.long_timeout_s) if jobs > 1 else chosen
+    with ThreadPoolExecutor(max_workers=jobs) as threads:
+        for ended in as_completed([threads.submit(_line, one, choice) for one in in_turn]):
             yield ended.result()
 
 
-def _line(one: Scenario, words: argparse.Namespace, seed: int) -> Line:
-    rounds = words.rounds or (one.short if words.short else max(one.short, round(one.long * words.share)))
-    verdict, took_s = play_apart(one, Path(".run"), rounds=rounds, seed=seed, is_long=not words.short)
-    return Line(scenario=one, rounds=rounds, verdict=verdict, took_s=took_s)
-
-
-def _again(words: argparse.Namespace) -> str:
-    """The words that choose the same rounds."""
-    if words.short:
-        return "--short "
-    return "" if words.share == 1 else f"--share {words.share:g} "
+def _line(one: Scenario, choice: Choice) -> Line:
+    rounds, tried = choice.rounds_of(one), revision()
+    verdict, took_s = play_apart(one, Path(".run"), rounds=rounds, seed=choice.seed, is_long=not choice.is_short)
+    return Line(scenario=one, rounds=rounds, verdict=verdict, took_s=took_s, revision=tried)
 
 
 def _words() -> argparse.Namespace:
@@ -77,6 +81,7 @@ def _words() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="instead of each scenario's own number")
     parser.add_argument("--share", type=float, default=1.0, help="of the long rounds, such as 0.2 on a slow machine")
     parser.add_argument("--short", action="store_true", help="the short rounds of the tests")
+    parser.add_argument("--go-on", action="store_true", help="only what the run before did not come to, or found bad")
     parser.add_argument("--jobs", type=_jobs, default=1, help="so many side by side (1)")
     parser.add_argument("--dry", action="store_true", help="do not write the report")
     parser.add_argument("--list", action="store_true", help="name the scenarios and their rounds")

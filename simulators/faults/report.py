@@ -6,6 +6,7 @@ import os
 import platform
 import sqlite3
 import subprocess
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,6 +26,8 @@ class Line:
     rounds: int
     verdict: Verdict
     took_s: float
+    revision: str
+    """Of the programs that were tried."""
 
     @property
     def is_good(self) -> bool:
@@ -63,21 +66,24 @@ def table(lines: Sequence[Line]) -> str:
     )
 
 
-def write(path: Path, lines: Sequence[Line], *, of: int, seed: int, took_s: float, words: str, tried: str) -> None:
-    """The page; `of` so many scenarios, when it is written before all are over; `tried` is the revision."""
+def write(path: Path, lines: Sequence[Line], *, of: int, words: str) -> None:
+    """The page; `of` so many scenarios, when it is written before all are over; `words` choose the same rounds."""
     good = [line for line in lines if not line.scenario.must_fail]
     events, lost, doubled = (
         sum(getattr(line.verdict, what) for line in good) for what in ("events_in", "lost", "doubled")
     )
-    again = f"make faults FAULTS='{words}--seed {seed}'"
+    hours = sum(line.took_s for line in lines) / 3600
+    tried = Counter(line.revision for line in lines).most_common()
+    revisions = ", ".join(name if len(tried) == 1 else f"{name} for {count}" for name, count in tried)
     text = [
         "# Fault report",
         "",
         "Written by `make faults`; do not edit. What is done to the programs, and how it is judged, stands in",
         "[testing-faults.md](testing-faults.md).",
         "",
-        f"- {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, seed {seed} (`{again}` repeats it), {took_s / 60:.0f} minutes",
-        f"- {_machine()}, revision {tried}",
+        f"- {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {hours:.1f} hours of faults",
+        f"- `make faults FAULTS='{words}'` repeats it",
+        f"- {_machine()}, revision {revisions}",
         *([] if len(lines) == of else [f"- not whole: {len(lines)} of {of} faults were played"]),
         f"- {events:,} confirmed events in {len(good)} faults: {lost} lost, {doubled} doubled",
         "",
@@ -104,14 +110,14 @@ def write(path: Path, lines: Sequence[Line], *, of: int, seed: int, took_s: floa
 
 
 def revision() -> str:
-    """What was tried; with a plus sign when files were changed that are not in it."""
-    told = subprocess.run(
-        ["git", "describe", "--always", "--dirty=+", "--abbrev=9"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return told.stdout.strip() or "unknown"
+    """What was tried; with a plus sign when files were changed that are not in it (this report is none of them)."""
+    name = _git("describe", "--always", "--abbrev=9")
+    changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", ":(exclude)docs/fault-report.md")
+    return (name or "unknown") + ("+" if changed else "")
+
+
+def _git(*words: str) -> str:
+    return subprocess.run(["git", *words], capture_output=True, text=True, check=False).stdout.strip()
 
 
 def _machine() -> str:

@@ -43,7 +43,7 @@ def play_short(tmp_path: Path) -> Play:
     async def played(one: Scenario) -> None:
         seed = int(os.environ.get("VAKTPOST_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 31)
         verdict, took_s = await play(one, tmp_path, rounds=one.short, seed=seed)
-        line = Line(scenario=one, rounds=one.short, verdict=verdict, took_s=took_s)
+        line = Line(scenario=one, rounds=one.short, verdict=verdict, took_s=took_s, revision="")
         assert line.is_good, f"{line.words}; VAKTPOST_SEED={seed} repeats these rounds\n{verdict.explain()}"
 
     return played

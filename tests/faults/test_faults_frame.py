@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from cloud_sync.vocabulary import BY_WORD
+from simulators.faults.kept import Choice, keep, kept
 from simulators.faults.ledger import Ledger, Press
 from simulators.faults.registry import Scenario, all_scenarios
-from simulators.faults.report import Line, table
+from simulators.faults.report import Line, table, write
 from simulators.faults.verdict import Verdict
 
 
@@ -115,10 +116,40 @@ def test_a_run_that_confirmed_nothing_is_not_good_and_one_that_must_fail_has_to(
     one = Scenario(name="x", title="x", short=1, long=1, play=_nothing)
     broken = Scenario(name="y", title="y", short=1, long=1, play=_nothing, must_fail=True)
     assert not Verdict().is_good
-    assert not Line(scenario=broken, rounds=1, verdict=Verdict(events_in=5), took_s=0).is_good
-    caught = Line(scenario=broken, rounds=1, verdict=Verdict(events_in=5, lost=2), took_s=0)
+    assert not Line(scenario=broken, rounds=1, verdict=Verdict(events_in=5), took_s=0, revision="a").is_good
+    caught = Line(scenario=broken, rounds=1, verdict=Verdict(events_in=5, lost=2), took_s=0, revision="a")
     assert caught.is_good
-    lost = Line(scenario=one, rounds=3, verdict=Verdict(events_in=5, lost=2), took_s=0)
+    lost = Line(scenario=one, rounds=3, verdict=Verdict(events_in=5, lost=2), took_s=0, revision="a")
     assert not lost.is_good
     assert "FAILED" in table([lost])
     assert "caught" in table([caught])
+
+
+def test_a_run_goes_on_with_what_it_did_not_come_to_and_what_it_found_bad(tmp_path: Path) -> None:
+    known = all_scenarios()
+    good = Verdict(events_in=5, longest_silence_s=0.25, notes={"worst_ms": 3})
+    bad = Verdict(events_in=5, complaints=("the hub does not answer",))
+    lines = [
+        Line(scenario=known[name], rounds=4, verdict=verdict, took_s=60.0, revision=revision)
+        for name, verdict, revision in (("kill-hub", good, "a"), ("card-full", bad, "a"), ("bad-line", good, "b"))
+    ]
+    choice = Choice(seed=7, share=0.25)
+    keep(tmp_path / "run.json", choice, lines)
+    again, found = kept(tmp_path / "run.json", known)
+    assert again == choice
+    assert found == {"kill-hub": lines[0], "bad-line": lines[2]}
+    assert choice.rounds_of(known["kill-hub"]) == 25
+    write(tmp_path / "report.md", lines, of=33, words=choice.words)
+    report = (tmp_path / "report.md").read_text()
+    assert "--share 0.25 --seed 7" in report
+    assert "revision a for 2, b for 1" in report
+    assert "not whole: 3 of 33" in report
+    assert "a full ext4, then one without inodes (loop device): the hub does not answer" in report
+
+
+def test_a_run_that_is_not_there_or_cannot_be_read_is_said_so(tmp_path: Path) -> None:
+    with pytest.raises(LookupError, match="no run before this one"):
+        kept(tmp_path / "run.json", all_scenarios())
+    (tmp_path / "run.json").write_text('{"choice": {}, "lines": [{"scenario": "kill-hub"}]}')
+    with pytest.raises(LookupError, match="cannot be read"):
+        kept(tmp_path / "run.json", all_scenarios())
