@@ -108,10 +108,12 @@ class Paging:
                 if any(self._is_due(desk, call) for call in desk.wish.calls):
                     return False
                 changing = asyncio.ensure_future(desk.changed())
-                await asyncio.wait({job, changing}, return_when=asyncio.FIRST_COMPLETED)
-                changing.cancel()
-                await asyncio.wait({changing})
-                has_news = has_news or not changing.cancelled()
+                try:
+                    await asyncio.wait({job, changing}, return_when=asyncio.FIRST_COMPLETED)
+                finally:  # one that is left behind would take the news from whoever comes next
+                    changing.cancel()
+                    await asyncio.wait({changing})
+                    has_news = has_news or not changing.cancelled()
             job.result()
         finally:
             job.cancel()
