@@ -101,13 +101,6 @@ class Disposition(StrEnum):
     RESOLVED = "resolved"
 
 
-PERSONAL_OUTCOMES: tuple[str, ...] = (
-    "fall", "anxiety", "no_contact", "mis_press", "practical_help", "confused", "chest_pain", "stroke_signs",
-    "breathing", "palpitations", "seizure", "nausea", "burn", "medication", "general_decline", "door_alarm",
-    "diabetes", "repeated_calls", "other",
-)  # fmt: skip
-"""What it turned out to be: the default list of a public response-centre routine."""
-
 ROOM_OUTCOME = "seen_at_room"
 """The reset at the room closed it: staff were there, and nobody was asked to choose."""
 
@@ -129,26 +122,9 @@ class KindOfHelp(StrEnum):
     NONE = "none"
 
 
-_NO_HELP = frozenset({Disposition.FALSE_ALARM, Disposition.TEST})
-_PRACTICAL = frozenset({"practical_help", "door_alarm", "confused", "repeated_calls"})
-_NONE = frozenset({"mis_press", "no_contact"})
-
-
-def usual_help(disposition: str, outcome: str) -> KindOfHelp:
-    """What is meant when nobody says otherwise, so that nothing needs to be chosen twice."""
-    if disposition in _NO_HELP or outcome in _NONE:
-        return KindOfHelp.NONE
-    return KindOfHelp.PRACTICAL if outcome in _PRACTICAL else KindOfHelp.HEALTH
-
-
 def dispositions(queue: Queue) -> tuple[Disposition, ...]:
     """What may be chosen when closing."""
     return TECHNICAL_DISPOSITIONS if queue is Queue.TECHNICAL else PERSONAL_DISPOSITIONS
-
-
-def outcomes(queue: Queue) -> tuple[str, ...]:
-    """What may be chosen when closing."""
-    return TECHNICAL_OUTCOMES if queue is Queue.TECHNICAL else PERSONAL_OUTCOMES
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from central.alarms.handing_over import HandingOver
 from central.alarms.handling import Handling
 from central.alarms.judging import Judging
 from central.alarms.looking import Looking
+from central.alarms.noting import Noting
 from central.alarms.reading import Reading
 from central.alarms.sweeping import Sweeping
 from central.opened import digest_of
@@ -21,5 +22,7 @@ from central.opened import digest_of
 __all__ = ["Alarms", "digest_of"]
 
 
-class Alarms(Looking, Reading, Choosing, Handling, Deferring, HandingOver, Dispatching, Calling, Judging, Sweeping):
+class Alarms(
+    Looking, Reading, Choosing, Handling, Deferring, HandingOver, Dispatching, Calling, Judging, Noting, Sweeping
+):
     """The alarms of one central."""

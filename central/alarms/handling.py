@@ -35,6 +35,7 @@ from central.lifecycle import (
     CENTRAL_KINDS,
     LEASE_MS,
     ON_SITE_MS,
+    TECHNICAL_OUTCOMES,
     UNDO_MS,
     VISIT_MS,
     WAITING,
@@ -44,13 +45,12 @@ from central.lifecycle import (
     Queue,
     after,
     dispositions,
-    outcomes,
-    usual_help,
 )
 from central.lifecycle import Handling as Stand
 from central.opening import Source
 from central.people.words import note_of, typed_in_log
 from central.raising import end_condition, raise_technical
+from central.routines import outcomes
 from central.sql import Row, Sql
 from central.store import Priority
 from central.technical.conditions import technical_key
@@ -74,14 +74,15 @@ _TAKE_OVER = Sql(
 _NOTE = Sql("UPDATE alarm SET note = :note WHERE id = :id")
 _CLOSE = Sql(
     """UPDATE alarm SET handling = 'closed', closed_ms = :now, closed_by = :owner_name, disposition = :disposition,
-       outcome = :outcome, help = :help, note = coalesce(CAST(:note AS TEXT), note), version = version + 1,
+       outcome = :outcome, outcome_list = :outcome_list, help = :help,
+       note = coalesce(CAST(:note AS TEXT), note), version = version + 1,
        lease_until_ms = NULL, dispatch = 'none',
        undo_until_ms = :undo, undo_by = :owner, undo_to = :undo_to
     WHERE id = :id"""
 )
 _REOPEN = Sql(
     """UPDATE alarm SET handling = 'claimed', closed_ms = NULL, closed_by = NULL, disposition = NULL, outcome = NULL,
-       help = NULL, note = NULL, deferred_visit = NULL, deferred_until_ms = NULL, owner = :owner,
+       outcome_list = '', help = NULL, note = NULL, deferred_visit = NULL, deferred_until_ms = NULL, owner = :owner,
        owner_name = :owner_name, claimed_ms = coalesce(claimed_ms, :now)
     WHERE id = :id"""
 )
@@ -212,9 +213,11 @@ class Handling(Acting):
         why = override.strip()[:MAX_REASON]
 
         async def work(connection: AsyncConnection, alarm: AlarmView, now: int) -> Done:
-            chosen = _checked(alarm.queue, disposition, outcome, kind_of_help, note)
+            chosen, listed = await _checked(connection, alarm, disposition, outcome, kind_of_help, note)
             await _may_end(connection, alarm, actor, is_override=bool(why))
             content: dict[str, Any] = {"disposition": disposition, "outcome": outcome}
+            if listed:
+                content["outcome_list"] = listed
             if criterion:
                 content["criterion"] = await judging.chosen(connection, alarm, criterion)
                 await judging.put(connection, alarm, content["criterion"])
@@ -261,6 +264,7 @@ class Handling(Acting):
             owner_name=actor.name,
             disposition=content["disposition"],
             outcome=content["outcome"],
+            outcome_list=content.get("outcome_list", ""),
             help=content.get("help"),
             note=sealed_note or None,
             undo=now + UNDO_MS,
@@ -314,19 +318,20 @@ async def _may_end(connection: AsyncConnection, alarm: AlarmView, actor: Actor, 
     raise refusal(alarm)
 
 
-def _checked(queue: Queue, disposition: str, outcome: str, kind_of_help: str, note: str) -> KindOfHelp | None:
-    choices = tuple(word.value for word in dispositions(queue))
+async def _checked(
+    connection: AsyncConnection, alarm: AlarmView, disposition: str, outcome: str, kind_of_help: str, note: str
+) -> tuple[KindOfHelp | None, str]:
+    """The kind of help, and the list in whose words the outcome stands. Raises IncompleteError."""
+    choices = tuple(word.value for word in dispositions(alarm.queue))
     if disposition not in choices:
         raise IncompleteError("disposition_missing", "disposition", choices)
-    if outcome not in outcomes(queue):
-        raise IncompleteError("outcome_missing", "outcome", outcomes(queue))
     if len(note) > MAX_NOTE:
         raise IncompleteError("note_too_long", "note")
-    if queue is Queue.TECHNICAL:
-        return None
-    if kind_of_help and kind_of_help not in tuple(KindOfHelp):
-        raise IncompleteError("help_missing", "kind_of_help", tuple(KindOfHelp))
-    return KindOfHelp(kind_of_help) if kind_of_help else usual_help(disposition, outcome)
+    if alarm.queue is not Queue.TECHNICAL:
+        return await outcomes.settle(connection, alarm, disposition, outcome, kind_of_help)
+    if outcome not in TECHNICAL_OUTCOMES:
+        raise IncompleteError("outcome_missing", "outcome", TECHNICAL_OUTCOMES)
+    return None, ""
 
 
 def _reason(text: str) -> str:

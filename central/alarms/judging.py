@@ -32,7 +32,7 @@ class Judging(Acting):
         async def work(connection: AsyncConnection, alarm: AlarmView, _now: int) -> Done | None:
             if not alarm.is_open:
                 raise refusal(alarm)
-            if alarm.owner != actor.id and not await _GOES.one(connection, alarm=alarm.id, account=actor.id):
+            if alarm.owner != actor.id and not await goes_there(connection, alarm, actor):
                 raise refusal(alarm)
             ref = await chosen(connection, alarm, criterion)
             if ref == alarm.criterion:
@@ -41,6 +41,11 @@ class Judging(Acting):
             return Done("criterion_chosen", {"criterion": ref}) if ref else Done("criterion_taken_back")
 
         return await self._act(alarm_id, actor, work, version=version, tell=False)
+
+
+async def goes_there(connection: AsyncConnection, alarm: AlarmView, actor: Actor) -> bool:
+    """Whether somebody has said yes to going to the resident of this alarm."""
+    return await _GOES.one(connection, alarm=alarm.id, account=actor.id) is not None
 
 
 async def chosen(connection: AsyncConnection, alarm: AlarmView, code: str) -> str:

@@ -16,6 +16,7 @@ from central.console.act_models import (
     DeferBody,
     DispatchBody,
     JudgeBody,
+    NoteBody,
     OfferBody,
     OfferOut,
     SentOut,
@@ -25,7 +26,7 @@ from central.console.act_models import (
     VersionBody,
     VisitOut,
 )
-from central.console.alarm_page import check_leads, check_may_see
+from central.console.alarm_page import check_leads, check_may_see, leads
 from central.console.api import PROBLEMS, AlarmId
 from central.console.api_models import AlarmOut
 from central.console.gate import Needs, Visit
@@ -169,6 +170,16 @@ async def judge(visit: Answering, alarm_id: AlarmId, body: JudgeBody) -> AlarmOu
     await _seen(visit, alarm_id)
     judged = await visit.desk.services.alarms.judge(alarm_id, visit.actor, body.criterion, version=body.version)
     return _out(visit, judged)
+
+
+@router.post("/alarms/{alarm_id}/notes")
+async def note(visit: Handling, alarm_id: AlarmId, body: NoteBody) -> AlarmOut:
+    """Add a note to an open alarm. For who has it or goes there, and for a lead."""
+    seen = (await _seen(visit, alarm_id)).alarm
+    noted = await visit.desk.services.alarms.note(
+        alarm_id, visit.actor, body.note, is_lead=leads(visit, seen), version=body.version
+    )
+    return _out(visit, noted)
 
 
 @router.post("/alarms/{alarm_id}/calls")

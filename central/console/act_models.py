@@ -81,6 +81,13 @@ class JudgeBody(In):
     version: Version
 
 
+class NoteBody(In):
+    """What was seen or agreed. It stands in the alarm's history with its author and time, and cannot be changed."""
+
+    note: str = Field("", max_length=1000, examples=["Datteren er på vei, fremme om ti minutter."])
+    version: Version
+
+
 StepWord = Literal["delivered", "accepted", "declined", "on-the-way", "on-site", "done", "cancelled"]
 
 

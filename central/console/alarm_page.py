@@ -15,13 +15,13 @@ from central.console.log_words import channel_word, nth
 from central.console.names import name_of, named_detail
 from central.console.resident_view import ResidentView, keeps_where, person_for
 from central.console.roles import Action
-from central.console.routine_view import Routine, routine_of
+from central.console.routine_view import Routine, outcome_in, routine_of
 from central.console.rows import PRESSED, PRIORITIES, kind_title, place_of
 from central.console.summary import summary_of
 from central.errors import NotFoundError
 from central.home_response import KINDS as HOME_RESPONSE
 from central.hubs import HubView
-from central.lifecycle import CLAIMED, DispatchState, Handling, KindOfHelp, Queue, dispositions, outcomes
+from central.lifecycle import CLAIMED, DispatchState, Handling, KindOfHelp, Queue, dispositions
 from central.technical.duty import DutyContact, duty_book
 from central.views import AlarmDetail, AlarmView, Journey, Sent, TimelineEntry
 
@@ -85,13 +85,15 @@ class AlarmPage:
     moments: tuple[Moment, ...]
     steps: tuple[Step, ...]
     dispositions: tuple[str, ...]
-    outcomes: tuple[str, ...]
+    outcome: str
+    """What it was, in the words that it was closed with."""
     value: str | None
     summary: str
     sent: tuple[SentRow, ...]
     told: tuple[Told, ...]
     four: tuple[Button, ...]
     helps: tuple[str, ...]
+    can_note: bool = False
     goes: bool = False
     """The reader has said yes to going there, and sees what somebody at the door has to know."""
     duty: DutyContact | None = None
@@ -195,15 +197,16 @@ def _assemble(
         hub=hub,
         shows_resident=is_mine or goes or not alarm.is_open,
         routine=routine,
-        moments=tuple(_moment(visit, entry, alarm, routine.worded) for entry in reversed(detail.timeline)),
+        moments=tuple(_moment(visit, entry, alarm, routine) for entry in reversed(detail.timeline)),
         steps=_steps(visit, journey),
         dispositions=tuple(word.value for word in dispositions(alarm.queue)),
-        outcomes=outcomes(alarm.queue),
+        outcome=routine.outcome_text(alarm.outcome_list, alarm.outcome),
         value=_value(visit, alarm),
         summary=summary_of(visit, detail, routine) if is_personal and (is_mine or not alarm.is_open) else "",
         sent=tuple(sent_row(visit, alarm, one, is_mine=is_mine) for one in reversed(detail.sent)),
         told=told(visit, detail, is_mine=is_mine) if can_handle else (),
         four=four_of(visit, alarm, trip, detail.offer) if can_handle and alarm.is_open else (),
+        can_note=can_handle and alarm.is_open and (is_mine or goes or leads(visit, alarm)),
         goes=goes,
         helps=tuple(KindOfHelp) if is_personal else (),
         calls=_calls(visit, detail.timeline),
@@ -280,7 +283,7 @@ def lamp_of(visit: Visit, alarm: AlarmView, hub: HubView | None) -> Lamp:
     return Lamp(state=known, title=t("lamp.home", state=word), caption=f"{t(f'lamp.code_{known}')}. {confirmed}")
 
 
-def _moment(visit: Visit, entry: TimelineEntry, alarm: AlarmView, worded: Mapping[str, str]) -> Moment:
+def _moment(visit: Visit, entry: TimelineEntry, alarm: AlarmView, routine: Routine) -> Moment:
     t = visit.words
     is_me = entry.actor == visit.who.account.id
     key = f"what_you.{entry.what}" if is_me and t.has(f"what_you.{entry.what}") else f"what.{entry.what}"
@@ -304,26 +307,28 @@ def _moment(visit: Visit, entry: TimelineEntry, alarm: AlarmView, worded: Mappin
             n=nth(entry.content),
             channel=channel_word(visit, entry.content),
         ),
-        caption=_moment_caption(visit, entry, worded),
+        caption=_moment_caption(visit, entry, routine),
     )
 
 
-def _moment_caption(visit: Visit, entry: TimelineEntry, worded: Mapping[str, str]) -> str:
+def _moment_caption(visit: Visit, entry: TimelineEntry, routine: Routine) -> str:
     t = visit.words
     said: list[str] = []
     for name, section in (
         ("disposition", "disposition"),
-        ("outcome", "outcome"),
+        ("outcome", ""),
         ("help", "help"),
         ("called", "call"),
         ("result", "call"),
     ):
         word = entry.content.get(name)
-        if isinstance(word, str) and t.has(f"{section}.{word}"):
+        if isinstance(word, str) and not section:
+            said.append(routine.outcome_text(*outcome_in(entry.content)))
+        elif isinstance(word, str) and t.has(f"{section}.{word}"):
             said.append(t(f"{section}.{word}"))
     ref = entry.content.get("criterion")
-    if isinstance(ref, str) and ref in worded:
-        said.append(worded[ref])
+    if isinstance(ref, str) and ref in routine.worded:
+        said.append(routine.worded[ref])
     said += _home_response(visit, entry)
     for name in ("note", "reason", "override", "device"):
         word = entry.content.get(name)

@@ -35,6 +35,7 @@ _ALARM: dict[str, Any] = {
     "disposition": None,
     "outcome": None,
     "criterion": "3/fallen",
+    "outcome_list": "",
     "lamp": {"state": "taken", "at_ms": 1795226404300},
     "shown_ms": 1795226400063,
     "undo_until_ms": 1795226414100,
@@ -204,7 +205,9 @@ class AlarmOut(Out):
     claimed_ms: int | None
     closed_ms: int | None
     disposition: str | None
-    outcome: str | None
+    outcome: str | None = Field(examples=["anxiety"])
+    outcome_list: str = Field("", examples=["00aa11bb22cc33dd/3"])
+    """Municipality and version of the list in whose words the outcome stands; empty: those of the product."""
     help: str | None = None
     deferred_visit: str | None = None
     deferred_until_ms: int | None = None
@@ -246,6 +249,7 @@ class AlarmOut(Out):
             disposition=alarm.disposition,
             outcome=alarm.outcome,
             help=alarm.help,
+            outcome_list=alarm.outcome_list,
             deferred_visit=alarm.deferred_visit,
             deferred_until_ms=alarm.deferred_until_ms,
             criterion=alarm.criterion,

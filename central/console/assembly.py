@@ -23,6 +23,8 @@ from central.console import (
     hub_routes,
     office,
     pages,
+    outcome_api,
+    outcome_pages,
     place_api,
     place_pages,
     plan_pages,
@@ -97,7 +99,9 @@ def install(app: FastAPI, services: Services) -> None:
         criteria_pages,
         routine_api,
         technical_api,
+        outcome_pages,
     ):
+        outcome_api,
         app.include_router(part.router)
     app.add_api_route("/api/openapi.json", _openapi, include_in_schema=False, dependencies=[])
     app.mount("/static", Files(directory=STATIC), name="static")

@@ -9,12 +9,26 @@ from typing import Any
 from sqlalchemy import select, union_all
 
 from central.console.gate import Visit
+from central.console.routine_view import outcome_in, outcome_words
 from central.people.words import is_sealed
+from central.routines.outcomes import Named
 from central.tables import user_account
 from central.tables_people import team, tenant, unit
 
 UNTOLD = frozenset(
-    {"kind", "what", "happened_ms", "gone_ms", "note_digest", "reason_digest", "console", "suite", "dispatch", "offer"}
+    {
+        "kind",
+        "what",
+        "happened_ms",
+        "gone_ms",
+        "note_digest",
+        "reason_digest",
+        "console",
+        "suite",
+        "dispatch",
+        "offer",
+        "outcome_list",
+    }
 )
 """Stands beside the entry already, or tells a person nothing."""
 SECTIONS = {
@@ -25,7 +39,6 @@ SECTIONS = {
     "role": "role",
     "fact": "fact",
     "disposition": "disposition",
-    "outcome": "outcome",
     "help": "help",
     "cause": "home_response",
     "why": "home_response",
@@ -38,9 +51,10 @@ _TABLES = (team, tenant, unit, user_account)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Names:
-    """Of teams, municipalities, units and accounts, by id."""
+    """Of teams, municipalities, units and accounts, by id; and of outcomes, as the entries name them."""
 
     known: Mapping[str, str]
+    outcomes: Mapping[Named, str]
 
     def of(self, value: object) -> str:
         """The name, or what is written where the thing is no more."""
@@ -49,13 +63,14 @@ class Names:
 
 async def names_for(visit: Visit, contents: Sequence[Mapping[str, Any]]) -> Names:
     """The names of everything that these entries mention."""
+    outcomes = await outcome_words(visit, {outcome_in(content) for content in contents})
     wanted = {str(value) for content in contents for key, value in content.items() if key in _NAMED and value}
     if not wanted:
-        return Names(known={})
+        return Names(known={}, outcomes=outcomes)
     named = (select(table.c.id, table.c.name).where(table.c.id.in_(sorted(wanted))) for table in _TABLES)
     async with visit.desk.services.store.read() as connection:
         rows = (await connection.execute(union_all(*named))).all()
-    return Names(known={row[0]: row[1] for row in rows})
+    return Names(known={row[0]: row[1] for row in rows}, outcomes=outcomes)
 
 
 def what_key(visit: Visit, what: str, content: Mapping[str, Any]) -> str:
@@ -78,7 +93,11 @@ def channel_word(visit: Visit, content: Mapping[str, Any]) -> str:
 
 def content_text(visit: Visit, content: Mapping[str, Any], names: Names) -> str:
     """All of an entry that is worth reading, in one line."""
-    said = (_told(visit, key, value, names) for key, value in content.items() if key not in UNTOLD and value)
+    said = (
+        names.outcomes.get(outcome_in(content), str(value)) if key == "outcome" else _told(visit, key, value, names)
+        for key, value in content.items()
+        if key not in UNTOLD and value
+    )
     return ", ".join(text for text in said if text)
 
 

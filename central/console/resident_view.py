@@ -11,6 +11,7 @@ import structlog
 from central.access import Scope
 from central.console.gate import Visit
 from central.console.roles import Action
+from central.console.routine_view import outcome_words
 from central.errors import KeysError, NotFoundError
 from central.people.contacts import Agreement, Contact
 from central.people.facts import NAMES, Fact, FactKind
@@ -41,7 +42,8 @@ ORDER = (
 ALARMS_SHOWN = 20
 
 _ALARMS = Sql(
-    """SELECT id, kind, rank, happened_ms, closed_ms, disposition, outcome, tenant, unit FROM alarm
+    """SELECT id, kind, rank, happened_ms, closed_ms, disposition, outcome, outcome_list, tenant, unit
+    FROM alarm
     WHERE resident = :resident AND queue = 'personal' ORDER BY raised_ms DESC, id LIMIT :limit"""
 )
 
@@ -270,8 +272,9 @@ async def alarms_of(visit: Visit, resident: str) -> tuple[DatedLine, ...]:
     rows = await visit.desk.services.store.fetch(
         lambda connection: _ALARMS.rows(connection, resident=resident, limit=ALARMS_SHOWN)
     )
+    words = await outcome_words(visit, {(listed, outcome or "") for *_, outcome, listed, _, _ in rows})
     lines = []
-    for alarm, kind, rank, happened_ms, closed_ms, disposition, outcome, tenant, unit in rows:
+    for alarm, kind, rank, happened_ms, closed_ms, disposition, outcome, listed, tenant, unit in rows:
         if not seen.covers(tenant, unit):
             continue
         ended = (
@@ -279,7 +282,7 @@ async def alarms_of(visit: Visit, resident: str) -> tuple[DatedLine, ...]:
             if closed_ms is None
             else ", ".join(
                 word
-                for word in (t.either(f"disposition.{disposition}", ""), t.either(f"outcome.{outcome}", "").lower())
+                for word in (t.either(f"disposition.{disposition}", ""), words.get((listed, outcome or ""), "").lower())
                 if word
             )
         )

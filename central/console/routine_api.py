@@ -1,4 +1,4 @@
-"""The JSON API of routine cards and priority criteria."""
+"""The JSON API of routine cards and priority criteria, and of what stands on an alarm because of them."""
 
 from __future__ import annotations
 
@@ -106,13 +106,40 @@ class CriterionOut(Out):
     level: str
 
 
+class OutcomeChoiceOut(Out):
+    """An outcome in the reader's language. With `help_only` no other kind of help can be told with it."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "code": "anxiety",
+                "text": "Worry, anxiety",
+                "dispositions": ["cleared_by_phone", "visit_now"],
+                "help": "health",
+                "help_only": False,
+            }
+        }
+    )
+
+    code: str
+    text: str
+    dispositions: list[str]
+    help: str
+    help_only: bool
+
+
 class AlarmRoutineOut(Out):
-    """What stands on an alarm: the card's lines, where it comes from, and by which criteria it is or may be judged."""
+    """What stands on an alarm: the card's lines, where it comes from, by which criteria it is or may be judged.
+
+    `outcomes` is what it may be closed with; `outcome` is what it was closed with, as that was called then.
+    """
 
     card: list[str]
     source: str
     criterion: CriterionOut | None
     criteria: list[CriterionOut]
+    outcomes: list[OutcomeChoiceOut]
+    outcome: str | None = Field(examples=["Worry, anxiety"])
 
 
 class CriteriaBody(In):
@@ -203,6 +230,17 @@ async def routine(visit: Watching, alarm_id: AlarmId) -> AlarmRoutineOut:
         if found.criterion is None
         else CriterionOut(code=found.criterion.code, text=found.criterion.text, level=found.criterion.level),
         criteria=[CriterionOut(code=one.code, text=one.text, level=one.level) for one in found.choices],
+        outcomes=[
+            OutcomeChoiceOut(
+                code=one.code,
+                text=one.text,
+                dispositions=list(one.dispositions),
+                help=one.help,
+                help_only=one.help_only,
+            )
+            for one in found.outcomes
+        ],
+        outcome=found.outcome_text(detail.alarm.outcome_list, detail.alarm.outcome) or None,
     )
 
 

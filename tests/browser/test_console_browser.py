@@ -10,8 +10,14 @@ from typing import Any
 import pytest
 from playwright.async_api import Page, expect
 
+from central.access import EVERYTHING
 from central.console.accounts import Accounts
 from central.console.roles import Role
+from central.lifecycle import Disposition, KindOfHelp
+from central.outcomes import Outcome, OutcomeList
+from central.routines.outcomes import Outcomes, shipped
+from central.sql import Sql
+from central.views import SYSTEM
 from cloud_sync.health import HealthResult
 from simulators.live_hub import LiveHub
 
@@ -374,3 +380,30 @@ async def test_a_technician_runs_a_check_from_the_page(people: Any, server: Any,
         await tore.page.click("#run")
         await expect(tore.page.locator("#check-table")).to_contain_text("Ikke svar")
         await expect(tore.page.locator("#check-table .r-ok")).to_have_count(0)
+
+
+async def test_an_outcome_that_cannot_be_closed_so_cannot_be_chosen_and_fixes_its_help(
+    server: Any, people: Any, home: LiveHub
+) -> None:
+    services = server.services
+    lists = Outcomes(services.store, services.clock)
+    own = Outcome(
+        code="lost_keys", nb="Mistet nøkkel", en="Lost keys", dispositions=(Disposition.VISIT_NOW,),
+        help=KindOfHelp.PRACTICAL, help_only=True,
+    )  # fmt: skip
+    tenant = (await services.store.ask(Sql("SELECT id FROM tenant")))[0][0]
+    await lists.write(SYSTEM, EVERYTHING, tenant, OutcomeList(outcomes=(own, *shipped().outcomes)), replaces=0)
+    await home.raise_event("pendant_pressed")
+    page = (await (await people("Operator One")).open()).page
+    await page.click("#take-next")
+    await page.select_option("#close-outcome", "lost_keys")
+    await expect(page.locator("#close-help")).to_be_disabled()
+    await page.click(".choice:has-text('Avklart på telefon')")
+    await expect(page.locator("#close-hint")).to_contain_text("kan ikke avsluttes slik")
+    await expect(page.locator("#close-outcome option[value=lost_keys]")).to_be_disabled()
+    await page.click(".choice:has-text('Utrykning nå')")
+    await page.click("#close-submit")
+    await expect(page.locator("#alarm-live")).to_have_attribute("data-open", "no")
+    await expect(page.locator("#alarm-facts")).to_contain_text("Mistet nøkkel")
+    closed = (await services.alarms.recent())[0]
+    assert (closed.outcome, closed.help) == ("lost_keys", "practical")

@@ -182,3 +182,28 @@ async def test_without_a_script_the_form_comes_back_after_signing_in(
     await page.wait_for_url(f"**/residents/{RESIDENT}")
     await expect(page.locator("main")).to_contain_text("Sigrid Nes")
     await context.close()
+
+
+async def test_a_note_on_an_alarm_stays_in_its_field_until_it_is_sent(
+    server: Any, home: Any, lead: Any, shots: Any
+) -> None:
+    await home.raise_event("pendant_pressed")
+    alarms = server.services.alarms
+    alarm = (await alarms.queue())[0].id
+    page = (await lead.open(f"/alarms/{alarm}")).page
+    await page.fill("#note-text", TYPED)
+    await end_sessions(server)
+    await press_when_over(page, "#note-form [type=submit]")
+    await sign_in_again(page)
+    await expect(page.locator("#note-text")).to_have_value(TYPED)
+    await page.reload()
+    await expect(page.locator("#note-text")).to_have_value(TYPED)
+    await page.screenshot(path=shots / "note-phone.png", full_page=True)
+    await page.check("#close-form input[value=test]", force=True)
+    await page.select_option("#close-outcome", "mis_press")
+    await expect(page.locator("#close-hint")).to_contain_text("begynt på et notat")
+    await page.click("#note-form [type=submit]")
+    await expect(page.locator("#alarm-history")).to_contain_text(TYPED)
+    await expect(page.locator("#note-text")).to_have_value("")
+    noted = [one.actor_name for one in (await alarms.alarm(alarm)).timeline if one.what == "noted"]
+    assert noted == ["Lead One"]

@@ -8,7 +8,8 @@ import pytest
 
 from central.access import EVERYTHING
 from central.errors import Conflict, IncompleteError, NotFoundError
-from central.lifecycle import PERSONAL_OUTCOMES, Disposition, Queue
+from central.lifecycle import Disposition, Queue
+from central.routines.outcomes import shipped
 from central.views import Actor
 from cloud_sync.hub_messages import Trace
 from simulators.frame_hub import FrameHub
@@ -154,7 +155,7 @@ async def test_closing_needs_the_claim_a_disposition_and_an_outcome(bench: Bench
     await bench.alarms.claim(alarm.id, FIRST)
     with pytest.raises(IncompleteError) as told:
         await bench.alarms.close(alarm.id, FIRST, "cleared_by_phone", "")
-    assert (told.value.field, told.value.choices) == ("outcome", PERSONAL_OUTCOMES)
+    assert (told.value.field, told.value.choices) == ("outcome", tuple(one.code for one in shipped().outcomes))
     with pytest.raises(IncompleteError) as told:
         await bench.alarms.close(alarm.id, FIRST, "resolved", "anxiety")
     assert told.value.field == "disposition"

@@ -20,14 +20,12 @@ from central.lifecycle import (
     Dispatch,
     DispatchState,
     Handling,
-    KindOfHelp,
     Meaning,
     Stage,
     after,
     allowed,
     furthest,
     stage_of,
-    usual_help,
 )
 from cloud_sync.central_messages import ReplyState
 from cloud_sync.vocabulary import BY_WORD, KINDS, AlarmClass
@@ -102,14 +100,6 @@ def test_the_alarm_says_how_far_the_furthest_is_of_those_still_out(states: list[
         if word in out:
             assert found == word
             break
-
-
-def test_help_is_none_for_what_was_nothing_and_is_never_guessed_to_be_technical() -> None:
-    assert usual_help("false_alarm", "fall") is KindOfHelp.NONE
-    assert usual_help("visit_now", "fall") is KindOfHelp.HEALTH
-    assert usual_help("cleared_by_phone", "practical_help") is KindOfHelp.PRACTICAL
-    guessed = {usual_help(done, was) for done in lifecycle.Disposition for was in lifecycle.PERSONAL_OUTCOMES}
-    assert KindOfHelp.TECHNICAL not in guessed
 
 
 @pytest.mark.parametrize("stage", STAGES.values(), ids=lambda stage: stage.word)

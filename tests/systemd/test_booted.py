@@ -18,8 +18,9 @@ import pytest_asyncio
 
 from central.alarms import Alarms
 from central.clock import SystemClock
-from central.lifecycle import Queue, dispositions, outcomes
+from central.lifecycle import Queue, dispositions
 from central.people.words import Words
+from central.routines.outcomes import shipped
 from central.settings import CentralSettings
 from central.store import open_store
 from central.views import Actor
@@ -34,7 +35,7 @@ pytestmark = [pytest.mark.soak, pytest.mark.timeout(600), pytest.mark.asyncio(lo
 
 VAKTPOST = f"{HOME}/bin/vaktpost"
 HUB, CENTRAL = "vaktpost-hub", "vaktpost-central"
-DISPOSITION, OUTCOME = dispositions(Queue.PERSONAL)[0].value, outcomes(Queue.PERSONAL)[0]
+DISPOSITION, OUTCOME = dispositions(Queue.PERSONAL)[0].value, shipped().outcomes[0].code
 SETTINGS = """
 [hub]
 state_dir = "/var/lib/vaktpost-hub"

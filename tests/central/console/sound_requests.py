@@ -64,6 +64,12 @@ def _api(by: Role | str, json: Any = None, **more: Any) -> Sound:
     return Sound(by=by, json=json, **more)
 
 
+OUTCOMES = (
+    ("mis_press", "Feiltrykk", "Mistake"),
+    ("no_contact", "Ikke kontakt", "No contact"),
+    ("other", "Annet", "Other"),
+    ("burn", "Brannskade", "Burn"),
+)
 SOUND: Mapping[str, Sound] = {
     # ── what cannot be looked at without saying more
     "GET /api/v1/plans/{plan_id}/trial": _api(Role.LEAD, query={"at_ms": "{soon_ms}"}),
@@ -103,6 +109,7 @@ SOUND: Mapping[str, Sound] = {
     "POST /api/v1/alarms/{alarm_id}/calls": _api(
         DUTY, {"called": "contact", "contact": "{contact_id}", "result": "no_answer"}
     ),
+    "POST /api/v1/alarms/{alarm_id}/notes": _api(DUTY, {"note": "Datteren er på vei."}),
     "POST /api/v1/offers/{offer_id}/accept": _api(COLLEAGUE),
     "POST /api/v1/offers/{offer_id}/decline": _api(COLLEAGUE),
     "POST /api/v1/offers/{offer_id}/withdraw": _api(DUTY),
@@ -134,6 +141,25 @@ SOUND: Mapping[str, Sound] = {
     "PUT /api/v1/tenants/{tenant_id}/criteria": _api(
         Role.LEAD,
         {"criteria": [{"code": "fallen", "nb": "Har falt", "en": "Fallen", "level": "urgent"}], "version": 0},
+    ),
+    "POST /outcomes/{tenant_id}/edit": _lead(
+        {
+            "version": "0",
+            "why": "kort",
+            **{
+                f"o{n}.{key}": value
+                for n, (code, nb, en) in enumerate(OUTCOMES)
+                for key, value in (("code", code), ("nb", nb), ("en", en), ("help", "health"), ("retired", ""))
+            },
+            "o3.disposition": ["visit_now", "emergency_services"],
+            "o3.only": "yes",
+            "do": "save",
+        }
+    ),
+    "POST /outcomes/{tenant_id}/reset": _lead({"version": "0"}),
+    "PUT /api/v1/tenants/{tenant_id}/outcomes": _api(
+        Role.LEAD,
+        {"outcomes": [{"code": code, "nb": nb, "en": en} for code, nb, en in OUTCOMES], "why": "kort", "version": 0},
     ),
     # ── hubs
     "POST /hubs/{hub_id}/check": Sound(by=Role.TECHNICIAN, form={}),

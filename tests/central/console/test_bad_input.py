@@ -46,6 +46,7 @@ LOOKED_AT_AFTERWARDS: Mapping[Role | str, tuple[str, ...]] = {
         "/technical/incidents/{incident_id}",
         "/cards",
         "/criteria",
+        "/outcomes",
     ),
     Role.ADMINISTRATOR: ("/places", "/users"),
 }

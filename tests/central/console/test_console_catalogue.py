@@ -16,12 +16,12 @@ from central.console.problems import PAGE_CODES
 from central.console.roles import Role
 from central.lifecycle import (
     CENTRAL_KINDS,
-    PERSONAL_OUTCOMES,
     TECHNICAL_OUTCOMES,
     DispatchState,
     Disposition,
     KindOfHelp,
 )
+from central.routines.outcomes import shipped
 from cloud_sync.vocabulary import KINDS
 
 CONSOLE = Path(catalogue.__file__).parent
@@ -54,7 +54,7 @@ def test_every_kind_of_alarm_has_a_title_and_those_for_people_a_routine_card() -
 
 def test_all_that_can_be_chosen_and_all_that_can_go_wrong_has_words() -> None:
     wanted = [f"disposition.{word}" for word in Disposition]
-    wanted += [f"outcome.{word}" for word in (*PERSONAL_OUTCOMES, *TECHNICAL_OUTCOMES)]
+    wanted += [f"outcome.{word}" for word in (*(one.code for one in shipped().outcomes), *TECHNICAL_OUTCOMES)]
     wanted += [f"help.{word}" for word in KindOfHelp]
     wanted += [f"dispatch.state_{state}" for state in DispatchState]
     wanted += [f"call.{word}" for word in (*CALLED, *RESULTS)]

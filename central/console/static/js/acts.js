@@ -93,8 +93,12 @@ main.addEventListener('submit', async (event) => {
   event.preventDefault();
   const missing = [...form.elements].find((field) => field.required && (!field.value.trim() || !field.checkValidity()));
   if (missing) return missing.focus();
-  if (await send(form, bodyOf(form))) {
-    form.reset();
-    form.closest('dialog').close();
-  }
+  if (form.dataset.sending) return;
+  form.dataset.sending = 'yes';
+  const isSent = await send(form, bodyOf(form));
+  delete form.dataset.sending;
+  if (!isSent) return;
+  form.reset();
+  form.closest('dialog')?.close();
+  form.dispatchEvent(new Event('vaktpost:sent', { bubbles: true }));
 });

@@ -4,6 +4,7 @@ import './page.js';
 import './acts.js';
 import './beside.js';
 import './keys.js';
+import './notes.js';
 import * as duty from './duty.js';
 import * as live from './live.js';
 import * as pane from './pane.js';

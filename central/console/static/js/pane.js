@@ -132,8 +132,17 @@ for (const key of Object.keys(sessionStorage)) if (key.startsWith('vaktpost.draf
 
 const draftKey = (id = form().dataset.alarm) => OWN + id;
 
+const noteKey = (id = current().dataset.alarm) => `${draftKey(id)}.note`;
+export const noteDraft = () => sessionStorage.getItem(noteKey()) ?? '';
+export function keepNote(text) {
+  if (text) sessionStorage.setItem(noteKey(), text);
+  else sessionStorage.removeItem(noteKey());
+  review();
+}
+
 function read() {
   const fields = new FormData(form());
+  fields.set('outcome', document.getElementById('close-outcome').value); // also one that cannot be chosen so
   return Object.fromEntries(['disposition', 'outcome', 'kind_of_help', 'visit', 'criterion', 'note', 'override'].map((name) => [name, fields.get(name) ?? '']));
 }
 
@@ -156,12 +165,29 @@ function mayClose() {
   return isMine() || (document.getElementById('close-override') && live()?.dataset.stage !== 'waiting');
 }
 
+/** Outcomes that cannot be closed so cannot be chosen; the kind of help is fixed where the outcome says it. */
+function fitOutcome(disposition) {
+  const outcomes = document.getElementById('close-outcome');
+  for (const option of outcomes.options) {
+    const ways = option.dataset.dispositions?.split(' ');
+    option.disabled = Boolean(disposition && ways && !ways.includes(disposition));
+  }
+  const chosen = outcomes.selectedOptions[0];
+  const help = document.getElementById('close-help');
+  if (help) {
+    help.disabled = Boolean(chosen?.dataset.help);
+    if (help.disabled) help.value = '';
+  }
+  return !chosen?.disabled;
+}
+
 /** What is missing is said in words, and the button waits. */
 export function review() {
   if (!form()) return;
   const override = document.getElementById('close-override');
   if (override) override.hidden = isMine() || live()?.dataset.stage === 'waiting';
   const { disposition, outcome, visit, override: reason } = read();
+  const isFit = fitOutcome(disposition);
   const visits = document.getElementById('close-visit-field');
   if (visits) {
     const wasHidden = visits.hidden;
@@ -175,14 +201,16 @@ export function review() {
     : !disposition && !outcome ? 'missing_both'
     : !disposition ? 'missing_disposition'
     : !outcome ? 'missing_outcome'
+    : !isFit ? 'misfit'
     : disposition === 'next_visit' && !visit ? 'missing_visit'
     : override && !override.hidden && !reason.trim() ? 'missing_reason'
+    : noteDraft().trim() && live()?.dataset.notes === 'yes' ? 'unsent_note'
     : isJustNow() ? 'just_now' : '';
   const button = document.getElementById('close-submit');
   button.setAttribute('aria-disabled', String(Boolean(missing)));
   button.classList.toggle('primary', !missing);
   document.getElementById('close-hint').textContent = t(`close.${missing || 'ready'}`);
-  if (outcome) form().querySelector('.field.bad')?.classList.remove('bad');
+  if (outcome && isFit) form().querySelector('.field.bad')?.classList.remove('bad');
   if (disposition) form().querySelector('fieldset.bad')?.classList.remove('bad');
   form().dataset.missing = missing;
 }
@@ -211,10 +239,11 @@ main.addEventListener('submit', async (event) => {
   if (missing) {
     if (missing === 'no_contact') return say(t('close.no_contact'), { warn: true, seconds: 10 });
     if (missing === 'needs_claim' || missing === 'just_now') return say(t(`close.${missing}`), { warn: true });
+    if (missing === 'unsent_note') return document.getElementById('note-text').focus();
     if (missing === 'missing_visit') return document.getElementById('close-visit').focus();
-    if (missing !== 'missing_outcome') form().querySelector('fieldset').classList.add('bad');
+    if (missing !== 'missing_outcome' && missing !== 'misfit') form().querySelector('fieldset').classList.add('bad');
     if (missing !== 'missing_disposition') form().querySelector('#close-outcome').closest('.field').classList.add('bad');
-    form().querySelector(missing === 'missing_outcome' ? '#close-outcome' : 'input[name=disposition]').focus();
+    form().querySelector(['missing_outcome', 'misfit'].includes(missing) ? '#close-outcome' : 'input[name=disposition]').focus();
     return;
   }
   const key = draftKey();
@@ -235,7 +264,7 @@ function keepDraft() {
   const box = document.getElementById('alarm-draft');
   if (!box) return;
   const kept = JSON.parse(sessionStorage.getItem(draftKey(current().dataset.alarm)) ?? '{}');
-  const text = [kept.note, kept.override].filter(Boolean).join('\n');
+  const text = [noteDraft(), kept.note, kept.override].filter(Boolean).join('\n');
   box.hidden = live().dataset.open === 'yes' || !text;
   document.getElementById('draft-text').textContent = text;
 }
@@ -243,6 +272,7 @@ function keepDraft() {
 main.addEventListener('click', (event) => {
   if (event.target.id !== 'draft-drop') return;
   sessionStorage.removeItem(draftKey(current().dataset.alarm));
+  keepNote('');
   keepDraft();
 });
 
