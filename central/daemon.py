@@ -169,7 +169,7 @@ async def open_central(settings: CentralSettings, clock: Clock | None = None) ->
             "folding": folding.run,
             **upkeep.chores(),
             **upkeep.more({"escalation": escalation.tick, "duty": duty.renew, "auditor": auditor.look}),
-            **upkeep.more({"call_out": CallOut(store, clock, wakeup).look}),
+            **upkeep.more({"call_out": CallOut(store, clock, wakeup, settings.call_out).look}),
         }
         if store.dialect.is_shared:
             works["news"] = News(store.dialect, wakeup, store.writers).run

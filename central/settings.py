@@ -102,6 +102,19 @@ class NotifySettings(_Section):
     give_up_after_s: float = Field(300.0, ge=15, le=3600)
 
 
+class CallOutSettings(_Section):
+    """When technicians are called for a fault that cannot wait, and how long each of them has to answer."""
+
+    first_after_s: float = Field(300.0, ge=15, le=86_400)
+    """Whoever is at a console has so long before a telephone rings."""
+    answer_within_s: float = Field(300.0, ge=30, le=7200)
+    """Then the next one is called."""
+    again_after_s: float = Field(1800.0, ge=300, le=86_400)
+    """When everybody was called in vain, they are called again so long after the first of them."""
+    answer_holds_s: float = Field(3600.0, ge=600, le=86_400)
+    """Whoever answered is called again when the fault still waits after this."""
+
+
 class AuditSmsSettings(_Section):
     """The auditor's own way by SMS: another account with the provider than central's, at best another provider."""
 
@@ -158,6 +171,7 @@ class CentralSettings(_Section):
     sms: SmsSettings | None = None
     email: EmailSettings | None = None
     notify: NotifySettings = NotifySettings()
+    call_out: CallOutSettings = CallOutSettings()
     audit: AuditSettings = AuditSettings()
 
     @field_validator("mqtt", mode="before")

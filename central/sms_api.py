@@ -17,6 +17,7 @@ from starlette.responses import JSONResponse, Response
 
 from central.answering import Said, body_of, machine_app
 from central.clock import Clock
+from central.notify.duty_answers import DutyAnswers
 from central.notify.kin import KinAnswers
 from central.security import SecurityLog
 from central.sms_http import SIGNATURE, TIMESTAMP, Seal
@@ -40,6 +41,7 @@ class SmsApi:
         seal: Seal,
         ingest: SmsIngest,
         kin: KinAnswers,
+        technicians: DutyAnswers,
         receipts: Sequence[Receipts],
         security: SecurityLog,
         clock: Clock,
@@ -47,6 +49,7 @@ class SmsApi:
         self._seal = seal
         self._ingest = ingest
         self._kin = kin
+        self._technicians = technicians
         self._receipts = receipts
         self._security = security
         self._clock = clock
@@ -76,7 +79,9 @@ class SmsApi:
     async def _text(self, fields: dict[str, Any]) -> str:
         number, text = _string(fields, "from", 20), _string(fields, "text", 1600)
         what = await self._ingest.receive(number, text)
-        return await self._kin.receive(number, text) if what == "no_stub" else what
+        if what != "no_stub":
+            return what
+        return await self._technicians.receive(number, text) or await self._kin.receive(number, text)
 
     async def _fate(self, fields: dict[str, Any]) -> str:
         state = _string(fields, "state", 32)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 
+from central.notify.duty_answers import DutyAnswers
 from central.notify.kin import KinAnswers
 from central.quarantine import Quarantine
 from central.sms import SmsProvider
@@ -65,6 +66,15 @@ def sms_parts(services: Services, quarantine: Quarantine, wakeup: Wakeup) -> Sms
             metrics=services.metrics,
             security=services.security,
             wakeup=wakeup,
+        ),
+        technicians=DutyAnswers(
+            store=services.store,
+            clock=services.clock,
+            contacts=services.people,
+            metrics=services.metrics,
+            security=services.security,
+            wakeup=wakeup,
+            settings=services.settings.call_out,
         ),
         receipts=receipts,
         security=services.security,

@@ -35,7 +35,7 @@ RESTART_BYTES = 32 * 1024 * 1024
 TRIM_S = 3600.0
 STORE_PATIENCE_S = 60.0
 CHORE_PATIENCE_S = 60.0
-SECONDS = {"escalation": 1.0, "duty": 4.0, "auditor": 10.0, "hearing": 10.0, "call_out": 30.0}
+SECONDS = {"escalation": 1.0, "duty": 4.0, "auditor": 10.0, "hearing": 10.0, "call_out": 5.0}
 """How often the chores of other parts come round."""
 
 

@@ -23,6 +23,7 @@ _COUNTED: Mapping[str, Sql] = {
            AND a.handling = 'waiting' AND a.raised_ms < :late AND NOT EXISTS
            (SELECT 1 FROM escalation e WHERE e.alarm = a.id AND e.state IN ('due', 'running'))"""
     ),
+    "call_out_stuck": Sql("SELECT count(*), min(due_ms) FROM call_out WHERE ended_ms IS NULL AND due_ms < :late"),
     "claim_not_returned": Sql(
         """SELECT count(*), min(lease_until_ms) FROM alarm
         WHERE queue = 'personal' AND closed_ms IS NULL

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from central.alarms.deferring import PlannedVisit
-from central.console.api_models import AlarmOut, In, JourneyOut, MomentOut, Out
+from central.console.api_models import AlarmOut, DutyContactOut, In, JourneyOut, MomentOut, Out
 from central.people.words import is_sealed
 from central.views import AlarmDetail, CallAttempt, Journey, Legible, Offer, Sent
 
@@ -194,6 +194,8 @@ class AlarmDetailOut(Out):
     note: str | None
     words: Legible
     """Whether note, value and typed reasons are here. Those of a closed alarm take a basis; erased ones are gone."""
+    contact: DutyContactOut | None = None
+    """Of a technical alarm: whom to call about it."""
 
     @classmethod
     def of(cls, detail: AlarmDetail, journey: Journey, account: str) -> AlarmDetailOut:

@@ -159,7 +159,7 @@ async def alarm_page(visit: Visit, alarm_id: str) -> AlarmPage:
     routine = await routine_of(visit, detail)
     shown = _assemble(visit, detail, journey, hub, planned.get(detail.alarm.deferred_visit or ""), routine)
     if not shown.is_personal:
-        book = await services.store.fetch(duty_book)
+        book = await services.store.fetch(lambda connection: duty_book(connection, visit.now_ms()))
         return replace(shown, duty=book.of(detail.alarm.tenant, detail.alarm.unit))
     choices = await services.alarms.choices(alarm_id, visit.actor) if shown.is_mine else Choices()
     person = await person_for(visit, detail.alarm, goes=shown.goes)

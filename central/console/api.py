@@ -18,6 +18,7 @@ from central.console.api_models import (
     DutyBody,
     DutyOut,
     HealthOut,
+    HubDetailOut,
     HubOut,
     HubsOut,
     NextBody,
@@ -26,6 +27,7 @@ from central.console.api_models import (
     ShownBody,
     SignInBody,
     TakenOut,
+    contact_out,
 )
 from central.console.door import address_of, let_in, log_act
 from central.console.elsewhere import cover_seen, hub_seen, visit_for
@@ -36,6 +38,8 @@ from central.console.taking_duty import covers_house, teams_to_take
 from central.errors import IncompleteError
 from central.health import HISTORY, compare, to_plain
 from central.lifecycle import Queue
+from central.technical.calls import contact_of_hub
+from central.technical.duty import duty_book
 
 PROBLEMS: Mapping[int | str, dict[str, Any]] = {
     status: {"model": Problem, "content": {"application/problem+json": {}}, "description": text}
@@ -134,7 +138,12 @@ async def alarm(visit: Seeing, alarm_id: AlarmId) -> AlarmDetailOut:
     """One alarm with its words, its history, its journey. Who reads the words stands in the resident's access log."""
     services = visit.desk.services
     detail = await read_for(visit, alarm_id)
-    return AlarmDetailOut.of(detail, await services.alarms.journey(alarm_id), visit.who.account.id)
+    found = AlarmDetailOut.of(detail, await services.alarms.journey(alarm_id), visit.who.account.id)
+    if detail.alarm.queue is not Queue.TECHNICAL:
+        return found
+    book = await services.store.fetch(lambda connection: duty_book(connection, visit.now_ms()))
+    contact = contact_out(book.of(detail.alarm.tenant, detail.alarm.unit))
+    return found.model_copy(update={"contact": contact})
 
 
 async def _handled(visit: Visit, alarm_id: str) -> None:
@@ -245,9 +254,13 @@ async def hubs(visit: SeeingHubs, after: After = "", limit: Limit = LIMIT) -> Hu
 
 
 @router.get("/hubs/{hub_id}", tags=["hubs"])
-async def hub(visit: SeeingHubs, hub_id: HubId) -> HubOut:
-    """One hub, by id or label."""
-    return HubOut.of(await hub_seen(visit, hub_id, Action.SEE_HUBS))
+async def hub(visit: SeeingHubs, hub_id: HubId) -> HubDetailOut:
+    """One hub, by id or label, and whom to call about it."""
+    found = await hub_seen(visit, hub_id, Action.SEE_HUBS)
+    contact = await visit.desk.services.store.fetch(
+        lambda connection: contact_of_hub(connection, found.id, visit.now_ms())
+    )
+    return HubDetailOut(contact=contact_out(contact), **HubOut.of(found).model_dump())
 
 
 @router.get("/hubs/{hub_id}/checks", tags=["hubs"])

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, field_validator
 from central.commands import HealthCheck
 from central.escalation.duty import Cover
 from central.hubs import HubView
+from central.technical.duty import DutyContact
 from central.views import AlarmView, Journey, TimelineEntry
 
 _ALARM: dict[str, Any] = {
@@ -337,6 +338,49 @@ class HubOut(Out):
             gaps=dict(hub.gaps),
             is_critical=hub.is_critical,
         )
+
+
+class TechnicianOut(Out):
+    """Somebody on technical duty now, and how they are reached."""
+
+    name: str = Field(examples=["Kari Vik"])
+    phone: str = Field(examples=["+47 900 00 001"])
+    email: str
+
+
+class DutyContactOut(Out):
+    """Whom to call about a fault: who of the technical team is on duty now, and the team's own telephone.
+
+    With `is_nobody_on_duty` its rota has nobody now; without `keeps_rota` it is called by its telephone at all times.
+    """
+
+    team: str
+    name: str = Field(examples=["Teknisk vakt nord"])
+    phone: str = Field(examples=["+47 75 00 00 11"])
+    email: str
+    keeps_rota: bool
+    is_nobody_on_duty: bool
+    people: list[TechnicianOut]
+    until_ms: int | None
+    """Until when somebody is on duty without a gap; null: as far as the rota is looked at."""
+
+    @classmethod
+    def of(cls, contact: DutyContact) -> DutyContactOut:
+        """As it stands now."""
+        same = set(cls.model_fields) - {"people"}
+        people = [TechnicianOut(name=one.name, phone=one.phone, email=one.email) for one in contact.people]
+        return cls(people=people, **{name: getattr(contact, name) for name in same})
+
+
+def contact_out(contact: DutyContact | None) -> DutyContactOut | None:
+    """Null: no technical team is named."""
+    return None if contact is None else DutyContactOut.of(contact)
+
+
+class HubDetailOut(HubOut):
+    """One hub, and whom to call about it."""
+
+    contact: DutyContactOut | None
 
 
 class HubsOut(Out):

@@ -21,6 +21,7 @@ from central.console import (
     criteria_pages,
     door,
     hub_routes,
+    me_pages,
     office,
     pages,
     outcome_api,
@@ -84,6 +85,7 @@ def install(app: FastAPI, services: Services) -> None:
         api,
         act_api,
         stream,
+        me_pages,
     ):
         app.include_router(part.router)
     for part in (
@@ -97,9 +99,9 @@ def install(app: FastAPI, services: Services) -> None:
         place_api,
         card_pages,
         criteria_pages,
+        outcome_pages,
         routine_api,
         technical_api,
-        outcome_pages,
     ):
         outcome_api,
         app.include_router(part.router)

@@ -207,13 +207,6 @@ async def password(
     return response
 
 
-@router.get("/me")
-async def me_page(visit: SignedIn, said: str = "") -> Response:
-    """Own settings."""
-    told = {"password": "password.saved", "saved": "me.saved"}.get(said)
-    return page(visit, "me.html", said=visit.words(told) if told else "")
-
-
 @router.post("/me")
 async def me(
     visit: SignedIn,

@@ -18,6 +18,7 @@ from central.console.rendering import page
 from central.console.roles import Action
 from central.gaps import dropped_by
 from central.hubs import HubView
+from central.technical.calls import contact_of_hub
 
 router = APIRouter(include_in_schema=False)
 Seeing = Annotated[Visit, Depends(Needs(Action.SEE_HUBS))]
@@ -53,9 +54,7 @@ async def hub(visit: Seeing, hub_id: str) -> Response:
     found = await hub_seen(visit, hub_id, Action.SEE_HUBS)
     if found.id != hub_id:
         return RedirectResponse(f"/hubs/{found.id}", 303)
-    checks, names = await _checks(visit, found)
-    view = check_page(visit, found, checks, names, await dropped_by(visit.desk.services.store, found.id))
-    return page(visit, "hub.html", hub=found, view=view, presence_sign=PRESENCE_SIGN)
+    return await _page(visit, "hub.html", found)
 
 
 @router.get("/hubs/{hub_id}/check")
@@ -77,7 +76,12 @@ async def check(request: Request, visit: Checking, hub_id: str) -> Response:
 
 
 async def _part(visit: Visit, hub_id: str) -> Response:
-    found = await hub_seen(visit, hub_id, Action.SEE_HUBS)
+    return await _page(visit, "_check_part.html", await hub_seen(visit, hub_id, Action.SEE_HUBS))
+
+
+async def _page(visit: Visit, template: str, found: HubView) -> Response:
+    store, now = visit.desk.services.store, visit.now_ms()
     checks, names = await _checks(visit, found)
-    view = check_page(visit, found, checks, names, await dropped_by(visit.desk.services.store, found.id))
-    return page(visit, "_check_part.html", hub=found, view=view, presence_sign=PRESENCE_SIGN)
+    view = check_page(visit, found, checks, names, await dropped_by(store, found.id))
+    contact = await store.fetch(lambda connection: contact_of_hub(connection, found.id, now))
+    return page(visit, template, hub=found, view=view, duty=contact, presence_sign=PRESENCE_SIGN)

@@ -10,6 +10,7 @@ from enum import StrEnum
 from central.console.accounts import initials_of
 from central.console.asked import Asked, Stand, asked_of
 from central.console.bells import Bell, bells_of
+from central.console.call_outs import unanswered_lines
 from central.console.elsewhere import cover_seen
 from central.console.gate import Visit
 from central.console.names import named
@@ -107,7 +108,7 @@ class QueueList:
     limit: int
     more: int
     uncovered: tuple[str, ...] = ()
-    """What is to be said of teams for which nobody is on duty with sound."""
+    """What is to be said of teams for which nobody is on duty with sound, and of technicians called in vain."""
     asked: Mapping[Stand, tuple[Row, ...]] = field(default_factory=dict)
     bells: tuple[Bell, ...] = ()
 
@@ -315,7 +316,10 @@ async def queue_list(visit: Visit, view: View, limit: int = SHOWN) -> QueueList:
         has_hot=sees_personal and personal.best_rank is not None and personal.best_rank <= HOT_RANK,
         limit=limit,
         more=0 if view is View.MINE else max(0, in_queue - len(shown)),
-        uncovered=await _uncovered(visit) if sees_personal else (),
+        uncovered=(
+            *(await _uncovered(visit) if sees_personal else ()),
+            *await unanswered_lines(visit, visit.scope_for(Action.SEE_QUEUE)),
+        ),
         asked={stand: tuple(rows) for stand, rows in stands.items()},
         bells=bells_of(
             visit.who.account.id,

@@ -6,11 +6,14 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query
 from pydantic import ConfigDict, Field
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from central.console.api import PROBLEMS
-from central.console.api_models import In, Out
+from central.console.api_models import DutyContactOut, In, Out, contact_out
 from central.console.gate import Needs, Visit
 from central.console.roles import Action
+from central.technical.calls import CallMade, OpenCallOut, open_call_outs, seen_teams
+from central.technical.duty import duty_book
 from central.technical.incidents import Incident
 from central.technical.looking import PAGE, children
 from central.technical.maintenance import Period, Reach, Sort
@@ -78,10 +81,53 @@ class FoldedOut(Out):
 
 
 class IncidentDetailOut(Out):
-    """An incident and the alarms in it, those at critical residents first."""
+    """An incident and the alarms in it, those at critical residents first, and whom to call about it."""
 
     incident: IncidentOut
     alarms: list[FoldedOut]
+    contact: DutyContactOut | None
+
+
+class CallMadeOut(Out):
+    """Somebody who was called in the present round; without a name it was the team's own telephone."""
+
+    channel: str = Field(examples=["sms"])
+    name: str
+    state: str = Field(examples=["delivered"])
+    made_ms: int
+    said_no: bool
+
+    @classmethod
+    def of(cls, call: CallMade) -> CallMadeOut:
+        """As kept."""
+        return cls(**{name: getattr(call, name) for name in cls.model_fields})
+
+
+class CallOutOut(Out):
+    """Technicians are being called for faults that cannot wait. `unanswered_ms`: since when all were called in vain."""
+
+    team: str
+    state: str = Field(examples=["running"])
+    began_ms: int
+    unanswered_ms: int | None
+    answered_ms: int | None
+    answered_name: str | None
+    calls: list[CallMadeOut]
+
+    @classmethod
+    def of(cls, found: OpenCallOut) -> CallOutOut:
+        """As it stands."""
+        same = set(cls.model_fields) - {"calls"}
+        return cls(
+            calls=[CallMadeOut.of(one) for one in found.calls], **{name: getattr(found.row, name) for name in same}
+        )
+
+
+class TechnicalDutyOut(Out):
+    """Every technical team that is seen, with who is on duty now; and the call-outs that are not over."""
+
+    teams: list[DutyContactOut]
+    call_outs: list[CallOutOut]
 
 
 class NoteBody(In):
@@ -175,7 +221,9 @@ async def incident(
     found = await services.incidents.one(incident_id, scope)
     rows = await children(services.store, scope, incident_id, offset=(page - 1) * PAGE)
     folded = [FoldedOut.of(row.alarm) for row in rows]
-    return IncidentDetailOut(incident=_out(visit, found), alarms=folded)
+    book = await services.store.fetch(lambda connection: duty_book(connection, visit.now_ms()))
+    contact = contact_out(book.of(found.tenant, found.unit))
+    return IncidentDetailOut(incident=_out(visit, found), alarms=folded, contact=contact)
 
 
 @router.post("/incidents/{incident_id}/claim")
@@ -214,6 +262,21 @@ async def close_together(visit: Mending, body: TogetherBody) -> TogetherOut:
     scope = visit.scope_for(Action.KEEP_TECHNICAL)
     closed = await visit.desk.services.incidents.close_together(body.alarms, visit.actor, scope, body.outcome)
     return TogetherOut(closed=closed)
+
+
+@router.get("/technical/duty")
+async def technical_duty(visit: Seeing) -> TechnicalDutyOut:
+    """Whom to call about what: who is on technical duty now, and who is being called out."""
+    scope, now = visit.scope_for(Action.SEE_QUEUE), visit.now_ms()
+
+    async def look(connection: AsyncConnection) -> TechnicalDutyOut:
+        teams = seen_teams(await duty_book(connection, now), scope).values()
+        return TechnicalDutyOut(
+            teams=[DutyContactOut.of(one) for one in sorted(teams, key=lambda one: one.name.casefold())],
+            call_outs=[CallOutOut.of(one) for one in await open_call_outs(connection, scope, now)],
+        )
+
+    return await visit.desk.services.store.fetch(look)
 
 
 @router.get("/maintenance")

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Depends, Form, Query, Response
 from fastapi.responses import RedirectResponse
 
 from central.access import ElsewhereError, Scope
+from central.console.call_outs import call_out_lines
 from central.console.elsewhere import note_elsewhere
 from central.console.gate import Needs, Visit
 from central.console.rendering import page
@@ -41,7 +42,7 @@ def _kept(visit: Visit) -> Scope:
 
 
 async def _duty(visit: Visit) -> DutyBook:
-    return await visit.desk.services.store.fetch(duty_book)
+    return await visit.desk.services.store.fetch(lambda connection: duty_book(connection, visit.now_ms()))
 
 
 def _pages(total: int) -> int:
@@ -61,6 +62,7 @@ async def _technical(
         incidents=await services.incidents.open(scope, limit=INCIDENTS_SHOWN),
         closed=await services.incidents.closed(scope),
         duty=await _duty(visit),
+        call_outs=await call_out_lines(visit, scope),
         kind=kind,
         unit=unit,
         number=number,

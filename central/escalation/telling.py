@@ -11,9 +11,9 @@ from cloud_sync.identity import new_id
 
 _TELL = Sql(
     """INSERT INTO notification (id, key, alarm, step, round, dispatch, channel, team, account, contact, what, language,
-       state, next_ms, made_ms, sent_ms)
+       state, next_ms, made_ms, sent_ms, call_out)
     VALUES (:id, :key, :alarm, :step, :round, :dispatch, :channel, :team, :account, :contact, :what, :language,
-       :state, :next, :now, :sent)
+       :state, :next, :now, :sent, :call_out)
     ON CONFLICT (key) DO NOTHING"""
 )
 
@@ -32,8 +32,12 @@ async def tell(
     dispatch: str | None = None,
     account: str | None = None,
     next_ms: int | None = None,
+    call_out: str | None = None,
 ) -> None:
-    """One message. `number` is the round of the alarm's plan that it belongs to, `next_ms` when it is due."""
+    """One message. `number` is the round of the alarm's plan, or of the call-out, that it belongs to.
+
+    `next_ms` is when it is due. To an account it goes by the address that its owner has given.
+    """
     is_console = channel is Channel.CONSOLE  # what is committed is on its way to every console by the feed
     await _TELL.rows(
         connection,
@@ -53,4 +57,5 @@ async def tell(
         next=now if next_ms is None else next_ms,
         now=now,
         sent=now if is_console else None,
+        call_out=call_out,
     )

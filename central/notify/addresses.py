@@ -11,6 +11,10 @@ from central.people.contacts import Contact
 from central.sql import Sql
 
 _TEAM = Sql("SELECT phone, email FROM team WHERE id = :team AND state = 'active'")
+_ACCOUNT = Sql(
+    """SELECT d.phone, d.email, coalesce(u.language, '') FROM duty_address d JOIN user_account u ON u.id = d.account
+    WHERE d.account = :account AND u.state = 'active'"""
+)
 _PLACE = Sql(
     """SELECT coalesce(n.name, ''), coalesce((SELECT min(t.phone) FROM team t WHERE t.kind = 'centre'
        AND t.state = 'active' AND t.phone <> '' AND (t.tenant = a.tenant OR EXISTS
@@ -45,15 +49,24 @@ class Contacts(Protocol):
 
 
 async def reach_of(
-    connection: AsyncConnection, contacts: Contacts, *, team: str | None, contact: str | None, alarm: str
+    connection: AsyncConnection,
+    contacts: Contacts,
+    *,
+    team: str | None,
+    contact: str | None,
+    alarm: str,
+    account: str | None = None,
 ) -> Reach:
-    """How whoever is meant is reached now; `NOWHERE` when there is no such team or contact any more."""
+    """How whoever is meant is reached now; `NOWHERE` when there is no such team, contact or address any more."""
     if contact is not None:
         found = await contacts.open_contact(connection, contact, alarm)
         person = None if found is None else found.person
         if person is None:
             return NOWHERE
         return Reach(phone=person.phone.replace(" ", ""), email=person.email, language=person.language)
+    if account is not None:
+        row = await _ACCOUNT.one(connection, account=account)
+        return NOWHERE if row is None else Reach(phone=row[0].replace(" ", ""), email=row[1], language=row[2])
     row = await _TEAM.one(connection, team=team or "")
     return NOWHERE if row is None else Reach(phone=row[0], email=row[1])
 

@@ -31,6 +31,7 @@ _OF_NUMBER = Sql(
     WHERE n.mark = :mark AND n.what = '{ASK}' AND n.made_ms > :since
     ORDER BY n.made_ms DESC, n.id"""  # noqa: S608  # a word of our own
 )
+_USED = Sql("SELECT code FROM notification WHERE mark = :mark AND code IS NOT NULL AND made_ms > :since")
 _MARK = Sql("UPDATE notification SET mark = :mark, code = coalesce(code, :code) WHERE id = :id RETURNING code")
 _WRONG = Sql("SELECT count(*) FROM notification WHERE key LIKE :prefix AND what = 'kin_wrong'")
 _OPEN_STATES = frozenset({"waiting"})
@@ -74,10 +75,15 @@ async def code_for(connection: AsyncConnection, ask: str, mark: str, now: int, *
 
     Whoever is asked again about the same alarm has the same code, so that an answer to the first text counts.
     """
-    asks = await asks_of(connection, mark, now)
-    before = [one.code for one in asks if (one.alarm, one.contact) == (alarm, contact)]
-    used = {one.code for one in asks}
-    code = before[0] if before else secrets.choice([code for code in map(str, range(1000, 10_000)) if code not in used])
+    before = [one.code for one in await asks_of(connection, mark, now) if (one.alarm, one.contact) == (alarm, contact)]
+    return await marked(connection, ask, mark, now, before[0] if before else "")
+
+
+async def marked(connection: AsyncConnection, ask: str, mark: str, now: int, code: str) -> str:
+    """Note which number is asked, with this code or a new one. Of all that is open to a number no two have the same."""
+    if not code:
+        used = {row[0] for row in await _USED.rows(connection, mark=mark, since=now - KEPT_MS)}
+        code = secrets.choice([one for one in map(str, range(1000, 10_000)) if one not in used])
     return str(await _MARK.value(connection, id=ask, mark=mark, code=code))
 
 

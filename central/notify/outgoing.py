@@ -23,6 +23,7 @@ from central.escalation.tick import GIVEN_UP, hasten
 from central.lifecycle import CENTRAL_KINDS
 from central.metrics import Metrics
 from central.notify import asks as asking
+from central.notify import duty_asks
 from central.notify.addresses import Contacts, Reach, place_of, reach_of
 from central.notify.channel import Channel, ChannelError, Message
 from central.notify.numbers import same_form
@@ -34,6 +35,7 @@ from central.routing.store import DEFAULT_ZONE
 from central.routing.words import clock_words
 from central.sql import Row, Sql
 from central.store import Priority, Store
+from central.technical import called
 from central.views import SYSTEM
 from central.wakeup import Wakeup
 
@@ -54,7 +56,8 @@ _DUE = Sql(
     WHERE id IN (SELECT id FROM notification WHERE state = 'pending' AND channel = :channel AND next_ms <= :now
                  ORDER BY next_ms, id LIMIT :limit)
       AND state = 'pending' AND next_ms <= :now
-    RETURNING id, alarm, round, step, dispatch, team, contact, what, language, fence, attempts, made_ms"""
+    RETURNING id, alarm, round, step, dispatch, team, contact, what, language, fence, attempts, made_ms, account,
+       call_out"""
 )
 _SENT = Sql(
     """UPDATE notification SET state = 'sent', sent_ms = :now, provider_ref = :ref, fault = ''
@@ -70,7 +73,7 @@ _LATER = Sql(
 )
 _GIVEN_UP = Sql(
     """UPDATE notification SET state = 'given_up', fault = :fault
-    WHERE id = :id AND state IN ('pending', 'sent') RETURNING alarm, round, step, dispatch, what"""
+    WHERE id = :id AND state IN ('pending', 'sent') RETURNING alarm, round, step, dispatch, what, call_out"""
 )
 _OF_REFERENCE = Sql("SELECT id, channel FROM notification WHERE provider_ref = :ref")
 _DELIVERED = Sql(
@@ -102,12 +105,22 @@ class _Due:
     fence: int
     attempts: int
     made_ms: int
+    account: str | None
+    call_out: str | None
     channel: str
 
 
 _DUE_NAMES = (
     "id", "alarm", "round", "step", "dispatch", "team", "contact", "what", "language", "fence", "attempts", "made_ms",
+    "account", "call_out",
 )  # fmt: skip
+
+
+def _how(due: _Due) -> str:
+    """The text that says how to answer, for a message that asks something."""
+    if due.what in duty_asks.NAMES_CODE:
+        return "fault_how"
+    return "kin_how" if due.what in asking.SAYS_HOW else ""
 
 
 class Outgoing:
@@ -202,7 +215,9 @@ class Outgoing:
 
     async def _composed(self, due: _Due) -> tuple[str, Message]:
         async def work(connection: AsyncConnection) -> tuple[str, Message]:
-            reach = await reach_of(connection, self._contacts, team=due.team, contact=due.contact, alarm=due.alarm)
+            reach = await reach_of(
+                connection, self._contacts, team=due.team, contact=due.contact, alarm=due.alarm, account=due.account
+            )
             place, phone = await place_of(connection, due.alarm)
             message = compose(
                 due.what,
@@ -211,20 +226,25 @@ class Outgoing:
                 place=place or self._place,
                 phone=phone,
                 codes=await self._codes(connection, due, reach),
-                can_answer=due.what in asking.SAYS_HOW and due.channel == "sms",
+                how=_how(due) if due.channel == "sms" else "",
             )
             return (reach.phone if due.channel == "sms" else reach.email), message
 
-        if due.contact is None:
+        if due.contact is None and due.what not in duty_asks.NAMES_CODE:
             return await self._store.fetch(work)
         return await self._store.transact(Priority.PEOPLE, work)  # opening is an entry in the access log
 
     async def _codes(self, connection: AsyncConnection, due: _Due, reach: Reach) -> list[tuple[str, str]]:
         """What a yes by SMS has to name: of this question, or of all that are open to the number."""
-        if due.channel != "sms" or due.contact is None or not reach.phone:
+        calls = due.call_out if due.what in duty_asks.NAMES_CODE else None
+        if due.channel != "sms" or not (due.contact or calls) or not reach.phone:
             return []
         now = self._clock.now_ms()
         mark = await self._contacts.number_mark(connection, same_form(reach.phone))
+        if calls is not None:
+            return [(await duty_asks.code_for(connection, due.id, calls, mark, now), "")]
+        if due.contact is None:
+            return []
         if due.what == asking.ASK:
             code = await asking.code_for(connection, due.id, mark, now, alarm=due.alarm, contact=due.contact)
             return [(code, "")]
@@ -255,6 +275,9 @@ class Outgoing:
 
     @staticmethod
     async def _take_back(connection: AsyncConnection, due: _Due, alarm: Row | None, now: int) -> None:
+        if due.call_out is not None:
+            await called.was_said(connection, due.call_out, now)
+            return
         if due.dispatch is not None:
             if due.what == "dispatch" and await _IS_OFF.one(connection, id=due.dispatch):
                 await patrols.called_off(connection, due.dispatch, now)
@@ -286,9 +309,11 @@ class Outgoing:
             row = await _GIVEN_UP.one(connection, id=notification, fault=fault[:64])
             if row is None:
                 return
-            alarm, number, step, dispatch, what = row
+            alarm, number, step, dispatch, what, call_out = row
             source = Source(hub="", device=channel, happened_ms=now)
             await raise_technical(connection, CENTRAL_KINDS[KIND], source, now)
+            if call_out is not None and what == called.WHAT:
+                await called.hasten(connection, call_out, number, step, now)
             if what in _ASKS and number is not None and step is not None:
                 await hasten(connection, alarm, number, step, now, GIVEN_UP)
             if what == "dispatch":

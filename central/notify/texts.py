@@ -16,18 +16,18 @@ def compose(
     place: str,
     phone: str,
     codes: Sequence[tuple[str, str]] = (),
-    can_answer: bool = False,
+    how: str = "",
 ) -> Message:
     """A message. `url` leads to the alarm for those who may sign in, `phone` is whom next of kin call back.
 
-    `codes`: those of open questions, each with the time when it was asked. With `can_answer` the message says how to
-    answer with the first of them.
+    `codes`: those of open questions, each with the time when it was asked. `how` is the text that says how to answer
+    with the first of them.
     """
     t = words(language_from(language))
     key = what if phone or not t.has(f"notify.{what}_no_phone") else f"{what}_no_phone"
     listed = ", ".join(t("notify.kin_asked_at", code=code, time=time) for code, time in codes)
     text = t(f"notify.{key}", url=url, place=place or t("app.place"), phone=phone, codes=listed)
-    if can_answer and codes:
-        text = f"{text} {t('notify.kin_how', code=codes[0][0])}"
+    if how and codes:
+        text = f"{text} {t(f'notify.{how}', code=codes[0][0])}"
     subject = f"notify.subject_{what}"
     return Message(subject=f"Vaktpost: {t(subject if t.has(subject) else 'notify.subject_alarm_waits')}", text=text)

@@ -61,7 +61,7 @@ class Teaming(PlaceChanges):
     ) -> str:
         """A new one. `serves`: tenants, for a team that belongs to none. Raises NotFoundError, Conflict."""
         name, team_kind, team = clean_name(name), one_of(TeamKind, kind), new_id().hex()
-        phone, email = _phone(phone), _email(email)
+        phone, email = checked_phone(phone), checked_email(email)
 
         async def work(connection: AsyncConnection, _: int) -> str:
             if tenant is not None or unit is not None or not scope.is_everything:
@@ -97,7 +97,12 @@ class Teaming(PlaceChanges):
 
         One that plans turn to is not ended: the Conflict names them.
         """
-        name, team_kind, phone, email = clean_name(name), one_of(TeamKind, kind), _phone(phone), _email(email)
+        name, team_kind, phone, email = (
+            clean_name(name),
+            one_of(TeamKind, kind),
+            checked_phone(phone),
+            checked_email(email),
+        )
 
         async def work(connection: AsyncConnection, _: int) -> str:
             known = {one.id: one for one in await teams(connection)}
@@ -206,7 +211,7 @@ class Teaming(PlaceChanges):
         return found[0]
 
 
-def _phone(phone: str) -> str:
+def checked_phone(phone: str) -> str:
     phone = " ".join(phone.replace("\x00", "").split())
     digits = phone.removeprefix("+").replace(" ", "")
     if phone and not (digits.isascii() and digits.isdigit() and 3 <= len(digits) <= 15):
@@ -214,7 +219,7 @@ def _phone(phone: str) -> str:
     return phone
 
 
-def _email(email: str) -> str:
+def checked_email(email: str) -> str:
     email = email.replace("\x00", "").strip()
     if email and (email.count("@") != 1 or " " in email or len(email) > 254 or email[0] == "@" or email[-1] == "@"):
         raise IncompleteError("bad_email", "email")

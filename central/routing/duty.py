@@ -24,7 +24,7 @@ from central.routing.plan import DAY_MIN
 from central.routing.rota import Gap, Override, Rota, Shift, mask_of, weekdays_of
 from central.routing.store import DEFAULT_ZONE
 from central.routing.teams import Team, every_team
-from central.sql import Sql
+from central.sql import Row, Sql
 from central.store import Priority, Store
 from central.views import Actor
 
@@ -44,6 +44,15 @@ _SHIFTS = Sql(
 _OVERRIDES = Sql(
     """SELECT id, account, instead_of, from_ms, to_ms, why FROM rota_override WHERE team = :team AND to_ms > :since
        ORDER BY from_ms, id"""
+)
+_OF_KIND = "(SELECT id FROM team WHERE kind = :kind AND state = 'active')"
+_SHIFTS_OF_KIND = Sql(
+    f"""SELECT id, account, weekdays, from_minute, to_minute, from_day, to_day, team FROM rota_shift
+       WHERE team IN {_OF_KIND} ORDER BY from_minute, from_day, id"""  # noqa: S608  # our own names
+)
+_OVERRIDES_OF_KIND = Sql(
+    f"""SELECT id, account, instead_of, from_ms, to_ms, why, team FROM rota_override
+       WHERE to_ms > :since AND team IN {_OF_KIND} ORDER BY from_ms, id"""  # noqa: S608  # our own names
 )
 _ADD_SHIFT = Sql(
     """INSERT INTO rota_shift (id, team, account, weekdays, from_minute, to_minute, from_day, to_day, written_by)
@@ -79,23 +88,40 @@ class TeamRota:
 
 async def rota_of(connection: AsyncConnection, team: str, zone: str, since_ms: int) -> Rota:
     """All shifts of a team and the exceptions that are not over at `since_ms`."""
-    shifts = tuple(
-        Shift(
-            id=row[0],
-            account=row[1],
-            weekdays=weekdays_of(row[2]),
-            from_minute=row[3],
-            to_minute=row[4],
-            from_day=date.fromisoformat(row[5]),
-            to_day=None if row[6] is None else date.fromisoformat(row[6]),
-        )
-        for row in await _SHIFTS.rows(connection, team=team)
-    )
-    overrides = tuple(
-        Override(id=row[0], account=row[1], instead_of=row[2], from_ms=row[3], to_ms=row[4], why=row[5])
-        for row in await _OVERRIDES.rows(connection, team=team, since=since_ms)
-    )
+    shifts = tuple([_shift(row) for row in await _SHIFTS.rows(connection, team=team)])
+    overrides = tuple([_override(row) for row in await _OVERRIDES.rows(connection, team=team, since=since_ms)])
     return Rota(zone=ZoneInfo(zone), shifts=shifts, overrides=overrides)
+
+
+async def rotas_of_kind(connection: AsyncConnection, kind: str, since_ms: int) -> Mapping[str, Rota]:
+    """Of every team of a kind, by its id."""
+    teams = {team.id: team for team in (await every_team(connection)).values() if team.kind == kind}
+    shifts: dict[str, list[Shift]] = {}
+    for row in await _SHIFTS_OF_KIND.rows(connection, kind=kind):
+        shifts.setdefault(row[7], []).append(_shift(row))
+    overrides: dict[str, list[Override]] = {}
+    for row in await _OVERRIDES_OF_KIND.rows(connection, kind=kind, since=since_ms):
+        overrides.setdefault(row[6], []).append(_override(row))
+    return {
+        team: Rota(zone=ZoneInfo(zone), shifts=tuple(shifts.get(team, ())), overrides=tuple(overrides.get(team, ())))
+        for team, zone in (await zones_of(connection, teams)).items()
+    }
+
+
+def _shift(row: Row) -> Shift:
+    return Shift(
+        id=row[0],
+        account=row[1],
+        weekdays=weekdays_of(row[2]),
+        from_minute=row[3],
+        to_minute=row[4],
+        from_day=date.fromisoformat(row[5]),
+        to_day=None if row[6] is None else date.fromisoformat(row[6]),
+    )
+
+
+def _override(row: Row) -> Override:
+    return Override(id=row[0], account=row[1], instead_of=row[2], from_ms=row[3], to_ms=row[4], why=row[5])
 
 
 async def zones_of(connection: AsyncConnection, teams: Mapping[str, Team]) -> Mapping[str, str]:

@@ -72,6 +72,20 @@ async def test_a_step_that_was_not_taken_is_found(bench: Bench, hub: FrameHub, a
     assert await found(auditor) == ["step_not_taken"]
 
 
+async def test_a_call_out_of_technicians_that_did_not_go_on_is_found(bench: Bench, auditor: Auditor) -> None:
+    now = bench.clock.now_ms()
+    await bench.change(
+        "INSERT INTO call_out (id, team, alarm, state, due_ms, began_ms) VALUES"
+        f" ('c1', 'team', 'a1', 'running', {now}, {now}), ('c2', 'other', 'a1', 'over', {now}, {now})"
+    )
+    await bench.change("UPDATE call_out SET ended_ms = 1 WHERE id = 'c2'")
+    bench.clock.advance(15)
+    assert await found(auditor) == []
+    bench.clock.advance(10)
+    look = await auditor.look()
+    assert [(one.what, one.count, one.since_ms) for one in look] == [("call_out_stuck", 1, now)]
+
+
 async def test_an_alarm_without_a_step_is_found(bench: Bench, hub: FrameHub, auditor: Auditor) -> None:
     await bench.press(hub)
     await bench.change("DELETE FROM escalation")

@@ -14,6 +14,7 @@ from central.escalation.tick import Escalation
 from central.listener import bind, serve
 from central.metrics import Metrics
 from central.notify.channel import Message
+from central.notify.duty_answers import DutyAnswers
 from central.notify.kin import MOST_REPLIES, MOST_WRONG, KinAnswers, read
 from central.notify.numbers import same_form
 from central.notify.outgoing import Outgoing
@@ -327,7 +328,13 @@ async def test_an_answer_comes_in_by_the_providers_webhook_and_only_sealed(kin: 
         wakeup=Wakeup(),
     )
     api = SmsApi(
-        seal=Seal(SECRET), ingest=ingest, kin=kin.answers, receipts=(), security=services.security, clock=bench.clock
+        seal=Seal(SECRET),
+        ingest=ingest,
+        kin=kin.answers,
+        technicians=technicians,
+        receipts=(),
+        security=services.security,
+        clock=bench.clock,
     )
     alarm = await kin.press()
     stop, socket = asyncio.Event(), bind("127.0.0.1", 0, "sms")
@@ -353,6 +360,15 @@ async def test_a_yes_without_the_code_changes_nothing_because_a_number_is_easily
     before = await kin.now(alarm)
     assert await kin.says(DAUGHTER, "ja") == "code"
     said = await kin.told(DAUGHTER)
+    technicians = DutyAnswers(
+        store=services.store,
+        clock=bench.clock,
+        contacts=services.people,
+        metrics=services.metrics,
+        security=services.security,
+        wakeup=Wakeup(),
+        settings=services.settings.call_out,
+    )
     assert said.startswith("Vaktpost: et ja gjelder bare med koden")
     found = ASKED.search(said)
     assert found

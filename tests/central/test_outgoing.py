@@ -25,7 +25,7 @@ from central.routing.plan import Plan, ReceiverKind, Step, Variant
 from central.settings import EmailSettings, SmsSettings
 from central.sms_http import HttpProvider
 from central.sql import Sql
-from central.technical.call_out import FIRST_MS, CallOut
+from central.technical.call_out import CallOut
 from central.wakeup import Wakeup
 from simulators.frame_hub import FrameHub
 from simulators.mail_server import MailServer
@@ -141,14 +141,16 @@ async def test_technicians_are_called_out_in_words_that_anybody_may_read(
     async with bench.store.write() as connection:
         source = Source(hub=hub.id.hex(), happened_ms=now)
         alarm = await raise_technical(connection, CENTRAL_KINDS["unknown_hub"], source, now)
-    bench.clock.advance(FIRST_MS / 1000)
+    bench.clock.advance(bench.services.settings.call_out.first_after_s)
     await CallOut(bench.store, bench.clock, Wakeup()).look()
     await desk.send()
     (text,), (letter,) = desk.sms.received, desk.mail.letters
+    code = await bench.value("SELECT code FROM notification WHERE code IS NOT NULL")
     assert text.text == (
         "Vaktpost: et teknisk varsel som ikke kan vente, står uten at noen tekniker har tatt det."
-        f" https://vakt.example/alarms/{alarm}"
+        f" https://vakt.example/alarms/{alarm} Svar 1 {code} hvis du tar det, 2 {code} hvis du ikke kan."
     )
+    assert "Svar 1" not in letter.text
     assert letter.content["Subject"] == "Vaktpost: Et teknisk varsel som ikke kan vente"
     assert (await words(bench, alarm)).count("notified") == 2
 

@@ -10,7 +10,9 @@ import pytest
 
 from central.access import EVERYTHING
 from central.console.roles import Role
-from tests.central.console.conftest import Console
+from central.technical.call_out import CallOut
+from central.wakeup import Wakeup
+from tests.central.console.conftest import Console, Towns, holdings
 
 
 @pytest.fixture
@@ -21,6 +23,11 @@ async def console(bench: Any) -> Console:
 @pytest.fixture
 async def tore(console: Console) -> Any:
     return await console.signed_in("Tore Tekniker", Role.TECHNICIAN)
+
+
+@pytest.fixture
+async def towns(console: Console) -> Towns:
+    return Towns(console, await holdings(console, "Aure", "r-own"), await holdings(console, "Smøla", "r-other"))
 
 
 async def test_an_empty_page_is_calm(tore) -> None:
@@ -136,3 +143,131 @@ def tore_actor() -> Any:
     from central.views import Actor
 
     return Actor(id="t", name="Tore", role="technician")
+
+
+# ── Whom to call, and who is being called ────────────────────────────────────────────
+
+
+async def on_duty(bench: Any, account: str, team: str = "d1", *, phone: str = "") -> None:
+    """Kari, from an hour ago until tomorrow."""
+    now = bench.clock.now_ms()
+    await bench.change(
+        f"INSERT INTO user_account (id, name, role, created_ms) VALUES ('{account}', 'Kari Vik', 'technician', 0)"
+    )
+    await bench.change(
+        "INSERT INTO rota_override (id, team, account, from_ms, to_ms, written_by) VALUES"
+        f" ('o1', '{team}', '{account}', {now - 3_600_000}, {now + 86_400_000}, 'x')"
+    )
+    if phone:
+        await bench.change(f"INSERT INTO duty_address (account, phone, changed_ms) VALUES ('{account}', '{phone}', 0)")
+
+
+async def named(bench: Any, phone: str = "75 00 00 11") -> None:
+    await bench.change(
+        f"INSERT INTO team (id, kind, name, unit, phone) VALUES ('d1', 'technical', 'Teknisk nord', 'u1', '{phone}')"
+    )
+
+
+async def test_who_is_on_technical_duty_now_is_named_wherever_a_fault_is_and_so_is_how_to_reach_them(
+    bench, area, tore
+) -> None:
+    await area.unit()
+    await named(bench)
+    await on_duty(bench, "kari", phone="900 00 001")
+    hubs = await area.hubs(25, critical=1)
+    await area.fail(hubs)
+    (alone,) = await area.fail(await area.hubs(1, first=500), "battery_low")
+    await area.sweep()
+    (found,) = await bench.services.incidents.open(EVERYTHING)
+    for page in ("/technical", f"/technical/incidents/{found.id}", f"/hubs/{hubs[0]}", f"/alarms/{alone}"):
+        said = (await tore.get(page)).text
+        assert "Kari Vik" in said, page
+        assert 'href="tel:90000001"' in said, page
+        assert "75 00 00 11" in said, page
+    contact = (await tore.get(f"/api/v1/hubs/{hubs[0]}")).json["contact"]
+    assert contact["people"] == [{"name": "Kari Vik", "phone": "900 00 001", "email": ""}]
+    assert (contact["name"], contact["is_nobody_on_duty"]) == ("Teknisk nord", False)
+    assert (await tore.get(f"/api/v1/incidents/{found.id}")).json["contact"] == contact
+    assert (await tore.get(f"/api/v1/alarms/{alone}")).json["contact"] == contact
+    assert (await tore.get("/api/v1/technical/duty")).json == {"teams": [contact], "call_outs": []}
+
+
+async def test_nobody_on_technical_duty_is_said_plainly_beside_the_teams_telephone(bench, area, tore) -> None:
+    await area.unit()
+    await named(bench)
+    await on_duty(bench, "kari")
+    await area.fail(await area.hubs(1), "battery_low")
+    assert "ingen telefon oppgitt" in (await tore.get("/technical")).text
+    await bench.change(
+        "INSERT INTO rota_shift (id, team, account, weekdays, from_minute, to_minute, from_day, written_by)"
+        " VALUES ('s1', 'd1', 'kari', 127, 0, 0, '2999-01-01', 'x')"
+    )
+    bench.clock.advance(2 * 86_400)
+    said = (await (await Console(bench).signed_in("Tore 2", Role.TECHNICIAN)).get("/technical")).text
+    assert "Ingen har teknisk vakt" in said
+    assert "75 00 00 11" in said
+    assert "Kari Vik" not in said
+
+
+async def test_a_call_out_stands_on_the_page_and_in_vain_above_every_queue(bench, area, tore, console) -> None:
+    await area.unit()
+    await named(bench)
+    await on_duty(bench, "kari", phone="900 00 001")
+    await area.fail(await area.hubs(1), "unknown_hub")
+    call_out = CallOut(bench.store, bench.clock, Wakeup())
+    bench.clock.advance(300)
+    await call_out.look()
+    said = (await tore.get("/technical")).text
+    assert "Varslet nå" in said
+    assert "Ingen har svart ennå" in said
+    assert "Kari Vik, SMS: sendes nå" in said
+    operator = await console.signed_in("Kari Operatør", Role.RESPONDER)
+    assert "Teknisk vakt svarer ikke" not in (await operator.get("/")).text
+    for _ in range(2):
+        bench.clock.advance(300)
+        await call_out.look()
+    assert "Ubesvart siden" in (await tore.get("/technical")).text
+    for path in ("/", "/parts/queue?view=technical"):
+        said = (await operator.get(path)).text
+        assert "Teknisk vakt svarer ikke siden" in said
+        assert "Teknisk nord, 75 00 00 11" in said
+    (shown,) = (await operator.get("/api/v1/technical/duty")).json["call_outs"]
+    assert (shown["state"], [call["name"] for call in shown["calls"]]) == ("unanswered", ["Kari Vik", ""])
+    assert shown["unanswered_ms"] == bench.clock.now_ms()
+
+
+async def test_call_outs_and_names_of_another_tenants_technicians_are_not_seen(bench, area, towns) -> None:
+    other = towns.other["tenant_id"]
+    await bench.change(
+        "INSERT INTO team (id, kind, name, tenant, phone)"
+        f" VALUES ('d1', 'technical', 'Teknisk fremmed', '{other}', '75 00 00 11')"
+    )
+    await on_duty(bench, "kari", phone="900 00 001")
+    await area.fail(await area.hubs(1, tenant=other, unit=None), "unknown_hub")
+    call_out = CallOut(bench.store, bench.clock, Wakeup())
+    for _ in range(3):
+        bench.clock.advance(300)
+        await call_out.look()
+    assert await bench.value("SELECT state FROM call_out") == "unanswered"
+    lead = await towns.signed_in(Role.LEAD)
+    assert "Teknisk fremmed" not in (await lead.get("/")).text
+    assert "Kari Vik" not in (await lead.get("/technical")).text
+    shown = (await lead.get("/api/v1/technical/duty")).json
+    assert (shown["call_outs"], [one["name"] for one in shown["teams"]].count("Teknisk fremmed")) == ([], 0)
+
+
+async def test_somebody_gives_the_telephone_by_which_they_are_called_and_takes_it_back(bench, tore) -> None:
+    page = await tore.get("/me")
+    assert "Når du har teknisk vakt" in page.text
+    wrong = await tore.post("/me/reach", form={"phone": "ring meg", "email": ""})
+    assert (wrong.status, 'value="ring meg"' in wrong.text) == (422, True)
+    assert await bench.value("SELECT count(*) FROM duty_address") == 0
+    kept = await tore.post("/me/reach", form={"phone": " +47  900 00 001", "email": "tore@kommune.example"})
+    assert kept.status == 303
+    assert await bench.rows("SELECT phone, email FROM duty_address") == [("+47 900 00 001", "tore@kommune.example")]
+    assert 'value="+47 900 00 001"' in (await tore.get("/me?said=reach")).text
+    log = str(await bench.rows("SELECT what, content FROM log_entry WHERE what = 'duty_address_changed'"))
+    assert "duty_address_changed" in log
+    assert "900" not in log
+    assert (await tore.post("/me/reach", form={"phone": "", "email": ""})).status == 303
+    assert await bench.value("SELECT count(*) FROM duty_address") == 0
