@@ -83,6 +83,7 @@ class Ingest:
 
     async def drain(self) -> None:
         """Wait for what is being committed although its callers have left."""
+        await self._windows.drain()
         for gathering in self._gatherings.values():
             await gathering.drain()
 

@@ -16,6 +16,8 @@ from central.windows import DAY_MS, WINDOW_DAYS
 
 BATCH = 500
 QUARANTINE_DAYS = 90
+PART_DAYS = 1
+"""Of an answer that nobody fetched: whoever had asked was stopped. A command lives for a minute."""
 SIGN_IN_DAYS = 90
 SECURITY_DAYS = 365
 ANSWER_DAYS = 7
@@ -37,6 +39,13 @@ _OLD = {
         Sql(
             "DELETE FROM quarantine WHERE id IN"
             " (SELECT id FROM quarantine WHERE received_ms < :before LIMIT :limit) RETURNING 1"
+        ),
+    ),
+    "answer_parts": (
+        PART_DAYS,
+        Sql(
+            "DELETE FROM command_part WHERE (command, part) IN (SELECT p.command, p.part FROM command_part p"
+            " JOIN command c ON c.id = p.command WHERE c.created_ms < :before LIMIT :limit) RETURNING 1"
         ),
     ),
     "sessions": (

@@ -156,6 +156,11 @@ class Windows:
             _fail((*batch, *self._wanted), NotStoredError("central stops"))
             self._wanted.clear()
 
+    async def drain(self) -> None:
+        """Wait for the places that are being taken although their callers have left."""
+        if self._task is not None:
+            await asyncio.wait([self._task])
+
     async def _is_over(self, hub: str, epoch: str) -> bool:
         """Whether this is a run of long ago whose window was trimmed: everything of it counts as seen."""
         before = self._clock.now_ms() - WINDOW_DAYS * DAY_MS

@@ -171,13 +171,21 @@ async def test_what_nobody_needs_any_more_goes_and_what_is_needed_stays(bench: A
     old = hub.envelope(sealed, has_header=True)
     await bench.send(hub, old)
     await bench.central.reception._quarantine.keep("0" * 16, 1, "https", b"something")
+    await bench.change(
+        "INSERT INTO command (id, hub, epoch, number, name, arguments, actor, created_ms, expires_ms, state) VALUES"
+        f" ('{'c' * 16}', '{hub.id.hex()}', '{'e' * 16}', 1, 'health', '{{}}', 'first', {clock.now_ms()}, 0, 'sent')"
+    )
+    await bench.change(
+        f"INSERT INTO command_part (command, part, is_last, content) VALUES ('{'c' * 16}', 0, false, '{{}}')"
+    )
+    assert (await Trimming(bench.store, clock).trim())["answer_parts"] == 0  # somebody may wait for the rest
     before = hub.now
     clock.advance(91 * 86_400)
     hub.start(before=before)
     await bench.tell(hub, hub.seal("pendant_pressed"), has_header=True)
     await bench.change(f"UPDATE hub SET epoch = '{hub.now.epoch.hex()}'")
     gone = await Trimming(bench.store, clock).trim()
-    assert (gone["windows"], gone["quarantine"]) == (1, 1)
+    assert (gone["windows"], gone["quarantine"], gone["answer_parts"]) == (1, 1, 1)
     assert await bench.value("SELECT count(*) FROM sender_window") == 1
     assert await bench.value("SELECT count(*) FROM high_water") == 2
     fresh = Windows(bench.store, clock)  # a central that was started since
