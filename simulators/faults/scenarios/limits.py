@@ -33,7 +33,7 @@ async def memory_limit(run: Run) -> Verdict:
                     trial.stage.cable.mend()
                     trial.way()
                     await trial.confirmed(3)
-            verdict = await trial.judged(within_s=120 * run.rounds)  # each leaves most of its measurements waiting
+            verdict = await trial.judged(within_s=120)
             kills, used = limits.kills(), limits.used_bytes()
     complaints = (f"the kernel ended it {kills} times for want of memory",) if kills else ()
     return verdict + Verdict(complaints=complaints, notes={"memory_mib": round(used / MIB)})
