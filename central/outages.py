@@ -20,15 +20,18 @@ _SERVED = Sql("INSERT INTO central_state (name, value) VALUES ('served', '1') ON
 
 
 async def note_outage(store: Store, clock: Clock) -> None:
-    """Central starts; no process of it has committed since `store.last_alive_ms`. Raises NotStoredError.
+    """Central starts; no process of it was there since `store.last_alive_ms`. Now one is. Raises NotStoredError.
 
-    The first start of all ends nothing: who founded it, or gave somebody an account, committed before it was there.
+    The first start of all ends nothing: nobody was there before.
     """
-    if await store.transact(Priority.PEOPLE, _SERVED.one):
-        return
+    is_first = bool(await store.transact(Priority.PEOPLE, _SERVED.one))
     gone_ms, now = store.last_alive_ms, clock.now_ms()
-    if not gone_ms or now - gone_ms < SHORTEST_MS:
-        return
+    if gone_ms and not is_first and now - gone_ms >= SHORTEST_MS:
+        await _note(store, gone_ms, now)
+    await store.probe()
+
+
+async def _note(store: Store, gone_ms: int, now: int) -> None:
     away_s = (now - gone_ms) // 1000
 
     async def work(connection: AsyncConnection) -> None:
