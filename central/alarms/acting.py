@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +17,7 @@ from central.escalation.begin import AnsweredBy, answered, begin
 from central.lifecycle import LEASE_MS, TRAVELLING, Action, Dispatch, Queue, after, furthest
 from central.people.words import Pen, Words
 from central.raising import tell_home
-from central.sql import Sql
+from central.sql import Row, Sql
 from central.store import Priority, Store
 from central.views import Actor, AlarmView
 from central.wakeup import Wakeup
@@ -32,9 +32,10 @@ _SUM_UP_WAITING = Sql(
     """UPDATE alarm SET dispatch = :dispatch, version = version + 1, sound_no = sound_no + :loud
     WHERE id = :id AND handling = 'waiting' AND dispatch <> :dispatch"""
 )
-_SENT_BEFORE = Sql("UPDATE alarm SET dispatch = :dispatch WHERE id = :id")
+_SENT_BEFORE = Sql("UPDATE alarm SET dispatch = :dispatch, lease_until_ms = :until WHERE id = :id")
 _NO_DEADLINE = Sql(
-    """UPDATE dispatch SET due_ms = NULL WHERE alarm = :alarm AND state IN ('accepted', 'on_the_way', 'on_site')"""
+    """UPDATE dispatch SET due_ms = NULL WHERE alarm = :alarm AND state IN ('accepted', 'on_the_way', 'on_site')
+    AND due_ms <= :now"""
 )
 _CALL_OFF = Sql(
     f"""UPDATE dispatch SET state = 'cancelled', reason = :why, due_ms = NULL, ended_ms = :now, version = version + 1,
@@ -119,23 +120,33 @@ def check(alarm: AlarmView, actor: Actor, action: Action) -> None:
 async def sum_up(connection: AsyncConnection, alarm_id: str, now: int, *, is_loud: bool = False) -> None:
     """Those who were sent have changed: what the alarm says of them, and until when nobody has to look after it."""
     rows = await _OPEN.rows(connection, alarm=alarm_id)
-    deadlines = [due for state, due in rows if due is not None and state not in {"sent", "delivered"}]
     found = furthest(state for state, _ in rows)
     await _SUM_UP.rows(
         connection,
         id=alarm_id,
         dispatch=found.value,
-        until=max(deadlines, default=now + LEASE_MS),
+        until=_until(rows, now),
         loud=int(is_loud),
     )
     out = found if found in TRAVELLING else Dispatch.NONE
     await _SUM_UP_WAITING.rows(connection, id=alarm_id, dispatch=out.value, loud=int(is_loud))
 
 
-async def joins_those_out(connection: AsyncConnection, alarm_id: str) -> None:
-    """Whoever has taken an alarm has those with it who were sent before, by its plan or for whoever had it last."""
+async def joins_those_out(connection: AsyncConnection, alarm_id: str, now: int) -> None:
+    """Whoever has taken an alarm has those with it who were sent before, by its plan or for whoever had it last.
+
+    Their deadlines hold on, but for those that have passed while nobody had the alarm.
+    """
+    await _NO_DEADLINE.rows(connection, alarm=alarm_id, now=now)
     rows = await _OPEN.rows(connection, alarm=alarm_id)
-    await _SENT_BEFORE.rows(connection, id=alarm_id, dispatch=furthest(state for state, _ in rows).value)
+    found = furthest(state for state, _ in rows)
+    await _SENT_BEFORE.rows(connection, id=alarm_id, dispatch=found.value, until=_until(rows, now))
+
+
+def _until(rows: Sequence[Row], now: int) -> int:
+    """Until when an alarm is its owner's, with those who are out for it: a deadline takes the place of the lease."""
+    deadlines = [due for state, due in rows if due is not None and state not in {"sent", "delivered"}]
+    return int(max(deadlines, default=now + LEASE_MS))
 
 
 async def call_off(connection: AsyncConnection, alarm_id: str, now: int, why: str, *, is_kept: bool = False) -> None:
@@ -163,7 +174,7 @@ async def runs_out(connection: AsyncConnection, alarm_id: str, now: int) -> None
     What they had promised by when has been acted on. It is no deadline of whoever takes the alarm next.
     """
     await _WITHDRAW.rows(connection, alarm=alarm_id, now=now)
-    await _NO_DEADLINE.rows(connection, alarm=alarm_id)
+    await _NO_DEADLINE.rows(connection, alarm=alarm_id, now=now)
 
 
 async def withdraw_offer(connection: AsyncConnection, alarm_id: str, now: int) -> None:

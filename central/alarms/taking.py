@@ -39,10 +39,10 @@ async def take(
     if row is None:
         return False
     if alarm.stage.handling is not Handling.CLAIMED:
-        await joins_those_out(connection, alarm.id)
+        await joins_those_out(connection, alarm.id, now)
     elif (alarm.lease_until_ms or 0) < now:
         await runs_out(connection, alarm.id, now)
-        await joins_those_out(connection, alarm.id)
+        await joins_those_out(connection, alarm.id, now)
     else:
         await sum_up(connection, alarm.id, now)  # next of kin go all the same
     await is_answered(connection, alarm, now, by)
