@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import structlog
@@ -23,11 +23,11 @@ from central.people.master import MasterFiles, MasterKeys
 from central.people.placing import Places, ensure_first
 from central.people.residents import Resident, resident_of
 from central.people.services import Service, services_of
-from central.people.vault import DamagedError, ErasedError, ResidentKey, Vault
+from central.people.vault import DamagedError, ErasedError, Keyring, ResidentKey, Vault
 from central.people.visits import PlannedVisit, visits_of
 from central.people.words import Pen, Words, access_reason
 from central.settings import CentralSettings
-from central.sql import Sql
+from central.sql import Row, Sql
 from central.store import Priority, Store
 from central.views import SYSTEM, Actor, AlarmView
 from central.wakeup import Wakeup
@@ -83,10 +83,10 @@ class Hit:
     name: str
     unit_name: str
 
-    @property
-    def text(self) -> str:
-        """What a search looks in."""
-        return f"{self.name} {self.resident.pseudonym} {self.unit_name}".casefold()
+    def has(self, words: Sequence[str]) -> bool:
+        """Whether all these, in small letters, are in its name, pseudonym or unit."""
+        text = f"{self.name} {self.resident.pseudonym} {self.unit_name}".casefold()
+        return all(word in text for word in words)
 
 
 _NUMBERS, _MARK_LENGTH = "telephone", 32
@@ -255,17 +255,24 @@ class People:
         reason = "" if keeps else clean_reason(reason)
         wanted = words.casefold().split()
 
-        async def find(connection: AsyncConnection) -> list[Hit]:
+        async def read(
+            connection: AsyncConnection,
+        ) -> tuple[Sequence[Resident], Sequence[Row], Keyring, dict[str, str]]:
             units = {row[0]: row[1] for row in await _UNIT_NAMES.rows(connection)}
-            names = await self._names(connection)
-            hits = [
-                Hit(resident=own, name=names.get(own.pseudonym, ""), unit_name=units.get(own.unit or "", ""))
-                for own in await residents.residents_in(connection, scope)
-            ]
-            return [hit for hit in hits if all(word in hit.text for word in wanted)]
+            own = await residents.residents_in(connection, scope)
+            return own, await _NAME_FACTS.rows(connection), await self.vault.keyring(connection), units
 
-        found = await self._store.fetch(find)  # not where alarms are committed: it opens every name that may be seen
-        found.sort(key=lambda hit: (hit.name.casefold(), hit.resident.pseudonym))
+        def find(own: Sequence[Resident], sealed: Sequence[Row], keys: Keyring, units: dict[str, str]) -> list[Hit]:
+            names = _names({one.pseudonym for one in own}, sealed, keys)
+            hits = [
+                Hit(resident=one, name=names.get(one.pseudonym, ""), unit_name=units.get(one.unit or "", ""))
+                for one in own
+            ]
+            hits = [hit for hit in hits if hit.has(wanted)]
+            return sorted(hits, key=lambda hit: (hit.name.casefold(), hit.resident.pseudonym))
+
+        # Every name that may be seen is opened: neither where alarms are committed, nor in the thread that hears them.
+        found = await asyncio.to_thread(find, *await self._store.fetch(read))
         shown = found[:MAX_HITS]
 
         async def work(connection: AsyncConnection) -> None:
@@ -337,22 +344,6 @@ class People:
             return None
         return next((fact.text for fact in found if fact.kind is FactKind.FIRST_NAME), None)
 
-    async def _names(self, connection: AsyncConnection) -> dict[str, str]:
-        """First and last names of everybody, by pseudonym."""
-        keys = await self.vault.all_keys(connection)
-        parts: dict[str, dict[str, str]] = {}
-        for resident, fact_id, kind, sealed in await _NAME_FACTS.rows(connection):
-            if resident not in keys:
-                continue
-            try:
-                parts.setdefault(resident, {})[kind] = keys[resident].open(fact_id, kind, sealed)
-            except DamagedError as error:  # everybody else can be found all the same
-                log.warning("name_does_not_open", resident=resident, reason=str(error))
-        return {
-            resident: " ".join(found[kind.value] for kind in NAMES if kind.value in found)
-            for resident, found in parts.items()
-        }
-
     async def access_log(
         self, actor: Actor, scope: Scope, resident: str, *, before: int | None = None
     ) -> tuple[Resident, tuple[AccessEntry, ...], int | None]:
@@ -377,6 +368,27 @@ class People:
         except (DamagedError, KeysError) as error:
             log.warning("key_does_not_open", resident=resident, reason=str(error))
             return None
+
+
+def _names(wanted: Container[str], sealed: Iterable[Row], keys: Keyring) -> dict[str, str]:
+    """First and last names of these, by pseudonym."""
+    opened: dict[str, ResidentKey | None] = {}
+    parts: dict[str, dict[str, str]] = {}
+    for resident, fact_id, kind, text in sealed:
+        if resident not in wanted:
+            continue
+        try:
+            if resident not in opened:
+                opened[resident] = keys.key(resident)
+            key = opened[resident]
+            if key is not None:
+                parts.setdefault(resident, {})[kind] = key.open(fact_id, kind, text)
+        except DamagedError as error:  # everybody else can be found all the same
+            log.warning("name_does_not_open", resident=resident, reason=str(error))
+    return {
+        resident: " ".join(found[kind.value] for kind in NAMES if kind.value in found)
+        for resident, found in parts.items()
+    }
 
 
 async def _basis(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidTag
@@ -92,6 +93,21 @@ class ResidentKey:
         return hmac.new(self._key, b"vaktpost/1/digest\x00" + text.encode(), hashlib.sha256).hexdigest()[:32]
 
 
+class Keyring:
+    """The keys of many residents, each unwrapped when it is asked for: ten thousand of them take a while."""
+
+    def __init__(self, masters: MasterKeys, wrapped: Mapping[str, tuple[str, bytes]]) -> None:
+        self._masters = masters
+        self._wrapped = wrapped
+
+    def key(self, resident: str) -> ResidentKey | None:
+        """The key of a resident, or None when nothing of theirs opens any more. Raises DamagedError, KeysError."""
+        if resident not in self._wrapped:
+            return None
+        master, wrapped = self._wrapped[resident]
+        return ResidentKey(resident, _unwrap(self._masters.key(master), resident, wrapped))
+
+
 class Vault:
     """The keys of residents."""
 
@@ -120,13 +136,10 @@ class Vault:
             raise ErasedError("erased", resident)
         return ResidentKey(resident, _unwrap(self._masters.key(master), resident, bytes(wrapped)))
 
-    async def all_keys(self, connection: AsyncConnection) -> dict[str, ResidentKey]:
-        """The keys of everybody who was not erased."""
-        return {
-            resident: ResidentKey(resident, _unwrap(self._masters.key(master), resident, bytes(wrapped)))
-            for resident, wrapped, master in await _ALL.rows(connection)
-            if "/" not in resident  # a home's, an incident's: see central.people.words
-        }
+    async def keyring(self, connection: AsyncConnection) -> Keyring:
+        """The keys of everybody who was not erased, still wrapped."""
+        rows = await _ALL.rows(connection)
+        return Keyring(self._masters, {resident: (master, bytes(wrapped)) for resident, wrapped, master in rows})
 
     async def reference_hash(self, connection: AsyncConnection, tenant: str, reference: str) -> str:
         """What is stored of the municipality's own reference: whoever has only the database cannot try references."""

@@ -53,6 +53,20 @@ async def test_a_sealed_text_opens_for_its_own_resident_row_and_kind_only(town: 
     assert "Solbakken" not in repr(key)
 
 
+async def test_a_key_that_does_not_unwrap_hides_its_own_resident_and_nobody_else(town: Any) -> None:
+    await town.resident()
+    await town.resident("r-2")
+    assert (await town.people.search(LEAD, town.in_aure, "myklebust", keeps=True))[1] == 2
+    await town.bench.change(
+        "UPDATE resident_key SET wrapped = (SELECT k.wrapped FROM resident_key k WHERE k.resident = 'r-1')"
+        " WHERE resident = 'r-2'"
+    )
+    found, total = await town.people.search(LEAD, town.in_aure, "myklebust", keeps=True)
+    assert ([hit.resident.pseudonym for hit in found], total) == (["r-1"], 1)
+    everybody, _ = await town.people.search(LEAD, town.in_aure, "", keeps=True)
+    assert [(hit.resident.pseudonym, hit.name) for hit in everybody] == [("r-2", ""), ("r-1", "Ragnhild Myklebust")]
+
+
 async def test_a_fact_that_was_moved_to_another_resident_does_not_open(town: Any) -> None:
     await town.resident()
     await town.resident("r-2")
