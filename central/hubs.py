@@ -114,6 +114,10 @@ _VIEW_COLUMNS = (
 _ALL = Sql(_VIEW_COLUMNS)
 _SOME = RowsSql(f"{_VIEW_COLUMNS} WHERE hub.id IN (VALUES {{rows}})", 1)
 _LISTED = Sql(f"SELECT hub.id, hub.label, hub.presence FROM hub WHERE {IN_SCOPE('hub')}")  # noqa: S608  # our own names
+_FIRST = Sql(
+    f"""SELECT hub.label, hub.id, count(*) OVER () FROM hub WHERE {IN_SCOPE("hub")}
+    ORDER BY hub.label, hub.id LIMIT :most"""  # noqa: S608
+)
 _ONE = Sql(f"{_VIEW_COLUMNS} WHERE id = :hub OR label = :hub ORDER BY CASE WHEN id = :hub THEN 0 ELSE 1 END LIMIT 2")
 _NAMES = Sql("SELECT id, label FROM hub")
 _GAPS = Sql("SELECT hub, lane, gaps FROM high_water WHERE gaps <> '[]'")
@@ -180,6 +184,11 @@ class Hubs:
             for hub, label, known in rows
         ]
         return [Listed(id=hub, label=label) for _, label, hub in sorted(found)]
+
+    async def first(self, scope: Scope, most: int) -> tuple[Sequence[Listed], int]:
+        """The first by their labels, and how many there are."""
+        rows = await self._store.fetch(lambda connection: _FIRST.rows(connection, **scope.parameters, most=most))
+        return [Listed(label=row[0], id=row[1]) for row in rows], rows[0][2] if rows else 0
 
     async def some(self, ids: Sequence[str]) -> Sequence[HubView]:
         """These, in this order; one that is gone is left out."""

@@ -21,6 +21,7 @@ from central.console.rendering import page
 from central.console.resident_pages import fault_text
 from central.console.roles import Action, Role, role_from
 from central.console.seeking import (
+    MOST_LISTED,
     Choice,
     Seek,
     Words,
@@ -111,18 +112,21 @@ async def places_page(
 ) -> Response:
     """The overview, or the page of the one part that is named."""
     part = Part(back) if back in set(Part) else None
-    found, accounts = await organisation(visit, part), await visit.desk.accounts.names()
-    hubs: Sequence[Listed] = ()
-    if part in {None, Part.HUBS}:
-        hubs = sorted(await visit.desk.services.hubs.listed(visit.scope_for(Action.KEEP_PLACES)))
+    found, hubs, hub_count = await organisation(visit, part), *await _hubs(visit, part)
+    accounts: Mapping[str, str] = {}
+    if part is Part.ROLES:
+        accounts = await visit.desk.accounts.names()
+    elif part is None:
+        shown_roles = [one.account for one in found.roles[:OVERVIEW]]
+        accounts = {one.id: one.name for one in await visit.desk.accounts.some(shown_roles)}
     if part is Part.ROLES and not visit.scope_for(Action.KEEP_PLACES).is_everything:
         raise ForbiddenError("everywhere_only", visit.who.account.role)
 
-    def shown(own: Part, rows: Sequence[Any], text_of: Any) -> PageOf[Any]:
+    def shown(own: Part, rows: Sequence[Any], text_of: Any, count: int | None = None) -> PageOf[Any]:
         path = f"/places/{own}"
         if part is None:
-            kept = list(rows[:OVERVIEW])
-            return PageOf(rows=kept, path=path, sought="", number=1, total=len(kept), everything=len(rows))
+            kept, everything = list(rows[:OVERVIEW]), len(rows) if count is None else count
+            return PageOf(rows=kept, path=path, sought="", number=1, total=len(kept), everything=everything)
         return page_of(rows if own is part else (), path, sought, number, text_of)
 
     def where_of(one: Any) -> str:
@@ -133,10 +137,10 @@ async def places_page(
         Part.UNITS: shown(Part.UNITS, found.units, lambda one: f"{one.name} {found.names.get(one.tenant, '')}"),
         Part.TEAMS: shown(Part.TEAMS, found.teams, lambda one: f"{one.name} {where_of(one)}"),
         Part.ROLES: shown(Part.ROLES, found.roles, lambda one: f"{accounts.get(one.account, '')} {where_of(one)}"),
-        Part.HUBS: shown(Part.HUBS, hubs, lambda one: f"{one.label} {one.id}"),
+        Part.HUBS: shown(Part.HUBS, hubs, lambda one: f"{one.label} {one.id}", hub_count),
     }
     typed = typed or {}
-    others: Sequence[Choice] = await _others(visit) if part in {None, Part.ROLES} else ()
+    others: Sequence[Choice] = await _others(visit, typed.get("account", "")) if part in {None, Part.ROLES} else ()
     return page(
         visit, "places.html", status, fault=fault, part=part, parts=parts, typed=typed, tenants=found.tenants,
         names=found.names, accounts=accounts,
@@ -164,9 +168,19 @@ def _serves(visit: Visit, found: Organisation) -> Any:
     return said
 
 
-async def _others(visit: Visit) -> list[Choice]:
-    """Everybody but oneself: nobody gives themselves a role."""
-    accounts = await accounts_in(visit, visit.scope_for(Action.KEEP_PLACES))
+async def _hubs(visit: Visit, part: Part | None) -> tuple[Sequence[Listed], int]:
+    """By name: all where they have the page, else the first of them; and how many there are."""
+    hubs, scope = visit.desk.services.hubs, visit.scope_for(Action.KEEP_PLACES)
+    if part is None:
+        return await hubs.first(scope, OVERVIEW)
+    found = sorted(await hubs.listed(scope)) if part is Part.HUBS else ()
+    return found, len(found)
+
+
+async def _others(visit: Visit, typed: str) -> list[Choice]:
+    """Everybody but oneself: nobody gives themselves a role. Of thousands only so many, until something was typed."""
+    most = None if typed else MOST_LISTED + 2  # with oneself among them they are still too many for a list
+    accounts = await accounts_in(visit, visit.scope_for(Action.KEEP_PLACES), most)
     return [one for one in accounts if one.id != visit.who.account.id]
 
 

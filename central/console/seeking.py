@@ -28,7 +28,10 @@ MOST_FOUND = 12
 _IS_ID = re.compile(r"[0-9a-f]{16,32}(:[0-9a-f]{16})?")
 Words = Annotated[str, Query(alias="q", max_length=128)]
 
-_ACCOUNTS = Sql(f"SELECT u.id, u.name FROM user_account u WHERE u.state = 'active' AND {ACCOUNT_IN_SCOPE}")  # noqa: S608  # our own names
+_ACCOUNTS = Sql(
+    f"SELECT u.id, u.name FROM user_account u WHERE u.state = 'active' AND {ACCOUNT_IN_SCOPE} LIMIT :most"  # noqa: S608
+)
+_ALL = 2**31 - 1
 
 
 _UNITS = Sql("SELECT id, tenant, name FROM unit ORDER BY name")
@@ -135,11 +138,11 @@ def hits_part(visit: Visit, pool: Sequence[Choice], typed: str) -> Response:
     return page(visit, "_found.html", found=found[:MOST_FOUND], count=len(found), sought=" ".join(typed.split()))
 
 
-async def accounts_in(visit: Visit, scope: Scope) -> list[Choice]:
-    """Those who may sign in and have a role in this part, or everywhere."""
+async def accounts_in(visit: Visit, scope: Scope, most: int | None = None) -> list[Choice]:
+    """Those who may sign in and have a role in this part, or everywhere; any so many of them, where that is enough."""
 
     async def look(connection: AsyncConnection) -> list[Choice]:
-        return [Choice(*row) for row in await _ACCOUNTS.rows(connection, **scope.parameters)]
+        return [Choice(*row) for row in await _ACCOUNTS.rows(connection, **scope.parameters, most=most or _ALL)]
 
     return by_text(await visit.desk.services.store.fetch(look))
 

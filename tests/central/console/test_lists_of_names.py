@@ -62,6 +62,20 @@ async def test_the_page_of_hubs_comes_in_hundreds_and_finds_any_word(bench: Benc
     assert len(re.findall(r'href="/hubs/([0-9a-f]{16})"', (await tore.get("/hubs?page=3")).text)) == MANY - 200
 
 
+async def test_the_overview_has_the_first_by_name_and_says_how_many_there_are(bench: Bench, console: Console) -> None:
+    await hubs(bench)
+    first, count = await bench.services.hubs.first(EVERYTHING, 12)
+    assert ([one.label for one in first], count) == ([f"Ørneveien {n:03}" for n in range(12)], MANY)
+    assert (await bench.services.hubs.first(Scope(tenants=frozenset({"t1"})), 12))[1] == MANY - 1
+    assert await bench.services.hubs.first(Scope(tenants=frozenset({"nobody's"})), 12) == ([], 0)
+    ada = await console.signed_in("Ada Admin", Role.ADMINISTRATOR)
+    overview = (await ada.get("/places")).text
+    assert len(re.findall(r'action="/places/hubs/([0-9a-f]{16})"', overview)) == 12
+    assert f"Alle {MANY} huber" in overview
+    whole = (await ada.get("/places/hubs")).text
+    assert re.findall(r'action="/places/hubs/([0-9a-f]{16})"', whole)[:13] == [f"{n:016x}" for n in range(13)]
+
+
 async def test_accounts_are_listed_by_name_with_those_shut_out_last(bench: Bench, console: Console) -> None:
     for name in ("Åse Nord", "bjørn Vest", "Anne Øst"):
         await console.account(name)
