@@ -14,7 +14,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from central.errors import IncompleteError
-from central.lifecycle import PERSONAL_DISPOSITIONS, Disposition, KindOfHelp
+from central.lifecycle import PERSONAL_DISPOSITIONS, ROOM_OUTCOME, Disposition, KindOfHelp
 
 MAX_OFFERED = 40
 MAX_OUTCOMES = 100
@@ -118,6 +118,8 @@ def faults_of(outcomes: Sequence[Outcome], used: Collection[str] = ()) -> list[O
         at = f"outcomes.{number}"
         if one.code in codes:
             found.append(OutcomeFault(where=f"{at}.code", reason="twice"))
+        elif one.code == ROOM_OUTCOME:  # that of alarms that nobody was asked about
+            found.append(OutcomeFault(where=f"{at}.code", reason="reserved"))
         codes.add(one.code)
         if not set(one.dispositions) <= set(PERSONAL_DISPOSITIONS):
             found.append(OutcomeFault(where=f"{at}.dispositions", reason="unknown_disposition"))

@@ -296,6 +296,8 @@ def _moment(visit: Visit, entry: TimelineEntry, alarm: AlarmView, routine: Routi
     tone = "alarm" if entry.what in FROM_DEVICE else "mine" if is_me else ""
     if not tone and entry.actor not in {"system", "hub"}:
         tone = "human"
+    if entry.what == "noted":
+        tone += " wrote"
     return Moment(
         at=visit.figures.clock(entry.at_ms),
         tone=tone,

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
-from central.lifecycle import PERSONAL_DISPOSITIONS, Disposition, KindOfHelp
+from central.lifecycle import PERSONAL_DISPOSITIONS, ROOM_OUTCOME, Disposition, KindOfHelp
 from central.outcomes import (
     CODE,
     MAX_OFFERED,
@@ -133,7 +133,7 @@ class Draft:
 
     def _coded(self) -> list[DraftOutcome]:
         """New rows get a code that says what they are, and that nothing else has."""
-        taken = {row.code for row in self.rows if row.code}
+        taken = {ROOM_OUTCOME, *(row.code for row in self.rows if row.code)}
         for row in self.rows:
             if not row.code:
                 plain = re.sub(r"[^a-z0-9]+", "_", row.en.casefold().translate(_LATIN)).strip("_")[:28]

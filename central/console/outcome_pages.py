@@ -23,6 +23,7 @@ Seeing = Annotated[Visit, Depends(Needs(Action.SEE_ROUTINES))]
 Writing = Annotated[Visit, Depends(Needs(Action.KEEP_ROUTINES))]
 Version = Annotated[int, Form(ge=0, le=2**31 - 2)]
 _SAID = frozenset({"saved", "reset"})
+_FIELDS = frozenset({"nb", "en", "help", "dispositions"})
 
 
 def outcomes_of(visit: Visit) -> Outcomes:
@@ -99,16 +100,16 @@ async def _used(visit: Visit, tenant: str, row: ListRow) -> frozenset[str]:
 
 
 def _told(visit: Visit, faults: Collection[OutcomeFault]) -> Mapping[str, str]:
-    """Where what is wrong. What lies in no row stands above the form, each in its own words."""
+    """What is wrong, by where it stands in the form. What belongs to no field stands above it, each kind once."""
     told: dict[str, str] = {}
+    above: list[str] = []
     for one in faults:
-        where, _, code = one.where.partition(".")
         text = visit.words(f"outcomefault.{one.reason}")
-        if one.reason in {"used", "needed"} and "." not in code:
-            told[where] = f"{told[where]} {text}" if where in told and text not in told[where] else text
-        else:
+        if one.where.rpartition(".")[2] in _FIELDS:
             told.setdefault(one.where, text)
-    return told
+        elif text not in above:
+            above.append(text)
+    return told | ({"outcomes": " ".join(above)} if above else {})
 
 
 async def _editor(

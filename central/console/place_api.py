@@ -195,6 +195,13 @@ class PlaceBody(In):
     unit: Id | None = None
 
 
+class TenantsOut(Out):
+    """A piece of the municipalities, by name. Ask on with `next` as `after`."""
+
+    tenants: list[TenantOut]
+    next: str | None
+
+
 class UnitsOut(Out):
     """A piece of the units, as a tree: each after the one it lies in. Ask on with `next` as `after`."""
 
@@ -235,11 +242,12 @@ async def _found(visit: Visit, what: Any, wanted: str) -> Any:
 
 
 @router.get("/tenants")
-async def all_tenants(visit: Placing) -> list[TenantOut]:
+async def all_tenants(visit: Placing, after: After = "", limit: Limit = LIMIT) -> TenantsOut:
     """Those that whoever asks keeps."""
     scope = visit.scope_for(Action.KEEP_PLACES)
-    found = await visit.desk.services.store.fetch(lambda connection: tenants(connection, scope))
-    return [TenantOut.of(one) for one in found]
+    seen = await visit.desk.services.store.fetch(lambda connection: tenants(connection, scope))
+    found, more = piece(seen, after, limit)
+    return TenantsOut(tenants=[TenantOut.of(one) for one in found], next=more)
 
 
 @router.post("/tenants", status_code=201)

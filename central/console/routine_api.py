@@ -14,6 +14,7 @@ from central.console.api_models import In, Out
 from central.console.card_pages import cards_of
 from central.console.criteria_pages import criteria_of
 from central.console.gate import Needs, Visit
+from central.console.pieces import LIMIT, After, Limit, piece
 from central.console.roles import Action
 from central.console.routine_view import routine_of
 from central.routines.cards import MAX_LINES, CardRow, CardText, Subject, lines_of
@@ -92,6 +93,13 @@ class CardOut(Out):
             written_by=row.written_by,
             why=row.why,
         )
+
+
+class CardsOut(Out):
+    """A piece of the cards. Ask on with `next` as `after`."""
+
+    cards: list[CardOut]
+    next: str | None
 
 
 class CriterionOut(Out):
@@ -178,10 +186,13 @@ class CriteriaOut(Out):
 
 
 @router.get("/cards")
-async def cards(visit: Seeing, tenant: Annotated[str, Query(max_length=16)] = "") -> list[CardOut]:
+async def cards(
+    visit: Seeing, tenant: Annotated[str, Query(max_length=16)] = "", after: After = "", limit: Limit = LIMIT
+) -> CardsOut:
     """The municipalities' own cards that hold now. Every other kind of alarm has the shipped one."""
     rows: Sequence[CardRow] = await cards_of(visit).all(visit.scope_for(Action.SEE_ROUTINES))
-    return [CardOut.of(row) for row in rows if not tenant or row.tenant == tenant]
+    found, more = piece([row for row in rows if not tenant or row.tenant == tenant], after, limit)
+    return CardsOut(cards=[CardOut.of(row) for row in found], next=more)
 
 
 @router.get("/cards/{card_id}")

@@ -104,7 +104,7 @@ class Assignment:
     given_by: str
 
 
-_TENANTS = Sql("SELECT id, name, zone, language, settings, state, version FROM tenant ORDER BY name")
+_TENANTS = Sql("SELECT id, name, zone, language, settings, state, version FROM tenant ORDER BY name, id")
 _UNITS = Sql("SELECT id, tenant, parent, kind, name, settings, state, version FROM unit ORDER BY name")
 _TEAMS = Sql("SELECT id, kind, name, tenant, unit, phone, email, state, version FROM team ORDER BY name")
 _SERVED = Sql("SELECT team, tenant FROM team_tenant")

@@ -87,6 +87,7 @@ def test_what_is_out_of_use_is_found_and_cannot_be_chosen() -> None:
     [
         (BASE[:-1], "outcomes.other", "needed"),
         ((*BASE, KEYS, KEYS.model_copy(update={"nb": "Annen", "en": "Else"})), "outcomes.4.code", "twice"),
+        ((*BASE, KEYS.model_copy(update={"code": "seen_at_room"})), "outcomes.3.code", "reserved"),
         ((*BASE, KEYS.model_copy(update={"nb": "annet"})), "outcomes.3.nb", "same"),
         ((*BASE, KEYS.model_copy(update={"en": "  "})), "outcomes.3.en", "missing"),
         (

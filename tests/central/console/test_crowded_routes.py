@@ -72,7 +72,15 @@ async def pieces(browser: Browser, path: str, name: str, limit: int) -> list[Any
 
 @pytest.mark.parametrize(
     ("path", "name"),
-    [("hubs", "hubs"), ("units", "units"), ("teams", "teams"), ("assignments", "assignments"), ("plans", "plans")],
+    [
+        ("hubs", "hubs"),
+        ("tenants", "tenants"),
+        ("units", "units"),
+        ("teams", "teams"),
+        ("assignments", "assignments"),
+        ("plans", "plans"),
+        ("cards", "cards"),
+    ],
 )
 @pytest.mark.sqlite
 async def test_a_list_is_read_whole_piece_by_piece(bench: Bench, console: Console, path: str, name: str) -> None:

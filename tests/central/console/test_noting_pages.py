@@ -57,7 +57,7 @@ async def test_bad_notes_are_answered_clearly_and_nothing_is_kept(console: Any, 
         (7, {}, 422, "string_type"),
         ("a\x00b", {}, 400, None),
         ("Ringt", {"version": version - 1}, 409, "stale"),
-        ("Ringt", {"text": "x"}, 422, "extra_forbidden"),
+        ("Ringt", {"wrong": "x"}, 422, "extra_forbidden"),
     ):
         answer = await note(first, alarm.id, text, **more)
         assert answer.status == status, answer.text

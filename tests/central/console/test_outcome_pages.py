@@ -163,6 +163,9 @@ async def test_faults_stand_at_their_fields_and_what_was_typed_stays(ada: Any, t
     assert T("outcomefault.same") in (await save(ada, tenant, form(("", "annet", "Else")))).text
     without = {key: value for key, value in form().items() if not key.startswith("o2")}
     assert T("outcomefault.needed") in (await save(ada, tenant, without)).text
+    hidden = await save(ada, tenant, form(("other", "Resten", "The rest"), **{"o1.retired": "yes"}))
+    for reason in ("needed", "twice"):
+        assert T(f"outcomefault.{reason}") in hidden.text.partition('id="faults"')[2]
     narrow = await save(ada, tenant, form(**{"o2.disposition": "visit_now"}))
     assert T("outcomefault.needed_other") in narrow.text
     assert (await save(ada, tenant, form(KEYS, **{"o3.code": "Nøkler!"}))).status == 303

@@ -177,7 +177,7 @@ async def test_cards_of_another_municipality_are_not_found_and_nothing_is_writte
     ):
         assert answer.status == 404
     assert OWN.splitlines()[0] not in (await lead.get("/cards")).text
-    assert (await lead.get("/api/v1/cards")).json == []
+    assert (await lead.get("/api/v1/cards")).json == {"cards": [], "next": None}
     await console.services.security.flush()
     assert any(event.reason == "elsewhere" for event in await console.services.security.recent())
 
@@ -204,7 +204,7 @@ async def test_the_api_writes_changes_and_ends_cards_with_problems_that_name_the
     assert (stale.status, stale.json["current"]["version"]) == (409, 2)
     assert [one["state"] for one in (await ada.get(f"/api/v1/cards/{card}")).json] == ["active", "replaced"]
     assert (await ada.request("DELETE", f"/api/v1/cards/{card}?version=2", headers=headers)).status == 204
-    assert (await ada.get("/api/v1/cards")).json == []
+    assert (await ada.get("/api/v1/cards")).json == {"cards": [], "next": None}
 
 
 def test_numbers_and_dashes_before_a_step_are_not_part_of_it() -> None:
