@@ -102,7 +102,6 @@ class OneHop:
         self._own = threading.local()
         self._connecting = threading.Lock()
         self._connections: list[AsyncConnection] = []
-        self._connecting = threading.Lock()
 
     async def run(self, work: Work[T], is_wanted: IsWanted | None = None) -> T:
         """`work` in a transaction of its own, committed when it ends and rolled back when it raises.
