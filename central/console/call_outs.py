@@ -51,7 +51,8 @@ def _line(visit: Visit, one: OpenCallOut) -> CallOutLine:
         sign, state = "warn", t("call_out.running")
     calls = []
     for call in one.calls:
-        became = t("call_out.said_no") if call.said_no else t.either(f"call_out.is_{call.state}", call.state)
+        word = f"said_{call.answer}" if call.answer else f"is_{call.state}"
+        became = t.either(f"call_out.{word}", call.state)
         who, way = call.name or t("call_out.telephone"), t.either(f"channel.{call.channel}", call.channel)
         calls.append(t("call_out.call", time=f.short_clock(call.made_ms), who=who, way=way, became=became))
     return CallOutLine(team=one.team.name, sign=sign, state=state, lines=tuple(calls))

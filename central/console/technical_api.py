@@ -95,7 +95,7 @@ class CallMadeOut(Out):
     name: str
     state: str = Field(examples=["delivered"])
     made_ms: int
-    said_no: bool
+    answer: str | None = Field(examples=["no"])
 
     @classmethod
     def of(cls, call: CallMade) -> CallMadeOut:

@@ -29,7 +29,8 @@ class CallMade:
     name: str
     state: str
     made_ms: int
-    said_no: bool
+    answer: str | None
+    """yes | no, where they answered by SMS."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,9 +64,7 @@ async def open_call_outs(connection: AsyncConnection, scope: Scope, now: int) ->
     teams = seen_teams(await duty_book(connection, now), scope)
     calls: dict[str, list[CallMade]] = {}
     for call_out, channel, account, name, state, made_ms, answer in await _CALLS.rows(connection):
-        made = CallMade(
-            channel=channel, name=name if account else "", state=state, made_ms=made_ms, said_no=answer == "no"
-        )
+        made = CallMade(channel=channel, name=name if account else "", state=state, made_ms=made_ms, answer=answer)
         calls.setdefault(call_out, []).append(made)
     found = [
         OpenCallOut(row=row, team=teams[row.team], calls=calls.get(row.id, ())) for row in rows if row.team in teams
