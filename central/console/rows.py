@@ -33,6 +33,9 @@ SHOWN = 100
 MOST_SHOWN = 500
 """Rows of a list at first, and at most."""
 
+MOST_UNCOVERED = 3
+"""So many lines say of one team each that nobody is on duty for it; of more one line says so."""
+
 PRIORITIES = ("life", "life", "urgent", "urgent", "tech", "tech", "info")
 """Rank → the group of colours; shape, digit and word say the rank itself."""
 
@@ -350,9 +353,11 @@ def _stands_in(view: View, asked: Asked) -> bool:
 
 
 async def _uncovered(visit: Visit) -> tuple[str, ...]:
-    t = visit.words
+    t, found = visit.words, [one for one in await cover_seen(visit) if not one.is_covered]
+    if len(found) > MOST_UNCOVERED:  # else they stand where the alarms are
+        named = [one.name or t("cover.house") for one in found[: MOST_UNCOVERED - 1]]
+        rest = visit.figures.number(len(found) - len(named))
+        return (t("cover.nobody_with_sound_more", teams=", ".join(named), n=rest),)
     return tuple(
-        t("cover.nobody_with_sound", team=one.name) if one.team else t("cover.nobody_with_sound_house")
-        for one in await cover_seen(visit)
-        if not one.is_covered
+        t("cover.nobody_with_sound", team=one.name) if one.team else t("cover.nobody_with_sound_house") for one in found
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -332,6 +333,18 @@ async def test_everybody_sees_when_nobody_is_on_duty_with_sound(console: Any, fi
     assert answer.status == 204
     assert (await first.get("/api/v1/duty")).json["is_covered"] is True
     assert "Ingen på vakt med lyd" not in (await first.get("/parts/queue")).text
+
+
+async def test_many_teams_without_sound_take_one_line_and_leave_the_alarms_in_sight(console: Any, first: Any) -> None:
+    await console.bench.change("DELETE FROM duty")
+    before = (await first.get("/parts/queue")).text.count("Ingen på vakt med lyd")
+    assert 1 <= before <= 3
+    for number in range(4):
+        await console.services.people.places.add_team(
+            Actor(id="x", name="X", role=Role.ADMINISTRATOR), f"Avdeling {number}", "ward"
+        )
+    said = re.findall(r"Ingen på vakt med lyd[^<]*", (await first.get("/parts/queue")).text)
+    assert said == [f"Ingen på vakt med lyd: Avdeling 0, Avdeling 1 og {before + 2} til"]
 
 
 async def test_an_alarm_that_has_gone_on_says_so(console: Any, first: Any, home: LiveHub) -> None:
