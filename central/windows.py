@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -77,7 +77,7 @@ class Windows:
         self._task: asyncio.Task[None] | None = None
         self._cache: OrderedDict[Key, ReplayWindow] = OrderedDict()
         self._dirty: set[Key] = set()
-        self._being_written: set[Key] = set()
+        self._being_written: Counter[Key] = Counter()  # one may be on its way twice
         self._lock = threading.Lock()
         """A transaction runs in another thread: it must not meet a window that is half moved."""
 
@@ -192,7 +192,7 @@ class Windows:
                 self._dirty.update(batch)
                 raise
             finally:
-                self._being_written.difference_update(batch)
+                self._being_written -= Counter(batch)
 
     async def _evict(self) -> None:
         if len(self._cache) > MAX_CACHED:
