@@ -82,9 +82,13 @@ _CLOSE = Sql(
 )
 _REOPEN = Sql(
     """UPDATE alarm SET handling = 'claimed', closed_ms = NULL, closed_by = NULL, disposition = NULL, outcome = NULL,
-       outcome_list = '', help = NULL, note = NULL, deferred_visit = NULL, deferred_until_ms = NULL, owner = :owner,
+       outcome_list = '', help = NULL, note = CASE WHEN CAST(:is_noted AS INTEGER) = 1 THEN NULL ELSE note END,
+       deferred_visit = NULL, deferred_until_ms = NULL, owner = :owner,
        owner_name = :owner_name, claimed_ms = coalesce(claimed_ms, :now)
     WHERE id = :id"""
+)
+_LAST_END = Sql(
+    "SELECT content FROM log_entry WHERE alarm = :alarm AND what IN ('closed', 'deferred') ORDER BY no DESC LIMIT 1"
 )
 _BACK_ON_THEIR_WAY = Sql(
     """UPDATE dispatch SET state = resumes, resumes = NULL, reason = '', ended_ms = NULL, version = version + 1,
@@ -287,7 +291,10 @@ class Handling(Acting):
                 return Done("undone", {"act": "claim"})
             if alarm.stage.handling not in {Stand.DEFERRED, Stand.CLOSED}:
                 raise refusal(alarm, "too_late_to_undo")
-            await _REOPEN.rows(connection, id=alarm_id, owner=actor.id, owner_name=actor.name, now=now)
+            # A note of this act goes with it; one that was there before stays.
+            is_noted = "note_digest" in json.loads(await _LAST_END.value(connection, alarm=alarm_id) or "{}")
+            who = {"owner": actor.id, "owner_name": actor.name}
+            await _REOPEN.rows(connection, id=alarm_id, is_noted=int(is_noted), now=now, **who)
             for (dispatch,) in await _BACK_ON_THEIR_WAY.rows(
                 connection, alarm=alarm_id, answer=now + ANSWER_MS, visit=now + VISIT_MS, on_site=now + ON_SITE_MS
             ):

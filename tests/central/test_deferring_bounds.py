@@ -106,3 +106,20 @@ async def test_a_visit_that_is_called_off_brings_the_alarm_back(bench: Bench, hu
     await bench.change(f"UPDATE visit SET state = 'cancelled' WHERE id = '{to}'")
     assert await bench.alarms.sweep() == 1
     assert await why(bench, alarm) == ["visit_cancelled"]
+
+
+async def test_taking_back_a_close_takes_back_its_own_note_and_none_that_was_there_before(
+    bench: Bench, hub: FrameHub
+) -> None:
+    alarm = await taken(bench, hub)
+    near = await visit(bench, "near", HOUR_S, 1800)
+    await bench.alarms.close(alarm, FIRST, "next_visit", "practical_help", "Ber om hjelp med støvlene", visit=near)
+    bench.clock.advance(2 * HOUR_S)
+    assert await bench.alarms.sweep() == 1
+    await bench.alarms.claim(alarm, FIRST)
+    await bench.alarms.close(alarm, FIRST, "cleared_by_phone", "practical_help")
+    await bench.alarms.undo(alarm, FIRST)
+    assert (await bench.read(alarm)).alarm.note == "Ber om hjelp med støvlene"
+    await bench.alarms.close(alarm, FIRST, "cleared_by_phone", "practical_help", "Feil alarm")
+    await bench.alarms.undo(alarm, FIRST)
+    assert (await bench.read(alarm)).alarm.note is None
