@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from central.alarms.rows import LOUD
 from central.clock import Clock
+from central.errors import NotStoredError
 from central.escalation.telling import tell
 from central.settings import CallOutSettings
 from central.sql import Sql
@@ -163,13 +164,18 @@ class CallOut:
         moved = 0
         for team in sorted({*standings, *(row.team for row in rows)}):
             row = next((one for one in rows if one.team == team), None)
-            moved += await self._alone(team, row, standings.get(team, Standing()))
+            try:
+                moved += await self._one(team, row, standings.get(team, Standing()))
+            except NotStoredError:
+                raise
+            except Exception:  # a fault over one team must not keep the others waiting; the auditor sees that it stands
+                log.exception("call_out_not_moved", team=team)
         if moved:
             log.info("call_outs_moved", count=moved)
             self._wakeup.wake()
         return moved
 
-    async def _alone(self, team: str, row: CallOutRow | None, standing: Standing) -> bool:
+    async def _one(self, team: str, row: CallOutRow | None, standing: Standing) -> bool:
         if row is None:
             if not standing.waits or not await self._begun(team, standing):
                 return False
