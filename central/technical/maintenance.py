@@ -63,6 +63,7 @@ class Period:
     tenant: str | None
     unit: str | None
     quiet: int = 0
+    name: str = ""
     words: Legible = Legible.NOTHING
 
     def is_running(self, now: int) -> bool:
@@ -98,8 +99,12 @@ _FIND = {
 }
 _END = Sql("UPDATE maintenance SET ended_ms = :now, ended_by = :actor WHERE id = :id AND ended_ms IS NULL RETURNING id")
 _ONE = Sql(f"SELECT {_ROW} FROM maintenance m WHERE m.id = :id")  # noqa: S608  # our own names
+_NAMED = """CASE m.scope WHEN 'tenant' THEN (SELECT name FROM tenant WHERE id = m.ref)
+    WHEN 'unit' THEN (SELECT name FROM unit WHERE id = m.ref) WHEN 'hub' THEN (SELECT label FROM hub WHERE id = m.ref)
+    WHEN 'device' THEN (SELECT label || ' · ' || substr(m.ref, 18) FROM hub WHERE id = substr(m.ref, 1, 16)) END"""
 _LIST = Sql(
-    f"""SELECT {_ROW}, (SELECT count(*) FROM alarm a WHERE a.quiet = m.id AND a.closed_ms IS NULL) FROM maintenance m
+    f"""SELECT {_ROW}, (SELECT count(*) FROM alarm a WHERE a.quiet = m.id AND a.closed_ms IS NULL), {_NAMED}
+    FROM maintenance m
     WHERE (m.ended_ms IS NULL AND m.to_ms > :now OR coalesce(m.ended_ms, m.to_ms) > :since) AND {IN_SCOPE("m")}
     ORDER BY m.to_ms, m.id LIMIT :limit"""  # noqa: S608  # our own names
 )
@@ -295,7 +300,7 @@ async def _place(
 
 
 def _period(row: Row) -> Period:
-    ident, reach, ref, sort, from_ms, to_ms, why, written_by, written_name, ended_ms, tenant, unit, *quiet = row
+    ident, reach, ref, sort, from_ms, to_ms, why, written_by, written_name, ended_ms, tenant, unit, *listed = row
     return Period(
         id=ident,
         reach=Reach(reach),
@@ -309,5 +314,6 @@ def _period(row: Row) -> Period:
         ended_ms=ended_ms,
         tenant=tenant,
         unit=unit,
-        quiet=quiet[0] if quiet else 0,
+        quiet=listed[0] if listed else 0,
+        name=(listed[1] or "") if listed else "",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -125,7 +126,12 @@ async def test_work_is_announced_and_ended_on_its_page(bench, area, tore) -> Non
         to_ms=bench.clock.now_ms() + 3_600_000, why="Ferie",
     )  # fmt: skip
     await area.fail([f"{1:016x}"])
-    assert "Ferie" in (await tore.get("/technical/maintenance")).text
+    device = {"reach": "device", "ref": "Flat 0:pendant-7"}
+    assert (await tore.post("/technical/maintenance", form=form | device)).status == 303
+    announced = (await tore.get("/technical/maintenance")).text
+    assert "Ferie" in announced
+    assert sorted(re.findall(r"</b> (Flat 0[^<]*)<", announced)) == ["Flat 0", "Flat 0", "Flat 0 · pendant-7"]
+    assert f"{1:016x}" not in announced
     assert "1 venter stille" in (await tore.get("/technical")).text
     assert (await tore.post(f"/technical/maintenance/{period.id}/end")).status == 303
     assert "venter stille" not in (await tore.get("/technical")).text
