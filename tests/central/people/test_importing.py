@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from central.access import EVERYTHING
+from central.people import import_file
 from central.people.import_file import FileRefusedError
 from central.people.importing import Imported, take_in
 from central.views import Actor
@@ -18,6 +19,9 @@ LEAD = Actor(id="lead", name="Lead One", role="lead")
 HEAD = (
     "reference;tenant;unit;first_name;last_name;address;key_code;critical;services;"
     "contact_name;contact_phone;contact_services\n"
+)
+ENDS_BEFORE = (
+    '{"reference": "A", "tenant": "Aure", "services": [{"kind": "TA", "from": "2026-02-02", "to": "2026-02-01"}]}'
 )
 
 
@@ -119,12 +123,127 @@ async def test_json_brings_several_contacts_services_with_dates_and_visits(town:
         ("a.json", '[{"pseudonym": "r-1", "tenant": "Aure", "first_name": []}]', "first_name: has to be a text"),
         ("a.json", '[{"pseudonym": "r-1", "tenant": "Aure", "visits": [{}]}]', "visits.reference: needed"),
         ("a.json", "[" * 100_000, "JSON|lists in lists"),
+        ("a.csv", "pseudonym\nr-1\n", "line 2: tenant: there are several municipalities; name one."),
+        ("a.csv", "pseudonym,tenant,source\nr-1,Aure,rumour\n", "line 2: source: known are "),
+        ("a.csv", "pseudonym,tenant,as_of\nr-1,Aure,1800-01-01\n", "line 2: as_of: that year is not meant."),
+        ("a.csv", "pseudonym,tenant\nr-1,Aure\nr-1,Aure\n", "line 3: pseudonym: the same as in line 2."),
+        (
+            "a.json",
+            '[{"pseudonym": "r-1", "frst_name": "Odd"}]',
+            'resident 1: there is no field "frst_name". Did you mean',
+        ),
+        ("a.json", '[{"pseudonym": "r-1", "tenant": "Aure", "critical": 3}]', "resident 1: critical: yes or no."),
+        ("a.json", '[{"pseudonym": "r-1", "tenant": "Aure", "contacts": 3}]', "contacts: has to be a list"),
+        ("a.json", '[{"pseudonym": "r-1", "tenant": "Aure", "contacts": ["Per"]}]', "of contact 1:"),
+        ("a.json", '[{"pseudonym": "r-1", "tenant": "Aure", "services": [["TA"]]}]', 'services: each is "TA" or'),
+        (
+            "a.json",
+            '[{"pseudonym": "r-1", "tenant": "Aure", "services": [{"kind": "TA", "til": 1}]}]',
+            "services: each is",
+        ),
+        (
+            "a.json",
+            '[{"pseudonym": "r-1", "tenant": "Aure", "services": [{"kind": "TA", "from": "1.2.2026"}]}]',
+            "services.from: a date is written",
+        ),
+        (
+            "a.json",
+            '[{"pseudonym": "r-1", "tenant": "Aure", "services": [{"kind": "TA", "to": "1.2.2026"}]}]',
+            "services.to: a date is written",
+        ),
+        ("a.json", f"[{ENDS_BEFORE}]", "resident 1: to"),
+        ("a.json", '[{"pseudonym": "r-1", "tenant": "Aure", "visits": [1]}]', "visits: each has from, to, reference"),
     ],
 )
 async def test_a_bad_file_is_told_where_and_how(town: Any, tmp_path: Path, name: str, text: str, said: str) -> None:
+    before = await written_in(town)
     with pytest.raises(FileRefusedError) as told:
         await taken(town, written(tmp_path, text, name))
     assert any(one in str(told.value) for one in said.split("|"))
+    assert await written_in(town) == before
+
+
+async def written_in(town: Any) -> list[int]:
+    """How much there is of all that an import writes."""
+    tables = ("resident", "resident_key", "resident_fact", "contact", "service", "visit", "access_entry", "log_entry")
+    return [await town.bench.value(f"SELECT count(*) FROM {table}") for table in tables]
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"team": "Nobody"}, "visits.team: there is no such team."),
+        ({"state": "perhaps"}, "visits.state: known are "),
+        ({"reference": ""}, "visits.reference: needed"),
+        ({"from": ""}, "visits: from and to are needed"),
+        ({"to": "2026-11-23T07:00"}, "to after from"),
+        ({"to": "2026-11-24T08:01"}, "within a day"),
+        ({"to": "tomorrow"}, "visits.to: a date is written"),
+        ({"from": "23.11.2026"}, "visits.from: a date is written"),
+    ],
+)
+async def test_a_visit_that_cannot_be_is_refused_with_its_field(
+    town: Any, tmp_path: Path, changed: dict[str, str], said: str
+) -> None:
+    visit = {"from": "2026-11-23T08:00", "to": "2026-11-23T09:00", "reference": "v-1"}
+    sound = {"pseudonym": "r-1", "tenant": "Aure", "visits": [visit]}
+    other = {"pseudonym": "r-2", "tenant": "Aure", "visits": [visit | changed]}
+    with pytest.raises(FileRefusedError) as told:
+        await taken(town, written(tmp_path, json.dumps([sound, other]), "people.json"))
+    assert f"resident 2: {said}" in str(told.value) or said in str(told.value).partition("resident 2: ")[2]
+    assert await town.bench.value("SELECT count(*) FROM visit") == 0
+
+
+async def test_a_hub_is_one_and_stands_where_the_resident_lives(town: Any, tmp_path: Path) -> None:
+    places = town.people.places
+    here, there, twin = [(await town.bench.enrolled(label)).id.hex() for label in ("Aure 1", "Smøla 1", "Aure 1")]
+    await places.place_hub(LEAD, there, town.other, None)
+    for hub, said in (
+        ("Smøla 1", "line 2: hub: stands in another municipality."),
+        (there, "line 2: hub: stands in another municipality."),
+        ("Aure 1", "line 2: hub: name it by its id."),
+    ):
+        with pytest.raises(FileRefusedError) as told:
+            await taken(town, written(tmp_path, f"pseudonym,tenant,hub\nr-1,Aure,{hub}\n"))
+        assert said in str(told.value)
+    assert await town.bench.value("SELECT count(*) FROM resident") == 0
+    assert (await taken(town, written(tmp_path, f"pseudonym,tenant,hub\nr-1,Aure,{here}\n"))).added == 1
+    assert await town.bench.value("SELECT hub FROM resident") == here != twin
+
+
+async def test_what_shows_only_in_writing_is_told_before_anything_is_kept(town: Any, tmp_path: Path) -> None:
+    """The first of the file would go; the second is somebody of another municipality."""
+    await taken(town, written(tmp_path, "pseudonym,tenant\nr-2,Smøla\n"))
+    before = await written_in(town)
+    with pytest.raises(FileRefusedError) as told:
+        await taken(town, written(tmp_path, "pseudonym,tenant,first_name\nr-1,Aure,Odd\nr-2,Aure,Liv\n"))
+    assert "nothing was imported" in str(told.value)
+    assert "line 3: pseudonym: belongs to another municipality." in str(told.value)
+    assert "line 2" not in str(told.value)
+    assert await written_in(town) == before
+
+
+async def test_a_file_that_is_none_of_ours_is_told_so(
+    town: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    latin = tmp_path / "latin.csv"
+    latin.write_bytes("pseudonym,tenant\nr-1,Smøla\n".encode("latin-1"))
+    for path, said in ((latin, "the file is not UTF-8"), (tmp_path / "gone.csv", "the file cannot be read")):
+        with pytest.raises(FileRefusedError, match=said):
+            await taken(town, path)
+    monkeypatch.setattr(import_file, "MAX_BYTES", 20)
+    with pytest.raises(FileRefusedError, match="larger than 32 MB"):
+        await taken(town, written(tmp_path, "pseudonym,tenant\nr-1,Aure\n"))
+    assert await town.bench.value("SELECT count(*) FROM resident") == 0
+
+
+async def test_of_very_many_faults_the_first_are_told_and_the_rest_is_counted(town: Any, tmp_path: Path) -> None:
+    rows = "".join(f"r-{number},Nowhere\n" for number in range(import_file.MAX_FAULTS + 7))
+    with pytest.raises(FileRefusedError) as told:
+        await taken(town, written(tmp_path, f"pseudonym,tenant\n{rows}"))
+    said = str(told.value).splitlines()
+    assert len(said) == 1 + import_file.MAX_FAULTS + 1
+    assert said[-1] == "... and 7 more."
 
 
 @pytest.mark.parametrize(
