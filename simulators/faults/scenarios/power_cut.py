@@ -27,7 +27,7 @@ HUB_EVERY = 250
 """One hub is started on a disk for so many journals."""
 
 
-@scenario("power-cut", "power cut, anything unsynced lost, torn or reordered", short=60, long=6000)
+@scenario("power-cut", "power cut, anything unsynced lost, torn or reordered", short=60, long=6000, long_timeout_s=3600)
 async def power_cut(run: Run) -> Verdict:
     """A recording of the real hub; rounds are disks that a cut may leave."""
     return await cut_power(run)
