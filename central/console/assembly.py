@@ -23,9 +23,9 @@ from central.console import (
     hub_routes,
     me_pages,
     office,
-    pages,
     outcome_api,
     outcome_pages,
+    pages,
     place_api,
     place_pages,
     plan_pages,
@@ -46,6 +46,7 @@ from central.console import (
 from central.console.accounts import Accounts
 from central.console.described import describe
 from central.console.door import address_of
+from central.console.elsewhere import note_named
 from central.console.gate import SAFE_METHODS, Desk, is_from_elsewhere
 from central.console.onlookers import Onlookers
 from central.console.problems import install_problems, problem
@@ -59,6 +60,7 @@ log = structlog.get_logger()
 
 STATIC = Path(__file__).parent / "static"
 MAX_BODY = 64 * 1024
+NOT_TAKEN = 422
 
 
 def install(app: FastAPI, services: Services) -> None:
@@ -101,9 +103,9 @@ def install(app: FastAPI, services: Services) -> None:
         criteria_pages,
         outcome_pages,
         routine_api,
+        outcome_api,
         technical_api,
     ):
-        outcome_api,
         app.include_router(part.router)
     app.add_api_route("/api/openapi.json", _openapi, include_in_schema=False, dependencies=[])
     app.mount("/static", Files(directory=STATIC), name="static")
@@ -165,11 +167,12 @@ class Guard:
             return
 
         has_started = False
+        status = 0
 
         async def send_with_headers(message: Message) -> None:
-            nonlocal has_started
+            nonlocal has_started, status
             if message["type"] == "http.response.start":
-                has_started = True
+                has_started, status = True, message["status"]
                 known = {name for name, _ in message["headers"]}
                 message["headers"] = [
                     *message["headers"],
@@ -190,7 +193,7 @@ class Guard:
             await problem(request, 404, "not_found")(scope, receive, send_with_headers)
             return
         try:
-            receive = await _looked_at(request, receive)
+            receive, body = await _looked_at(request, receive)
         except bodies.GoneError:
             return
         except bodies.BodyError as error:
@@ -205,18 +208,24 @@ class Guard:
             log.exception("console_request_failed", path=request.url.path)
             if has_started:
                 raise
-            status = 503 if isinstance(error, NotStoredError) else 500
-            await problem(request, status, "internal")(scope, receive, send_with_headers)
+            code = 503 if isinstance(error, NotStoredError) else 500
+            await problem(request, code, "internal")(scope, receive, send_with_headers)
+        visit = getattr(request.state, "visit", None)
+        if status == NOT_TAKEN and body and visit is not None:
+            try:
+                await note_named(visit, body)
+            except NotStoredError as error:  # the answer has gone out
+                log.warning("attempt_not_looked_at", reason=type(error).__name__)
 
 
-async def _looked_at(request: Request, receive: Receive) -> Receive:
-    """The request as others read it. Raises BodyError for one that nobody can, GoneError."""
+async def _looked_at(request: Request, receive: Receive) -> tuple[Receive, bytes]:
+    """The request as others read it, and its body. Raises BodyError for one that nobody can, GoneError."""
     bodies.check_address(request.scope.get("raw_path") or request.url.path.encode(), request.scope["query_string"])
     length = request.headers.get("content-length", "0")
     if not (length.isascii() and length.isdigit()) or int(length) > MAX_BODY:
         raise bodies.BodyError(413, "too_long", f"more than {MAX_BODY} bytes")
     if request.method in SAFE_METHODS:
-        return receive
+        return receive, b""
     body = await bodies.whole(receive, MAX_BODY)
     bodies.check(body, request.headers.get("content-type", ""), is_api=request.url.path.startswith("/api/"))
-    return bodies.again(body, receive)
+    return bodies.again(body, receive), body

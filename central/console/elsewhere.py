@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -20,6 +21,22 @@ from central.sql import Sql
 
 _HUBS = Sql(f"SELECT id FROM hub h WHERE {IN_SCOPE('h')}")  # noqa: S608  # our own names
 _ALARM = Sql("SELECT tenant, unit FROM alarm WHERE id = :alarm")
+MOST_NAMED = 100
+_NAME = re.compile(rb"[a-z0-9][a-z0-9.-]{0,31}")
+"""What may be an id, or a resident's pseudonym."""
+_WHERE = Sql(
+    """SELECT 'unit', tenant, id FROM unit WHERE id = :ref
+    UNION ALL SELECT 'tenant', id, NULL FROM tenant WHERE id = :ref
+    UNION ALL SELECT 'hub', tenant, unit FROM hub WHERE id = :ref
+    UNION ALL SELECT 'team', tenant, unit FROM team WHERE id = :ref
+    UNION ALL SELECT 'plan', tenant, NULL FROM plan WHERE id = :ref
+    UNION ALL SELECT 'account', tenant, unit FROM assignment WHERE account = :ref
+    UNION ALL SELECT 'resident', tenant, unit FROM resident WHERE pseudonym = :ref
+    UNION ALL SELECT 'visit', r.tenant, r.unit FROM visit v JOIN resident r ON r.pseudonym = v.resident
+       WHERE v.id = :ref
+    UNION ALL SELECT 'contact', r.tenant, r.unit FROM contact c JOIN resident r ON r.pseudonym = c.resident
+       WHERE c.id = :ref"""
+)
 LOGGED = (
     f"(alarm IN (SELECT a.id FROM alarm a WHERE {IN_SCOPE('a')})"  # noqa: S608  # our own names
     f" OR (alarm IS NULL AND hub IN (SELECT h.id FROM hub h WHERE {IN_SCOPE('h')})))"
@@ -67,6 +84,31 @@ def note_elsewhere(visit: Visit, error: ElsewhereError) -> None:
     visit.desk.services.security.note(
         "elsewhere", hub=None, path="console", detail=f"account {account}: {error.reason} {error.detail}"
     )
+
+
+def note_forbidden(visit: Visit, what: str) -> None:
+    """Somebody asked for what their role does not cover: into the security events, with who it was and which route."""
+    account = visit.session.account.id if visit.session else "nobody"
+    visit.desk.services.security.note("forbidden", hub=None, path="console", detail=f"account {account}: {what}")
+
+
+async def note_named(visit: Visit, body: bytes) -> None:
+    """A body was refused: whether it named what lies outside of where whoever sent it may do anything."""
+    scope = visit.scope
+    if scope.is_everything:
+        return
+    named = list(dict.fromkeys(found.decode() for found in _NAME.findall(body)))[:MOST_NAMED]
+
+    async def look(connection: AsyncConnection) -> tuple[str, str] | None:
+        for ref in named:
+            rows = [row for row in await _WHERE.rows(connection, ref=ref) if row[1] is not None]
+            if rows and not any(scope.covers(tenant, unit) for _, tenant, unit in rows):
+                return str(rows[0][0]), ref
+        return None
+
+    found = await visit.desk.services.store.fetch(look)
+    if found is not None:
+        note_elsewhere(visit, ElsewhereError(found[0], found[1]))
 
 
 async def visit_for(visit: Visit, session: Session | None) -> Visit:

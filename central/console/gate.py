@@ -127,7 +127,11 @@ async def visit_of(request: Request) -> Visit:
     if isinstance(known, Visit):
         return known
     desk: Desk = request.app.state.desk
-    session = await desk.sessions.find(request.cookies.get(desk.session_cookie))
+    token = request.cookies.get(desk.session_cookie)
+    session = await desk.sessions.find(token)
+    if session is None and token and not await desk.sessions.was_ours(token):
+        address = request.client.host if request.client else "unknown"
+        desk.services.security.note("session_unknown", hub=None, path="console", detail=address)
     access = None if session is None else await access_now(desk, session)
     request.state.visit = visit = bare_visit(desk, request, session, access)
     return visit

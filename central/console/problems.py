@@ -16,8 +16,16 @@ from starlette.routing import Match
 
 from central.access import ElsewhereError
 from central.console.coming_back import too_late
-from central.console.elsewhere import note_elsewhere
-from central.console.gate import SAFE_METHODS, SignInNeededError, StalePageError, Visit, bare_visit, visit_of
+from central.console.elsewhere import note_elsewhere, note_forbidden
+from central.console.gate import (
+    SAFE_METHODS,
+    ForbiddenError,
+    SignInNeededError,
+    StalePageError,
+    Visit,
+    bare_visit,
+    visit_of,
+)
 from central.console.pages import is_part
 from central.console.queries import nearest, ways_on
 from central.console.rendering import page
@@ -30,6 +38,8 @@ log = structlog.get_logger()
 PAGE_CODES = frozenset({400, 401, 403, 404, 409, 413, 419, 422, 429, 500, 503})
 FORGED = frozenset({"csrf", "cross_site"})
 """What came from somewhere else than our own pages, or looks like it."""
+BEYOND = frozenset({"role", "everywhere_only"})
+"""What nobody meets who goes by what our pages offer them: somebody tries."""
 _TITLES = {419: "Page Expired"}
 _RELOADED = "sec-fetch-site"
 
@@ -96,6 +106,8 @@ async def _action_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ActionError)  # noqa: S101  # registered for this class only
     if isinstance(error, ElsewhereError):
         note_elsewhere(_visit(request), error)
+    elif isinstance(error, ForbiddenError) and error.reason in BEYOND:
+        note_forbidden(_visit(request), f"{request.method} {request.scope['route'].path}: {error.reason}")
     is_api = request.url.path.startswith("/api/")
     if isinstance(error, SignInNeededError) and not is_api:
         return await _to_sign_in(request)

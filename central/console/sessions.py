@@ -18,6 +18,7 @@ from central.console.accounts import Account, account_of, token_hash
 from central.store import Priority, Store
 from central.tables import session, user_account
 
+MAX_TOKEN = 100
 IDLE_MS = 60 * 60_000
 """Without any sign of a person's page. An open queue keeps its session alive: a console on duty must not go deaf."""
 
@@ -83,9 +84,13 @@ class Sessions:
 
     async def find(self, token: str | None) -> Session | None:
         """The session of a token, when it is alive. Notes once a minute that it is in use."""
-        if not token or len(token) > 100:
+        if not token or len(token) > MAX_TOKEN:
             return None
         return await self.look(token_hash(token))
+
+    async def was_ours(self, token: str) -> bool:
+        """Whether there is or was a session of this token; one that nobody was given is made up."""
+        return len(token) <= MAX_TOKEN and await self.origin(hashed=token_hash(token)) is not None
 
     async def look(self, hashed: str) -> Session | None:
         """The same by the token's hash, for streams that stay open."""

@@ -110,8 +110,10 @@ def database(request: pytest.FixtureRequest) -> Iterator[str]:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "database" in metafunc.fixturenames:
-        is_sqlite = metafunc.definition.get_closest_marker("sqlite") is not None
-        metafunc.parametrize("database", ["sqlite"] if is_sqlite else ["sqlite", "postgresql"], indirect=True)
+        is_marked = metafunc.definition.get_closest_marker
+        shared = pytest.param("postgresql", marks=pytest.mark.soak if is_marked("long_on_postgresql") else ())
+        databases = ["sqlite"] if is_marked("sqlite") else ["sqlite", shared]
+        metafunc.parametrize("database", databases, indirect=True)
 
 
 @pytest.fixture
