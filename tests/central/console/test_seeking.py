@@ -11,8 +11,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from central.access import EVERYTHING, Scope
 from central.console.roles import Role
-from central.console.seeking import MOST_FOUND, MOST_LISTED, Choice, Seek, chosen, found_in, meant
+from central.console.seeking import MOST_FOUND, MOST_LISTED, Choice, Seek, chosen, found_in, meant, units_in
 from central.routing.calendar import local
 from central.routing.words import clock_words
 from tests.central.conftest import Bench
@@ -174,6 +175,16 @@ async def test_an_administrator_of_one_tenant_finds_and_takes_in_nobody_of_anoth
     assert (await ada.get(f"/places/teams/{towns.other['team_id']}")).status == 404
     assert (await ada.post(f"/places/teams/{towns.other['team_id']}/members", form={"account": "x"})).status == 404
     assert await towns.refused() == 3
+
+
+async def test_whoever_sees_one_unit_of_a_tenant_finds_no_other_unit_of_it(bench: Bench) -> None:
+    tenant = await bench.value("SELECT id FROM tenant")
+    shown = ", ".join(f"('{n:016x}', '{tenant}', 'zone', 'Sone {n}')" for n in range(3))
+    await bench.change(f"INSERT INTO unit (id, tenant, kind, name) VALUES {shown}")
+    scope = Scope(tenants=frozenset(), units=frozenset({f"{1:016x}"}))
+    found = await bench.store.fetch(lambda connection: units_in(connection, scope))
+    assert [(whose, one.text) for whose, one in found] == [(tenant, "Sone 1")]
+    assert len(await bench.store.fetch(lambda connection: units_in(connection, EVERYTHING, "0" * 16))) == 0
 
 
 async def test_a_role_and_a_place_are_given_by_name_where_there_are_too_many_for_a_list(
