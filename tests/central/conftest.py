@@ -112,7 +112,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "database" in metafunc.fixturenames:
         is_marked = metafunc.definition.get_closest_marker
         shared = pytest.param("postgresql", marks=pytest.mark.soak if is_marked("long_on_postgresql") else ())
-        databases = ["sqlite"] if is_marked("sqlite") else ["sqlite", shared]
+        databases: list[Any] = ["sqlite"] if is_marked("sqlite") else ["sqlite", shared]
         metafunc.parametrize("database", databases, indirect=True)
 
 

@@ -265,6 +265,27 @@ async def test_when_not_even_digests_have_room_it_is_told_of_once_a_minute(
     assert await bench.kinds() == ["unreadable_alarm"]  # an alarm again, not silence
 
 
+async def test_one_hub_without_room_keeps_no_other_hub_and_no_other_lane_silent(
+    bench: Bench, hub: FrameHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quarantine, "MAX_PER_SENDER", 0)
+    monkeypatch.setattr(quarantine, "MAX_NOTED_PER_SENDER", 0)
+    other = await bench.enrolled("Flat 2")
+    for number in range(2):
+        for sender, lane in ((hub, Lane.ALARM), (other, Lane.ALARM), (hub, Lane.CARE)):
+            woken = bench.reception._ingest._wakeup.count
+            await bench.send(sender, sender.envelope(f"no record {number}".encode(), lane=lane))
+            assert number or bench.reception._ingest._wakeup.count > woken  # whoever waits for work looks at once
+    found = sorted((alarm.kind.word, alarm.hub, alarm.repeats) for alarm in await bench.alarms.queue())
+    assert found == sorted(
+        [
+            ("unreadable_alarm", hub.id.hex(), 0),
+            ("unreadable_alarm", other.id.hex(), 0),
+            ("unreadable_care", hub.id.hex(), 0),
+        ]
+    )
+
+
 async def test_a_record_of_another_hub_epoch_or_lane_is_not_believed(bench: Bench, hub: FrameHub) -> None:
     other = await bench.enrolled("Flat 2")
     first = hub.now
