@@ -58,7 +58,16 @@ def test_a_night_is_the_same_for_the_same_seed_and_another_for_another() -> None
 def test_a_night_has_every_trouble_that_a_centre_fears() -> None:
     script = night.write(town.build(SEED), SEED)
     acts = Counter(type(line.act).__name__ for line in script.lines)
-    for act in ("ConsoleDies", "ConsoleFreezes", "Storm", "CentralDies", "CentralStarts", "Defers", "Offers", "GoesOffDuty"):
+    for act in (
+        "ConsoleDies",
+        "ConsoleFreezes",
+        "Storm",
+        "CentralDies",
+        "CentralStarts",
+        "Defers",
+        "Offers",
+        "GoesOffDuty",
+    ):
         assert acts[act], act
     for said in ("declined", "no console has shown", "not_shown"):
         assert any(said in told.what for told in script.told), said
