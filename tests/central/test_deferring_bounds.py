@@ -32,7 +32,7 @@ async def test_an_alarm_waits_for_a_visit_of_the_next_day_and_round_and_for_none
     bench: Bench, hub: FrameHub
 ) -> None:
     alarm = await taken(bench, hub)
-    near = await visit(bench, "near", 23 * HOUR_S)
+    near = await visit(bench, "near", 23 * HOUR_S, HOUR_S)  # over when the day and round is
     far = await visit(bench, "far", 24 * HOUR_S)
     assert [planned.id for planned in await bench.alarms.visits(alarm)] == [near]
     with pytest.raises(IncompleteError) as told:
