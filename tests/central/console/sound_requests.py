@@ -84,6 +84,7 @@ SOUND: Mapping[str, Sound] = {
         by=DUTY,
         form={"current": PASSWORD, "new": "fire hester på stranda", "again": "fire hester på stranda", "next": "/"},
     ),
+    "POST /me/reach": Sound(by=DUTY, form={"phone": "+47 999 00 003", "email": "vakt@example.org"}),
     "POST /me": Sound(by=DUTY, form={"language": "nb", "theme": "dark", "keys": "on"}),
     "POST /api/v1/session": _api(NOBODY, {"name": "{name} vakt", "password": PASSWORD}),
     "DELETE /api/v1/session": _api(DUTY),
