@@ -238,8 +238,9 @@ class Handling(Acting):
             if disposition == Disposition.NEXT_VISIT:
                 deferred = await defer_to(connection, alarm, actor, visit, now, may_be_done=True)
                 if deferred is not None:
-                    if note:  # for whoever has it when it comes back
+                    if note:  # for whoever has it when it comes back; the history keeps it when they write another
                         await _NOTE.rows(connection, id=alarm.id, note=sealed)
+                        content["note"] = pen.seal(typed_in_log(alarm.id), note)
                     return Done("deferred", {**content, **deferred})
                 content["visit"] = visit
             await self._end(connection, alarm, actor, content, sealed, now)

@@ -32,6 +32,8 @@ def summary_of(visit: Visit, detail: AlarmDetail, routine: Routine) -> str:
         channel = channel_word(visit, entry.content)
         said = t.either(key, entry.what, name=who, kind=kind, n=nth(entry.content), channel=channel)
         lines.append(f"{figures.clock(entry.at_ms)} {said[:1].upper()}{said[1:]}")
+        if entry.what == "deferred" and entry.content.get("note") not in {None, alarm.note}:
+            lines.append(f"{figures.clock(entry.at_ms)} {t('note.title')}: {_noted(visit, entry)}")
     if routine.criterion is not None:
         lines.append(f"{t('criterion.title')}: {routine.criterion.text} ({t(f'level.{routine.criterion.level}')})")
     if alarm.disposition:

@@ -122,4 +122,9 @@ async def test_taking_back_a_close_takes_back_its_own_note_and_none_that_was_the
     assert (await bench.read(alarm)).alarm.note == "Ber om hjelp med støvlene"
     await bench.alarms.close(alarm, FIRST, "cleared_by_phone", "practical_help", "Feil alarm")
     await bench.alarms.undo(alarm, FIRST)
-    assert (await bench.read(alarm)).alarm.note is None
+    read = await bench.read(alarm)
+    assert read.alarm.note is None
+    (deferred,) = [entry for entry in read.timeline if entry.what == "deferred"]
+    assert deferred.content["note"] == "Ber om hjelp med støvlene", "the history keeps what the outcome wrote over"
+    (kept,) = await bench.rows("SELECT content FROM log_entry WHERE what = 'deferred'")
+    assert "støvlene" not in kept[0]
