@@ -152,7 +152,10 @@ def _toml() -> Iterator[tuple[str, str]]:
 
 
 TOML = dict(_toml())
-_CENTRAL = {"mqtt", "sms", "hubs", "console", "database", "data_dir", "email", "notify", "audit", "master_key"}
+_CENTRAL = {
+    *("mqtt", "sms", "hubs", "console", "database", "data_dir", "master_key"),
+    *("email", "notify", "call_out", "audit"),
+}
 _LEAST = {
     "hub": "[hub]\n",
     "uplinks": '[uplinks.main]\ntype = "https"\nurl = "https://central.example.org:8443"\n',

@@ -202,7 +202,7 @@ async def test_a_technical_alarm_says_whom_to_call(console: Any, tore: Any, home
         "INSERT INTO team (id, kind, name, phone) VALUES ('00000000000000ff', 'technical', 'Natt', '22 33 44 55')"
     )
     page = (await tore.get(f"/alarms/{alarm}")).text
-    assert "<b>Natt</b>" in page
+    assert '<span class="muted">Natt</span>' in page
     assert 'href="tel:22334455"' in page
 
 

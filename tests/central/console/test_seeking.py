@@ -125,7 +125,7 @@ async def test_nobody_of_another_tenant_comes_up_or_is_put_on_a_rota(bench: Benc
     assert answer.status == 422
     assert towns.other["account_id"] not in answer.json["choices"]
     assert (await lead.get(f"/rota/{towns.other['team_id']}/people/part?q=vakt")).status == 404
-    assert await towns.refused() == 1
+    assert await towns.refused() == 3, "the form's id, the body's, and the other's team; a name alone names nobody"
 
 
 # ── Organisation ─────────────────────────────────────────────────────────────────────
