@@ -17,7 +17,7 @@ from central.console.gate import Needs, Visit
 from central.console.pieces import LIMIT, After, Limit, piece
 from central.console.roles import Action
 from central.console.routine_view import routine_of
-from central.routines.cards import MAX_LINES, CardRow, CardText, Subject, lines_of
+from central.routines.cards import MAX_LINES, CardRow, CardText, InvalidCardError, Subject, lines_of, text_faults
 from central.routines.criteria import MAX_CRITERIA, CriteriaList, Criterion, ListRow
 
 router = APIRouter(prefix="/api/v1", responses=dict(PROBLEMS), tags=["routines"])
@@ -56,8 +56,12 @@ class CardBody(In):
 
     @property
     def text(self) -> CardText:
-        """Its lines, cleaned as those of a form."""
-        return CardText(nb=lines_of("\n".join(self.nb)), en=lines_of("\n".join(self.en)))
+        """Its lines, cleaned as those of a form: one that is broken in itself is several. Raises InvalidCardError."""
+        nb, en = (lines_of("\n".join(lines)) for lines in (self.nb, self.en))
+        faults = text_faults(nb, en)
+        if faults:
+            raise InvalidCardError(faults)
+        return CardText(nb=nb, en=en)
 
 
 class CardOut(Out):
