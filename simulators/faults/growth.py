@@ -17,6 +17,8 @@ MORE_LATER_BYTES = 9 * 1024 * 1024
 Its median, because a burst is none: everything that comes at once when the last fault is over has a connection and a
 buffer each for a moment, and what it gives back the allocator keeps.
 """
+MOST_CACHED_BYTES = 52 * 1024 * 1024
+"""Pages of its database that central keeps: 32 MiB for who writes and 2 for each of those that read."""
 LONG_ENOUGH_S = 120.0
 LOOK_S = 2.0
 MORE_FDS = 12
@@ -81,24 +83,33 @@ class Looking:
         if pid is not None and size is not None:
             self._seen.setdefault(pid, []).append((time.monotonic(), size.rss_bytes))
 
-    def grown(self, name: str, pid: int | None) -> list[str]:
-        """Whether a process that ran long enough was still growing in the second half of its time."""
+    def grown(self, name: str, pid: int | None, cached: int = 0) -> list[str]:
+        """Whether a process that ran long enough was still growing in the second half of its time.
+
+        `cached`: so many bytes it may have put into caches that are bounded.
+        """
         seen = self._seen.get(pid or 0, [])
         if len(seen) < 4 or seen[-1][0] - seen[0][0] < LONG_ENOUGH_S:
             return []
         start_s, end_s = seen[0][0], seen[-1][0]
         before = max(rss_bytes for at_s, rss_bytes in seen if at_s <= (start_s + end_s) / 2)
         lately = median_low(rss_bytes for at_s, rss_bytes in seen if at_s >= start_s + (end_s - start_s) * 3 / 4)
-        if lately <= before + MORE_LATER_BYTES:
+        if lately <= before + MORE_LATER_BYTES + cached:
             return []
         return [f"{name} still grows: {before} bytes of memory at most by half-time, mostly {lately} at the end"]
 
 
-def grown(name: str, before: Size, after: Size) -> list[str]:
-    """What has become more than chance allows."""
+def cached_of(database: Path) -> int:
+    """The bytes of a database that may be in memory."""
+    files = (database, database.with_name(f"{database.name}-wal"))
+    return min(MOST_CACHED_BYTES, sum(file.stat().st_size for file in files if file.exists()))
+
+
+def grown(name: str, before: Size, after: Size, cached: int = 0) -> list[str]:
+    """What has become more than chance allows. `cached`: see `Looking.grown`."""
     found = []
     for what, was, now, more in (
-        ("bytes of memory", before.rss_bytes, after.rss_bytes, MORE_RSS_BYTES),
+        ("bytes of memory", before.rss_bytes, after.rss_bytes, MORE_RSS_BYTES + cached),
         ("open files", before.fds, after.fds, MORE_FDS),
         ("threads", before.threads, after.threads, MORE_THREADS),
         ("tasks", before.tasks, after.tasks, MORE_TASKS),

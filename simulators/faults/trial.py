@@ -367,7 +367,7 @@ class Trial:
         for name, program in (("hub", self.stage.hub), ("central", self.stage.central)):
             self.complaints += await self._grown(name, program)
             self._looking.look(program.pid)
-            self.complaints += self._looking.grown(name, program.pid)
+            self.complaints += self._looking.grown(name, program.pid, self._cached(name))
         self.complaints += growth.litter(self.journal, is_damage_expected=self.is_damage_expected)
         silences = [self._silence(press, at_s) for press, at_s in count.arrivals]
         for press, silence_s in zip((press for press, _ in count.arrivals), silences, strict=True):
@@ -389,12 +389,19 @@ class Trial:
         async def has_not_grown() -> bool:
             last = await self._size(name, program)
             before = self._first.get(name)
-            found[:] = [f"{name} does not run"] if last is None else growth.grown(name, before or last, last)
+            found[:] = (
+                [f"{name} does not run"]
+                if last is None
+                else growth.grown(name, before or last, last, self._cached(name))
+            )
             return not found or last is None
 
         with contextlib.suppress(AssertionError):
             await self.until(has_not_grown, f"{name} has grown", within_s=IDLE_CONNECTION_S, every_s=1)
         return found
+
+    def _cached(self, name: str) -> int:
+        return growth.cached_of(self.stage.folder / "central" / "central.db") if name == "central" else 0
 
     def _silence(self, press: Press, arrived_s: float) -> float:
         out_s = sum(max(0.0, min(arrived_s, end) - max(press.pressed_s, begin)) for begin, end in self._outages)

@@ -57,3 +57,14 @@ def test_a_process_is_measured_by_what_the_kernel_says_of_it():
     assert size is not None
     assert 10 * MIB < size.rss_bytes < 4096 * MIB
     assert growth.size_of(2**22 + 1) is None
+
+
+def test_a_bounded_cache_may_fill_as_far_as_there_is_something_to_keep(tmp_path):
+    database = tmp_path / "central.db"
+    assert growth.cached_of(database) == 0
+    database.write_bytes(bytes(3 * MIB))
+    (tmp_path / "central.db-wal").write_bytes(bytes(MIB))
+    assert growth.cached_of(database) == 4 * MIB
+    before, after = (growth.Size(rss_bytes=size * MIB, fds=20, threads=4) for size in (60, 103))
+    assert growth.grown("central", before, after, 4 * MIB) == []
+    assert growth.grown("central", before, after, 2 * MIB)
