@@ -2,8 +2,9 @@
 
 A transaction takes what waits, in the order in which it came, until somebody more urgent wants to write or its time is
 over; what it did not come to goes first in the next one. On SQLite, where nobody else writes meanwhile, it is rolled
-back between two statements for an alarm, and done again: an alarm waits for a statement or a commit and no more. The
-transaction after that takes a single piece and is not stopped, so that a row of alarms holds nothing up for ever.
+back between two statements for an alarm, and done again: an alarm waits for a statement, or for a commit that has
+begun. The transaction after that is only cut between two pieces, so that a row of alarms holds nothing up for ever: an
+alarm that comes during that one waits for a piece and its commit.
 """
 
 from __future__ import annotations

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import math
 import random
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
@@ -21,7 +22,7 @@ KEPT = Path(".run/faults.json")
 
 def main() -> int:
     """Run from the command line."""
-    words = _words()
+    words = _words(sys.argv[1:])
     known = all_scenarios()
     chosen = _chosen(known, words.only)
     if words.list:
@@ -74,18 +75,39 @@ def _line(one: Scenario, choice: Choice) -> Line:
     return Line(scenario=one, rounds=rounds, verdict=verdict, took_s=took_s, revision=tried)
 
 
-def _words() -> argparse.Namespace:
+def _words(told: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m simulators.faults", description=__doc__)
     parser.add_argument("--only", action="append", default=[], metavar="NAME", help="this scenario (may be repeated)")
     parser.add_argument("--seed", type=int, help="repeat a run")
-    parser.add_argument("--rounds", type=int, help="instead of each scenario's own number")
-    parser.add_argument("--share", type=float, default=1.0, help="of the long rounds, such as 0.2 on a slow machine")
+    parser.add_argument("--rounds", type=_rounds, help="instead of each scenario's own number")
+    parser.add_argument("--share", type=_share, default=1.0, help="of the long rounds, such as 0.2 on a slow machine")
     parser.add_argument("--short", action="store_true", help="the short rounds of the tests")
     parser.add_argument("--go-on", action="store_true", help="only what the run before did not come to, or found bad")
     parser.add_argument("--jobs", type=_jobs, default=1, help="so many side by side (1)")
     parser.add_argument("--dry", action="store_true", help="do not write the report")
     parser.add_argument("--list", action="store_true", help="name the scenarios and their rounds")
-    return parser.parse_args()
+    words = parser.parse_args(told)
+    if words.go_on:
+        for name in ("only", "seed", "rounds", "share", "short", "dry"):
+            if getattr(words, name) != parser.get_default(name):
+                parser.error(f"--go-on keeps to what the run before was told: leave --{name} out")
+    return words
+
+
+def _rounds(told: str) -> int:
+    if not told.isdecimal() or not int(told):
+        raise argparse.ArgumentTypeError(f'"{told}" is not a number of 1 or more')
+    return int(told)
+
+
+def _share(told: str) -> float:
+    try:
+        share = float(told)
+    except ValueError:
+        share = math.nan
+    if not 0 < share <= 1:
+        raise argparse.ArgumentTypeError(f'"{told}" is not a share above 0 and up to 1')
+    return share
 
 
 def _jobs(told: str) -> int:

@@ -14,11 +14,11 @@ MORE_RSS_BYTES = 40 * 1024 * 1024
 MORE_LATER_BYTES = 9 * 1024 * 1024
 """By half-time it has met everything. What is added from then on is a leak; of all of it the last quarter sees most.
 
-Its median, because a burst is none: everything that comes at once when the last fault is over has a connection and a
-buffer each for a moment, and what it gives back the allocator keeps.
+Its median, because what comes and goes is none: while central copies its log into its database it is some 20 MB larger,
+and may be looked at in that moment.
 """
 MOST_CACHED_BYTES = 52 * 1024 * 1024
-"""Pages of its database that central keeps: 32 MiB for who writes and 2 for each of those that read."""
+"""Allowed for the pages of its database that central keeps; their own bounds (`central.dialect`) are wider."""
 LONG_ENOUGH_S = 120.0
 LOOK_S = 2.0
 MORE_FDS = 12

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from cloud_sync.vocabulary import BY_WORD
+from simulators.faults.__main__ import main
 from simulators.faults.kept import Choice, keep, kept
 from simulators.faults.ledger import Ledger, Press
 from simulators.faults.registry import Scenario, all_scenarios
@@ -153,3 +154,31 @@ def test_a_run_that_is_not_there_or_cannot_be_read_is_said_so(tmp_path: Path) ->
     (tmp_path / "run.json").write_text('{"choice": {}, "lines": [{"scenario": "kill-hub"}]}')
     with pytest.raises(LookupError, match="cannot be read"):
         kept(tmp_path / "run.json", all_scenarios())
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        (["--go-on", "--seed", "7"], "leave --seed out"),
+        (["--go-on", "--only", "kill-hub"], "leave --only out"),
+        (["--go-on", "--share", "0.5"], "leave --share out"),
+        (["--go-on", "--short"], "leave --short out"),
+        (["--go-on", "--dry"], "leave --dry out"),
+        (["--rounds", "0"], '"0" is not a number of 1 or more'),
+        (["--share", "0"], '"0" is not a share'),
+        (["--share", "-1"], '"-1" is not a share'),
+        (["--share", "nan"], '"nan" is not a share'),
+        (["--jobs", "0"], '"0" is not a number of 1 to 16'),
+        (["--only", "kill-hup"], 'did you mean "kill-hub"'),
+    ],
+)
+def test_what_contradicts_itself_on_the_command_line_is_refused(
+    told: list[str], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["faults", *told])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / ".run").exists()
