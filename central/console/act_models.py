@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from central.alarms.deferring import PlannedVisit
-from central.console.api_models import AlarmOut, DutyContactOut, In, JourneyOut, MomentOut, Out
+from central.console.api_base import In, Out
+from central.console.api_models import AlarmOut, DutyContactOut, JourneyOut, MomentOut
 from central.people.words import is_sealed
 from central.views import AlarmDetail, CallAttempt, Journey, Legible, Offer, Sent
 

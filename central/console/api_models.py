@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationInfo, field_validator
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from central.commands import HealthCheck
+from central.console.api_base import In, Out
 from central.escalation.duty import Cover
 from central.hubs import HubView
 from central.technical.duty import DutyContact
@@ -43,41 +42,6 @@ _ALARM: dict[str, Any] = {
     "shown_ms": 1795226400063,
     "undo_until_ms": 1795226414100,
 }
-
-
-class In(BaseModel):
-    """What somebody sends: nothing but what is named, and no NUL, which no database but SQLite would store.
-
-    A number is not yes or no, nor the other way round, and a text is neither: taking them would hide a mistake.
-    """
-
-    model_config = ConfigDict(extra="forbid")
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _as_it_was_meant(cls, value: Any, field: ValidationInfo) -> Any:
-        annotation: Any = cls.model_fields[field.field_name or ""].annotation
-        wanted = _plain_types(annotation)
-        if wanted == {int} and isinstance(value, bool | str):
-            raise PydanticCustomError("int_type", "Input should be a valid integer")
-        if wanted == {bool} and isinstance(value, int | float | str) and not isinstance(value, bool):
-            raise PydanticCustomError("bool_type", "Input should be a valid boolean")
-        return value.replace("\x00", "") if isinstance(value, str) else value
-
-
-def _plain_types(annotation: Any) -> frozenset[Any]:
-    """What a value may be, None aside."""
-    if get_origin(annotation) is Annotated:
-        return _plain_types(get_args(annotation)[0])
-    if get_origin(annotation) in {Union, UnionType}:
-        return frozenset(kind for one in get_args(annotation) for kind in _plain_types(one)) - {NoneType}
-    return frozenset({annotation})
-
-
-class Out(BaseModel):
-    """What is answered."""
-
-    model_config = ConfigDict(extra="forbid")
 
 
 class SignInBody(In):

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Path, Query
 from pydantic import Field
 
 from central.console.api import PROBLEMS
-from central.console.api_models import In, Out
+from central.console.api_base import In, Out
 from central.console.gate import Needs, Visit
 from central.console.resident_view import keeps_where
 from central.console.roles import Action

@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field
 
 from central.console.alarm_page import check_may_see
 from central.console.api import PROBLEMS, AlarmId
-from central.console.api_models import In, Out
+from central.console.api_base import In, Out
 from central.console.card_pages import cards_of
 from central.console.criteria_pages import criteria_of
 from central.console.gate import Needs, Visit

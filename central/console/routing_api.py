@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import ConfigDict, Field
 
 from central.console.api import PROBLEMS
-from central.console.api_models import In, Out
+from central.console.api_base import In, Out
 from central.console.gate import Needs, Visit
 from central.console.pieces import LIMIT, After, Limit, piece
 from central.console.plan_preview import plans_of

@@ -9,7 +9,8 @@ from pydantic import ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from central.console.api import PROBLEMS
-from central.console.api_models import DutyContactOut, In, Out, contact_out
+from central.console.api_base import In, Out
+from central.console.api_models import DutyContactOut, contact_out
 from central.console.gate import Needs, Visit
 from central.console.roles import Action
 from central.technical.calls import CallMade, OpenCallOut, open_call_outs, seen_teams

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from central.console import routes  # noqa: F401  # every body is named by a route
-from central.console.api_models import In, _plain_types
+from central.console import assembly  # noqa: F401  # every body is named by a route
+from central.console.api_base import In, plain_types
 from central.console.routine_api import CardBody
 from central.routines.cards import MAX_LINES, InvalidCardError
 
@@ -20,12 +20,12 @@ def bodies(of: type[In] = In) -> Iterator[type[In]]:
         yield from bodies(body)
 
 
-def fields(kind: type) -> list[Any]:
+def fields(kind: type, *, of_items: bool = False) -> list[Any]:
     return [
         pytest.param(body, name, id=f"{body.__name__}.{name}")
         for body in sorted(set(bodies()), key=lambda body: body.__name__)
         for name, field in body.model_fields.items()
-        if _plain_types(field.annotation) == {kind}
+        if plain_types(field.annotation, of_items=of_items) == {kind}
     ]
 
 
@@ -39,6 +39,12 @@ def faults_of(body: type[In], name: str, value: object) -> list[str]:
 @pytest.mark.parametrize(("body", "name"), fields(int))
 def test_yes_no_and_texts_are_no_numbers(body: type[In], name: str, value: object) -> None:
     assert faults_of(body, name, value) == ["int_type"]
+
+
+@pytest.mark.parametrize("value", [True, False, "1"])
+@pytest.mark.parametrize(("body", "name"), fields(int, of_items=True))
+def test_nor_are_they_in_a_list(body: type[In], name: str, value: object) -> None:
+    assert faults_of(body, name, [1, value]) == ["int_type"]
 
 
 @pytest.mark.parametrize("value", [0, 1, 1.0, "true"])
