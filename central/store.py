@@ -47,7 +47,7 @@ class Turnstile:
     """Lets in at most `width` at a time, the most urgent first, and among equals who came first."""
 
     def __init__(self, width: int) -> None:
-        self._free = width
+        self._width = self._free = width
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
         self._arrivals = count()
 
@@ -76,6 +76,11 @@ class Turnstile:
             return self._waiting[0][0] < priority
         except IndexError:
             return False
+
+    @property
+    def is_free(self) -> bool:
+        """Whether nobody is in it or waits."""
+        return self._free == self._width and not self._waiting
 
     def _leave(self) -> None:
         while self._waiting:
@@ -137,6 +142,11 @@ class Store:
     def is_wanted(self, priority: Priority) -> bool:
         """Whether somebody more urgent wants to write: long work ends its transaction then. From any thread."""
         return self._turnstile.is_wanted(priority)
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nobody writes or wants to."""
+        return self._turnstile.is_free
 
     @asynccontextmanager
     async def pause(self) -> AsyncIterator[None]:

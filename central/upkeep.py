@@ -1,17 +1,10 @@
-"""What has to be done all the time so that central stays quick and honest: probes, sweeps, flushes, checkpoints.
-
-Checkpoints of SQLite's write-ahead log run beside the writer, never inside a commit: there an alarm would wait for
-them. What is left for the writer itself is only to start the log over once everything in it has been copied.
-"""
+"""What has to be done all the time so that central stays quick and honest: probes, sweeps, flushes, checkpoints."""
 
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import closing
-from pathlib import Path
 
 import structlog
 
@@ -22,6 +15,7 @@ from central.feed import Feed
 from central.links import HubLinks
 from central.store import Store
 from central.windows import Windows
+from central.write_ahead import WriteAheadLog
 from cloud_sync.vitals import Pulse
 
 log = structlog.get_logger()
@@ -30,8 +24,6 @@ PROBE_S = 5.0
 SWEEP_S = 1.0
 FLUSH_S = 5.0
 CHECKPOINT_S = 0.5
-CHECKPOINT_BYTES = 4 * 1024 * 1024
-RESTART_BYTES = 32 * 1024 * 1024
 TRIM_S = 3600.0
 STORE_PATIENCE_S = 60.0
 CHORE_PATIENCE_S = 60.0
@@ -88,8 +80,8 @@ class Upkeep:
             "feed_trim": self._chore("feed_trim", TRIM_S, self._feed.trim),
             "trim": self._chore("trim", TRIM_S, self._trim),
         }
-        if self._store.dialect.file is not None:
-            chores["checkpoint"] = self._chore("checkpoint", CHECKPOINT_S, self.checkpoint)
+        if (file := self._store.dialect.file) is not None:
+            chores["checkpoint"] = self._chore("checkpoint", CHECKPOINT_S, WriteAheadLog(self._store, file).tend)
         return chores
 
     def more(self, works: Mapping[str, Callable[[], Awaitable[object]]]) -> dict[str, Callable[[], Awaitable[None]]]:
@@ -147,35 +139,7 @@ class Upkeep:
             self._links.close_all()
         self._was_alive = is_alive
 
-    async def checkpoint(self) -> None:
-        """Copy the log into the database when it has grown."""
-        file = self._store.dialect.file
-        if file is None:
-            return
-        wal = file.with_name(file.name + "-wal")
-        size = await asyncio.to_thread(_size, wal)
-        if size < CHECKPOINT_BYTES:
-            return
-        await asyncio.to_thread(_copy, file)
-        if size >= RESTART_BYTES:
-            # While nobody writes: then all of it gets copied, and the next writer starts the log over. Little is left
-            # to copy, and a passive checkpoint never waits for readers.
-            async with self._store.pause():
-                await asyncio.to_thread(_copy, file)
-
 
 def _look(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
         log.warning("probe_failed", reason=str(error))
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return 0
-
-
-def _copy(file: Path) -> None:
-    with closing(sqlite3.connect(file, isolation_level=None, timeout=1)) as connection:
-        connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()

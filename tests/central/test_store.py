@@ -24,11 +24,14 @@ from central.settings import CentralSettings
 from central.sql import Sql
 from central.store import Priority, Store, Turnstile, open_store
 from central.tables import metadata
-from central.upkeep import Upkeep
+from central.write_ahead import LONGEST_BYTES, RESTART_BYTES, WriteAheadLog
 from simulators.postgresql import Postgres
 from tests.central.conftest import DATABASE
 
 PUT = Sql("INSERT INTO central_state (name, value) VALUES (:name, :value)")
+OVER = Sql(
+    "INSERT INTO central_state (name, value) VALUES (:name, :value) ON CONFLICT (name) DO UPDATE SET value = :value"
+)
 GET = Sql("SELECT value FROM central_state WHERE name = :name")
 
 
@@ -238,26 +241,68 @@ def test_an_address_that_is_none_is_refused_with_the_right_forms(address: str) -
         Dialect(address)
 
 
-async def test_the_write_ahead_log_is_copied_and_started_over(url: str, tmp_path: Path) -> None:
+async def fill(store: Store, megabytes: int) -> None:
+    for number in range(megabytes):
+        async with store.write(Priority.BULK) as connection:
+            await OVER.rows(connection, name=f"n{number % 8}", value=f"{number:04}" * 250_000)
+
+
+async def test_the_write_ahead_log_is_copied_and_started_over_in_a_quiet_moment(url: str, tmp_path: Path) -> None:
     async with open_store(url, SystemClock()) as store:
         wal = tmp_path / "central.db-wal"
-        upkeep = Upkeep(store, None, None, None, None, None)  # type: ignore[arg-type]
-        big = "x" * 1_000_000
-        for number in range(40):
-            async with store.write(Priority.BULK) as connection:
-                await PUT.rows(connection, name=f"n{number}", value=big)
-        assert wal.stat().st_size > 32 * 1024 * 1024
-        await upkeep.checkpoint()
+        log = WriteAheadLog(store, tmp_path / "central.db")
+        await fill(store, 40)
+        assert wal.stat().st_size > RESTART_BYTES
+        await log.tend()
+        assert log.pauses == 1
         size = wal.stat().st_size
-        for number in range(20):
-            async with store.write(Priority.BULK) as connection:
-                await PUT.rows(connection, name=f"m{number}", value=big)
+        await fill(store, 20)
         assert wal.stat().st_size == size
+        # Its file is as large as before, and there is next to nothing in it: nobody is held up for that.
+        await log.tend()
+        await log.tend()
+        assert log.pauses == 1
+
+
+async def test_for_a_log_that_is_long_nobody_is_held_up_until_it_is_too_long(url: str, tmp_path: Path) -> None:
+    async with open_store(url, SystemClock()) as store:
+        log = WriteAheadLog(store, tmp_path / "central.db")
+        await fill(store, 40)
+        async with store.write():
+            await log.tend()
+            assert log.pauses == 0
+            assert not store.is_quiet
+        await fill(store, LONGEST_BYTES // 1_000_000 + 1)
+        async with store.write():
+            tending = asyncio.create_task(log.tend())
+            async with asyncio.timeout(10):
+                while not store.is_wanted(Priority.BULK):
+                    await asyncio.sleep(0.01)
+        await tending
+        assert log.pauses == 1
+
+
+async def test_a_log_that_a_reader_needs_is_no_reason_to_hold_anybody_up(url: str, tmp_path: Path) -> None:
+    async with open_store(url, SystemClock()) as store:
+        log = WriteAheadLog(store, tmp_path / "central.db")
+        await fill(store, 8)
+        async with store.read() as connection:
+            await count_of(connection)
+            await fill(store, 40)
+            await log.tend()
+            assert log.pauses == 0
+        await fill(store, 1)
+        await log.tend()
+        assert log.pauses == 1
+
+
+async def count_of(connection: AsyncConnection) -> int:
+    return int(await Sql("SELECT count(*) FROM central_state").value(connection))
 
 
 async def count_hops(store: Store) -> int:
     async with store.read() as connection:
-        return int(await Sql("SELECT count(*) FROM central_state").value(connection))
+        return await count_of(connection)
 
 
 async def test_many_readers_at_once_do_not_wait_for_the_writer(url: str) -> None:
