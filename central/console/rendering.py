@@ -20,6 +20,7 @@ NAVIGATION = (
     ("technical", "/technical", Action.SEE_QUEUE),
     ("hubs", "/hubs", Action.SEE_HUBS),
     ("plans", "/plans", Action.SEE_PLANS),
+    ("rota", "/rota", Action.SEE_ROTAS),
     ("cards", "/cards", Action.SEE_ROUTINES),
     ("residents", "/residents", Action.SEE_RESIDENTS),
     ("log", "/log", Action.READ_LOG),
@@ -27,6 +28,9 @@ NAVIGATION = (
     ("users", "/users", Action.CHANGE_USERS),
     ("places", "/places", Action.KEEP_PLACES),
 )
+
+WITHIN = {"rota": Action.SEE_PLANS}
+"""What stands on another page for who may do this: it needs no place of its own in the menu."""
 
 
 @cache
@@ -47,7 +51,11 @@ def environment() -> Environment:
 
 def render(visit: Visit, template: str, **values: Any) -> str:
     """A page or a part of one."""
-    navigation = [(key, path) for key, path, action in NAVIGATION if visit.may(action)]
+    navigation = [
+        (key, path)
+        for key, path, action in NAVIGATION
+        if visit.may(action) and not (key in WITHIN and visit.may(WITHIN[key]))
+    ]
     return (
         environment()
         .get_template(template)

@@ -22,8 +22,9 @@ class Action(StrEnum):
 
     `SIGNED_IN` is what every account may do for itself. The queue of somebody without `PERSONAL` holds technical
     alarms only, and only those can be opened and handled. `SEE_RESIDENTS` opens a resident's page; what is known about
-    them stands on it for who has their alarm or their visit, or gives a reason. `KEEP_PLACES` is about tenants, units,
-    teams and who has which role where.
+    them stands on it for who has their alarm or their visit, or gives a reason. `SEE_ROTAS` reads who is on duty in
+    technical teams; the rotas of all the others go with the plans they stand in, `SEE_PLANS`. `KEEP_PLACES` is about
+    tenants, units, teams and who has which role where.
     """
 
     SIGNED_IN = "signed_in"
@@ -39,6 +40,7 @@ class Action(StrEnum):
     CHANGE_USERS = "change_users"
     SEE_PLANS = "see_plans"
     CHANGE_PLANS = "change_plans"
+    SEE_ROTAS = "see_rotas"
     SEE_ROUTINES = "see_routines"
     KEEP_ROUTINES = "keep_routines"
     SEE_RESIDENTS = "see_residents"
@@ -64,6 +66,7 @@ ALLOWED: Mapping[Action, frozenset[Role]] = {
     Action.CHANGE_USERS: frozenset({_A}),
     Action.SEE_PLANS: frozenset({_R, _L, _A}),
     Action.CHANGE_PLANS: frozenset({_L, _A}),
+    Action.SEE_ROTAS: frozenset({_R, _L, _T, _A}),
     Action.SEE_ROUTINES: frozenset({_R, _L, _T, _A}),
     Action.KEEP_ROUTINES: frozenset({_L, _A}),
     Action.SEE_RESIDENTS: frozenset({_R, _L}),

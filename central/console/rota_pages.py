@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
+from central.access import Scope
 from central.console.gate import Needs, Visit
 from central.console.paging import PageNo, Sought, page_of
 from central.console.plan_draft import day_in, minute_of
@@ -27,7 +28,7 @@ from central.routing.rota import Gap, Override, Shift, Spell
 from central.routing.words import clock_at, clock_words, days_words
 
 router = APIRouter(include_in_schema=False)
-Seeing = Annotated[Visit, Depends(Needs(Action.SEE_PLANS))]
+Seeing = Annotated[Visit, Depends(Needs(Action.SEE_ROTAS))]
 Changing = Annotated[Visit, Depends(Needs(Action.CHANGE_PLANS))]
 
 PHONE = "phone"
@@ -57,6 +58,18 @@ def rotas_of(visit: Visit) -> Rotas:
     return Rotas(visit.desk.services.store, visit.desk.services.clock)
 
 
+def _read_where(visit: Visit) -> tuple[Scope | None, Scope]:
+    """Where whoever asks reads every team's rota (None: nowhere), and where those of technical teams."""
+    every = visit.scope_for(Action.SEE_PLANS) if visit.may(Action.SEE_PLANS) else None
+    return every, visit.scope_for(Action.SEE_ROTAS)
+
+
+async def rota_read(visit: Visit, team_id: str, since_ms: int | None = None) -> TeamRota:
+    """A team's rota, for who reads it. Raises NotFoundError."""
+    every, technical = _read_where(visit)
+    return await rotas_of(visit).one(every, team_id, since_ms, technical=technical)
+
+
 # ── Looking ──────────────────────────────────────────────────────────────────────────────
 
 
@@ -64,7 +77,7 @@ def rotas_of(visit: Visit) -> Rotas:
 async def teams(visit: Seeing, sought: Sought = "", number: PageNo = 1) -> Response:
     """The teams: who is on duty, who follows, and where nobody is to be. On each page those with gaps come first."""
     rotas = rotas_of(visit)
-    shown = page_of(await rotas.teams(scope_of(visit)), "/rota", sought, number, lambda team: team.name)
+    shown = page_of(await rotas.teams(*_read_where(visit)), "/rota", sought, number, lambda team: team.name)
     lines = [_team_line(visit, one) for one in await rotas.some(shown.rows)]
     lines.sort(key=lambda line: (not line.gaps, line.rota.team.name))
     return page(visit, "rotas.html", lines=lines, days=WARN_DAYS, shown=shown)
@@ -93,12 +106,11 @@ async def _page(
     status: int = 200,
 ) -> Response:
     now = visit.now_ms()
-    rotas, scope = rotas_of(visit), scope_of(visit)
-    zone = (await rotas.one(scope, team_id)).rota.zone
+    zone = (await rota_read(visit, team_id)).rota.zone
     today = calendar.local(now, zone)[0]
     monday = calendar.monday_of(day_in(week) or today)
     begin = calendar.instant(zone, monday, 0)
-    found = await rotas.one(scope, team_id, min(begin, now))
+    found = await rota_read(visit, team_id, min(begin, now))
     line = _team_line(visit, found)
     empty: dict[str, Any] = dict.fromkeys(_FIELDS, "") | {"days": set(WEEKDAYS), "from_day": today.isoformat()}
     empty |= {"begin_day": today.isoformat(), "end_day": today.isoformat()}

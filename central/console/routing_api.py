@@ -16,7 +16,7 @@ from central.console.pieces import LIMIT, After, Limit, piece
 from central.console.plan_preview import plans_of
 from central.console.problems import problem
 from central.console.roles import Action
-from central.console.rota_pages import rotas_of
+from central.console.rota_pages import rota_read, rotas_of
 from central.routing.checking import InvalidPlanError
 from central.routing.duty import DAY_MS, WARN_DAYS, TeamRota
 from central.routing.plan import Plan
@@ -28,6 +28,7 @@ from central.routing.words import in_words
 
 router = APIRouter(prefix="/api/v1", responses=dict(PROBLEMS))
 Seeing = Annotated[Visit, Depends(Needs(Action.SEE_PLANS))]
+Reading = Annotated[Visit, Depends(Needs(Action.SEE_ROTAS))]
 Changing = Annotated[Visit, Depends(Needs(Action.CHANGE_PLANS))]
 Ref = Annotated[str, Path(pattern="^[0-9a-f]{16}$")]
 Account = Annotated[str, Field(min_length=1, max_length=32)]
@@ -260,9 +261,9 @@ async def trial(
 
 
 @router.get("/teams/{team_id}/rota", tags=["rotas"])
-async def rota(visit: Seeing, team_id: Ref, days: Annotated[int, Query(ge=1, le=62)] = WARN_DAYS) -> RotaOut:
+async def rota(visit: Reading, team_id: Ref, days: Annotated[int, Query(ge=1, le=62)] = WARN_DAYS) -> RotaOut:
     """Who is on duty now and in the days to come, and where nobody is to be."""
-    found = await rotas_of(visit).one(visit.scope_for(Action.SEE_PLANS), team_id)
+    found = await rota_read(visit, team_id)
     return _rota_out(visit, found, days)
 
 

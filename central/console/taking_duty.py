@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from central.console.gate import Visit
 from central.console.roles import Action
 from central.escalation.duty import TeamToTake
-from central.routing.teams import every_team
+from central.routing.teams import TECHNICAL, every_team
 
-TECHNICAL = "technical"
 AT_CONSOLES = frozenset({"centre", "ward"})
 """Kinds of teams that answer at consoles. Who goes to people is asked whether they do tonight."""
 

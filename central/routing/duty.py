@@ -16,14 +16,14 @@ from zoneinfo import ZoneInfo
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from central import event_log
-from central.access import ACCOUNT_IN_SCOPE, Scope
+from central.access import ACCOUNT_IN_SCOPE, ElsewhereError, Scope
 from central.clock import Clock
 from central.errors import IncompleteError, NotFoundError
 from central.routing.calendar import local
 from central.routing.plan import DAY_MIN
 from central.routing.rota import Gap, Override, Rota, Shift, mask_of, weekdays_of
 from central.routing.store import DEFAULT_ZONE
-from central.routing.teams import Team, every_team
+from central.routing.teams import TECHNICAL, Team, every_team
 from central.sql import Row, Sql
 from central.store import Priority, Store
 from central.views import Actor
@@ -147,10 +147,11 @@ class Rotas:
         self._store = store
         self._clock = clock
 
-    async def teams(self, scope: Scope) -> Sequence[Team]:
-        """Every team that somebody sees, by name."""
+    async def teams(self, scope: Scope | None, technical: Scope | None = None) -> Sequence[Team]:
+        """Every team whose rota somebody reads, by name."""
         teams = await self._store.fetch(every_team)
-        return sorted((team for team in teams.values() if sees(scope, team)), key=lambda team: team.name.casefold())
+        read = [team for team in teams.values() if reads(scope, technical, team)]
+        return sorted(read, key=lambda team: team.name.casefold())
 
     async def all(self, scope: Scope) -> Sequence[TeamRota]:
         """Of every team that somebody sees."""
@@ -172,18 +173,20 @@ class Rotas:
 
         return await self._store.fetch(work)
 
-    async def one(self, scope: Scope, team_id: str, since_ms: int | None = None) -> TeamRota:
+    async def one(
+        self, scope: Scope | None, team_id: str, since_ms: int | None = None, *, technical: Scope | None = None
+    ) -> TeamRota:
         """Of one team, with the exceptions since then. Raises NotFoundError."""
 
         async def work(connection: AsyncConnection) -> TeamRota:
-            team = await _team(connection, scope, team_id)
+            team = await _team(connection, scope, team_id, technical)
             zone = (await zones_of(connection, {team.id: team}))[team.id]
             since = self._clock.now_ms() if since_ms is None else since_ms
             return TeamRota(
                 team=team,
                 rota=await rota_of(connection, team.id, zone, since),
                 names=await account_names(connection),
-                people=await _people(connection, scope, team.id),
+                people=() if scope is None else await _people(connection, scope, team.id),
             )
 
         return await self._store.fetch(work)
@@ -317,13 +320,19 @@ async def _check_person(connection: AsyncConnection, scope: Scope, team: str, ac
         raise IncompleteError("no_person", field, people[:MOST_NAMED])
 
 
-async def _team(connection: AsyncConnection, scope: Scope, team_id: str) -> Team:
+async def _team(connection: AsyncConnection, scope: Scope | None, team_id: str, technical: Scope | None = None) -> Team:
     team = (await every_team(connection)).get(team_id)
     if team is None:
         raise NotFoundError("team", team_id)
-    if not sees(scope, team):
-        scope.check(next(iter(sorted(team.tenants)), "none"), None, "team", team_id)
+    if not reads(scope, technical, team):
+        raise ElsewhereError("team", team_id)
     return team
+
+
+def reads(scope: Scope | None, technical: Scope | None, team: Team) -> bool:
+    """Whether a team lies in `scope`, or is a technical one in `technical`. None: not even what is nobody's."""
+    own = technical if team.kind == TECHNICAL else None
+    return any(one is not None and sees(one, team) for one in (scope, own))
 
 
 def sees(scope: Scope, team: Team) -> bool:

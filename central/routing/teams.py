@@ -9,6 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from central.sql import Row, Sql
 
+TECHNICAL = "technical"
+"""The kind of the teams that answer for equipment."""
+
 _COLUMNS = (
     "t.id, t.kind, t.name, t.tenant, t.phone <> '', t.email <> '',"
     " (SELECT count(*) FROM team_member m WHERE m.team = t.id)"

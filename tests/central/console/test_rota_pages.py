@@ -11,9 +11,14 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from central.access import EVERYTHING
 from central.console.roles import Role
 from central.routing.calendar import instant, local
+from central.routing.duty import Rotas
+from central.routing.rota import Shift
 from central.sql import Sql
+from central.views import Actor
+from tests.central.console.conftest import ADMIN
 
 OSLO = ZoneInfo("Europe/Oslo")
 TEAM = "c3" * 8
@@ -179,3 +184,75 @@ async def test_a_responder_reads_and_nobody_finds_a_team_that_is_not_there(rota:
     assert (await rota.nina.get(f"/rota/{'0' * 16}")).status == 404
     for week in ("x", "1066-01-01", "2026-13-01"):
         assert (await first.get(f"/rota/{TEAM}?week={week}")).status == 422
+
+
+TECHNICAL, UTFJORD = "c5" * 8, "c6" * 8
+
+
+@pytest.fixture
+async def technical(console: Any, bench: Any, rota: Rota) -> None:
+    """A technical team of the own municipality with a shift for today, and one of another."""
+    tenant = await bench.value("SELECT id FROM tenant")
+    utfjord = await console.services.people.places.add_tenant(ADMIN, "Utfjord")
+    for team, name, owner in ((TECHNICAL, "Teknisk vakt", tenant), (UTFJORD, "Teknisk Utfjord", utfjord)):
+        await bench.change(
+            f"INSERT INTO team (id, kind, name, tenant) VALUES ('{team}', 'technical', '{name}', '{owner}')"
+        )
+    await Rotas(bench.store, bench.clock).add_shift(
+        Actor(id="a-lead", name="Nina Berg", role="lead"),
+        EVERYTHING,
+        TECHNICAL,
+        Shift(
+            id="", account=rota.people[0], weekdays=frozenset(range(7)), from_minute=0, to_minute=24 * 60,
+            from_day=rota.today, to_day=None,
+        ),
+    )  # fmt: skip
+
+
+async def test_a_technician_reads_the_rotas_of_technical_teams_and_of_no_other(
+    technical: None, rota: Rota, tore: Any
+) -> None:
+    listed = text_of(await tore.get("/rota"))
+    assert "Teknisk vakt" in listed
+    assert "Anna Lie" in listed
+    assert "Utrykning" not in listed
+    week = await tore.get(f"/rota/{TECHNICAL}")
+    assert week.status == 200
+    assert "På vakt nå: Anna Lie" in text_of(week)
+    assert "add-shift" not in week.text  # reads, and changes nothing
+    for path in (f"/rota/{TEAM}", f"/api/v1/teams/{TEAM}/rota", "/plans"):
+        assert (await tore.get(path)).status == (403 if path == "/plans" else 404), path
+    over_api = (await tore.get(f"/api/v1/teams/{TECHNICAL}/rota")).json
+    assert [one["name"] for one in over_api["on_now"]] == ["Anna Lie"]
+
+
+async def test_a_team_that_serves_nobody_yet_shows_its_rota_to_no_technician_unless_it_is_technical(
+    bench: Any, technical: None, tore: Any
+) -> None:
+    await bench.change(f"UPDATE team SET tenant = NULL WHERE id IN ('{TEAM}', '{TECHNICAL}')")
+    assert (await tore.get(f"/rota/{TEAM}")).status == 404
+    assert (await tore.get(f"/rota/{TECHNICAL}")).status == 200
+
+
+async def test_a_technician_of_one_municipality_reads_its_technical_rota_only(
+    console: Any, bench: Any, technical: None
+) -> None:
+    browser = await console.signed_in("Tuva Dal", Role.TECHNICIAN)
+    tenant = await bench.value(f"SELECT tenant FROM team WHERE id = '{TECHNICAL}'")
+    account = await console.accounts.id_of("Tuva Dal")
+    await console.services.people.places.assign(ADMIN, account, Role.TECHNICIAN, tenant=tenant)
+    assert (await browser.get(f"/rota/{TECHNICAL}")).status == 200
+    assert (await browser.get(f"/rota/{UTFJORD}")).status == 404
+    assert "Teknisk Utfjord" not in (await browser.get("/rota")).text
+
+
+async def test_the_way_to_the_rotas_stands_in_a_technicians_menu_and_nowhere_leads_to_the_plans(
+    technical: None, tore: Any, rota: Rota
+) -> None:
+    page = (await tore.get(f"/rota/{TECHNICAL}")).text
+    assert '<a href="/rota" aria-current="page">' in page
+    assert 'href="/plans"' not in page
+    assert 'href="/rota"' in (await tore.get("/technical")).text
+    for_lead = (await rota.nina.get(f"/rota/{TECHNICAL}")).text
+    assert '<a href="/plans" aria-current="page">' in for_lead
+    assert '<a href="/rota" aria-current="page">' not in for_lead
