@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 
+from central.notify.answers import AnswerParts
 from central.notify.duty_answers import DutyAnswers
 from central.notify.kin import KinAnswers
 from central.quarantine import Quarantine
@@ -56,26 +57,19 @@ def sms_parts(services: Services, quarantine: Quarantine, wakeup: Wakeup) -> Sms
         wakeup=wakeup,
     )
     receipts: list[Receipts] = [answers.delivered]
+    asked = AnswerParts(
+        store=services.store,
+        clock=services.clock,
+        contacts=services.people,
+        metrics=services.metrics,
+        security=services.security,
+        wakeup=wakeup,
+    )
     api = SmsApi(
         seal=Seal(secret_in(settings.inbound_secret_file, "inbound_secret_file")),
         ingest=ingest,
-        kin=KinAnswers(
-            store=services.store,
-            clock=services.clock,
-            contacts=services.people,
-            metrics=services.metrics,
-            security=services.security,
-            wakeup=wakeup,
-        ),
-        technicians=DutyAnswers(
-            store=services.store,
-            clock=services.clock,
-            contacts=services.people,
-            metrics=services.metrics,
-            security=services.security,
-            wakeup=wakeup,
-            settings=services.settings.call_out,
-        ),
+        kin=KinAnswers(asked),
+        technicians=DutyAnswers(asked, services.settings.call_out),
         receipts=receipts,
         security=services.security,
         clock=services.clock,

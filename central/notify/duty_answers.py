@@ -12,52 +12,28 @@ from collections.abc import Sequence
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from central.clock import Clock
 from central.escalation.receivers import Receiver
 from central.escalation.telling import tell
-from central.metrics import Metrics
 from central.notify import duty_asks
-from central.notify.addresses import Contacts
-from central.notify.asks import asks_of
+from central.notify.answers import MOST_REPLIES, MOST_WRONG, AnswerParts, Answers, Said, keep_answer, read
+from central.notify.asks import Ask, asks_of, wrong_codes
 from central.notify.duty_asks import Call, calls_of, reply_key
-from central.notify.kin import MOST_REPLIES, MOST_WRONG, Said, read
-from central.notify.numbers import same_form
 from central.routing.plan import Channel
-from central.security import SecurityLog
 from central.settings import CallOutSettings
-from central.sql import Sql
-from central.store import Priority, Store
 from central.technical import called
 from central.views import Actor
-from central.wakeup import Wakeup
 
 log = structlog.get_logger()
 
-PATH = "sms"
 NOT_OURS = ""
-_ANSWERED = Sql("UPDATE notification SET answer = :answer, answered_ms = :now WHERE id = :id")
+_NO_ANSWERS = frozenset({"fault_unknown", "fault_code", "fault_locked", "fault_late"})
 
 
-class DutyAnswers:
+class DutyAnswers(Answers):
     """What comes back from those who were called."""
 
-    def __init__(
-        self,
-        *,
-        store: Store,
-        clock: Clock,
-        contacts: Contacts,
-        metrics: Metrics,
-        security: SecurityLog,
-        wakeup: Wakeup,
-        settings: CallOutSettings,
-    ) -> None:
-        self._store = store
-        self._clock = clock
-        self._contacts = contacts
-        self._metrics = metrics
-        self._security = security
-        self._wakeup = wakeup
+    def __init__(self, parts: AnswerParts, settings: CallOutSettings) -> None:
+        super().__init__(parts)
         self._holds_ms = round(settings.answer_holds_s * 1000)
 
     async def receive(self, number: str, text: str) -> str:
@@ -67,33 +43,28 @@ class DutyAnswers:
         """
         said = read(text)
 
-        async def work(connection: AsyncConnection) -> str:
-            now = self._clock.now_ms()
-            mark = await self._contacts.number_mark(connection, same_form(number))
+        async def work(connection: AsyncConnection, mark: str, now: int) -> str:
             calls = await calls_of(connection, mark, now)
             if not calls:
                 return NOT_OURS
-            is_kin = any(one.is_open for one in await asks_of(connection, mark, now))
-            return await self._answer(connection, calls, said, now, is_kin=is_kin)
+            asks = [one for one in await asks_of(connection, mark, now) if one.is_open]
+            return await self._answer(connection, calls, asks, said, now)
 
-        what = await self._store.transact(Priority.PEOPLE, work)
+        what = await self._judge(number, work)
         if what == NOT_OURS:
             return what
-        if what in {"wrong", "locked", "too_many"}:
-            self._security.note(f"sms_{what}", hub=None, path=PATH, detail="an answer to a call-out")
-        self._metrics.count(f"call_out.{what}")
+        self._tell(what, counted="call_out", about="call-out")
         log.info("call_out_text_received", what=what)
-        self._wakeup.wake()
         return what
 
     async def _answer(
-        self, connection: AsyncConnection, calls: Sequence[Call], said: Said, now: int, *, is_kin: bool
+        self, connection: AsyncConnection, calls: Sequence[Call], asks: Sequence[Ask], said: Said, now: int
     ) -> str:
-        chosen, reply = _chosen(calls, said, is_kin=is_kin)
+        chosen, reply = _chosen(calls, said, is_kin=bool(asks))
         if chosen is None:
             return NOT_OURS
         is_guess = reply == "fault_wrong" or (said.word == "yes" and not reply)
-        if is_guess and await duty_asks.replies(connection, chosen, "fault_wrong") >= MOST_WRONG:
+        if is_guess and await _wrong_codes(connection, calls, asks) >= MOST_WRONG:
             reply = "fault_locked"
         if reply:
             return await _reply(connection, chosen, reply, now)
@@ -103,7 +74,7 @@ class DutyAnswers:
         has_it = row.state == "answered" and row.answered_by == chosen.who
         if row.state == "answered" and not has_it:
             return await _reply(connection, chosen, "fault_late", now)
-        await _ANSWERED.rows(connection, id=chosen.id, answer=said.word, now=now)
+        await keep_answer(connection, chosen.id, said.word, now)
         if said.word == "yes":
             if not has_it:
                 until_ms = now + self._holds_ms
@@ -141,10 +112,16 @@ def _chosen(calls: Sequence[Call], said: Said, *, is_kin: bool) -> tuple[Call | 
     return standing[0], "" if is_proven and len(standing) == 1 and not is_kin else "fault_code"
 
 
+async def _wrong_codes(connection: AsyncConnection, calls: Sequence[Call], asks: Sequence[Ask]) -> int:
+    """Of all that is open to a number together: else what is tried on one of them costs nothing on the others."""
+    standing = [one for one in calls if one.is_open]
+    return await duty_asks.wrong_codes(connection, standing) + await wrong_codes(connection, asks)
+
+
 async def _reply(connection: AsyncConnection, call: Call, what: str, now: int) -> str:
     count = await duty_asks.replies(connection, call)
     if count >= MOST_REPLIES and what != "fault_wrong":  # those are counted, and end by themselves
-        return "too_many"
+        return "too_many" if what in _NO_ANSWERS else what.removeprefix("fault_")
     to = Receiver(team=call.team, language=call.language)
     key = f"{reply_key(call)}{count}"
     alarm = await called.alarm_of(connection, call.call_out)

@@ -91,6 +91,15 @@ def reply_key(call: Call) -> str:
     return f"call-out:{call.call_out}:to:{call.id}:"
 
 
-async def replies(connection: AsyncConnection, call: Call, what: str = "") -> int:
-    """How many answers to this call were answered; with `what` only those so."""
+async def replies(connection: AsyncConnection, call: Call) -> int:
+    """How many answers to this call were answered."""
+    return await _count(connection, call, "")
+
+
+async def wrong_codes(connection: AsyncConnection, calls: Sequence[Call]) -> int:
+    """How many wrong codes somebody has tried on these calls."""
+    return sum([await _count(connection, one, "fault_wrong") for one in calls])
+
+
+async def _count(connection: AsyncConnection, call: Call, what: str) -> int:
     return int(await _REPLIES.value(connection, call_out=call.call_out, prefix=f"{reply_key(call)}%", what=what) or 0)

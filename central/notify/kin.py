@@ -9,9 +9,7 @@ is not answered; so is a code that is guessed.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -19,40 +17,23 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from central.alarms.acting import Done, record, sum_up, waits_again, withdraw_offer
 from central.alarms.rows import load, lock
 from central.alarms.taking import take
-from central.clock import Clock
 from central.errors import NotFoundError
 from central.escalation import steps
 from central.escalation.receivers import Receiver
 from central.escalation.telling import tell
 from central.escalation.tick import SAID_NO, hasten
 from central.lifecycle import VISIT_MS, Handling
-from central.metrics import Metrics
-from central.notify.addresses import Contacts
+from central.notify.answers import MOST_REPLIES, MOST_WRONG, Answers, Said, keep_answer, read
 from central.notify.asks import Ask, answer_key, asks_of, wrong_codes
-from central.notify.numbers import same_form
 from central.routing.plan import Channel, Ends
-from central.security import SecurityLog
 from central.sql import Sql
-from central.store import Priority, Store
 from central.views import KIN, KIN_NAME, Actor, AlarmView
-from central.wakeup import Wakeup
 from cloud_sync.identity import new_id
 
 log = structlog.get_logger()
 
-PATH = "sms"
-MOST_REPLIES = 6
-"""To one question: whoever writes more is a machine."""
-MOST_WRONG = 4
-"""Wrong codes; then no yes from this number counts until it is asked anew."""
-_YES, _NO = ("1", "ja", "yes", "j", "y"), ("2", "nei", "no", "n")
-_SAID = re.compile(
-    rf"(?:(?P<before>\d{{2,6}})\s+)?(?P<word>{'|'.join((*_YES, *_NO))})(?:[\s,.:;-]+(?P<after>\d{{2,6}}))?[\s.!]*"
-)
-
 _NO_ANSWERS = frozenset({"kin_unknown", "kin_which", "kin_code", "kin_wrong", "kin_locked", "kin_late"})
 
-_ANSWERED = Sql("UPDATE notification SET answer = :answer, answered_ms = :now WHERE id = :id")
 _REPLIES = Sql("SELECT count(*) FROM notification WHERE key LIKE :prefix")
 _STEP = "alarm = :alarm AND round = :round AND step = :step AND contact IS NOT NULL AND what = 'alarm_waits_contact'"
 _NOBODY_ELSE = Sql(
@@ -88,60 +69,22 @@ _RETURN = Sql(
 _CHANGED = Sql("UPDATE alarm SET version = version + 1 WHERE id = :id")
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
-    """What a text says. `word` None: nothing that is understood."""
-
-    word: str | None = None
-    code: str = ""
-
-
-def read(text: str) -> Said:
-    """Yes or no, and perhaps a code. Upper and lower case, a full stop and blanks do not matter."""
-    found = _SAID.fullmatch(" ".join(text.split()).casefold())
-    if found is None or (found["before"] and found["after"]):
-        return Said()
-    return Said("yes" if found["word"] in _YES else "no", found["before"] or found["after"] or "")
-
-
-class KinAnswers:
-    """What comes back from those who were asked."""
-
-    def __init__(
-        self,
-        *,
-        store: Store,
-        clock: Clock,
-        contacts: Contacts,
-        metrics: Metrics,
-        security: SecurityLog,
-        wakeup: Wakeup,
-    ) -> None:
-        self._store = store
-        self._clock = clock
-        self._contacts = contacts
-        self._metrics = metrics
-        self._security = security
-        self._wakeup = wakeup
+class KinAnswers(Answers):
+    """What comes back from next of kin."""
 
     async def receive(self, number: str, text: str) -> str:
         """Everything about one text. Returns a word for what it was. Raises NotStoredError: it is to come again."""
         said = read(text)
 
-        async def work(connection: AsyncConnection) -> str:
-            now = self._clock.now_ms()
-            mark = await self._contacts.number_mark(connection, same_form(number))
+        async def work(connection: AsyncConnection, mark: str, now: int) -> str:
             asks = await asks_of(connection, mark, now)
             return await _answer(connection, asks, said, now) if asks else "unasked"
 
-        what = await self._store.transact(Priority.PEOPLE, work)
+        what = await self._judge(number, work)
         if what == "unasked" and said.word is None:
             return "no_stub"
-        if what in {"unasked", "too_many", "wrong", "locked"}:
-            self._security.note(f"sms_{what}", hub=None, path=PATH, detail="an answer to a question")
-        self._metrics.count(f"kin.{what}")
+        self._tell(what, counted="kin", about="question")
         log.info("kin_answered", what=what)
-        self._wakeup.wake()
         return what
 
 
@@ -203,7 +146,7 @@ def _chosen(asks: Sequence[Ask], said: Said) -> tuple[Ask, str]:
 
 
 async def _goes(connection: AsyncConnection, alarm: AlarmView, ask: Ask, theirs: str, now: int) -> None:
-    await _ANSWERED.rows(connection, id=ask.id, answer="yes", now=now)
+    await keep_answer(connection, ask.id, "yes", now)
     place = {"alarm": ask.alarm, "round": ask.round, "step": ask.step}
     await _NOBODY_ELSE.rows(connection, **place, id=ask.id)
     actor = Actor(id=theirs, name=KIN_NAME, role="contact")
@@ -227,7 +170,7 @@ async def _goes(connection: AsyncConnection, alarm: AlarmView, ask: Ask, theirs:
 
 async def _gives_back(connection: AsyncConnection, alarm: AlarmView, ask: Ask, theirs: str, now: int) -> None:
     """They had said yes, and cannot after all: nobody has it."""
-    await _ANSWERED.rows(connection, id=ask.id, answer="no", now=now)
+    await keep_answer(connection, ask.id, "no", now)
     await withdraw_offer(connection, alarm.id, now)
     await _GOES_NO_MORE.rows(connection, alarm=alarm.id, account=theirs, now=now)
     await _RETURN.rows(connection, id=alarm.id)
@@ -239,7 +182,7 @@ async def _gives_back(connection: AsyncConnection, alarm: AlarmView, ask: Ask, t
 
 
 async def _cannot(connection: AsyncConnection, alarm: AlarmView, ask: Ask, theirs: str, now: int) -> None:
-    await _ANSWERED.rows(connection, id=ask.id, answer="no", now=now)
+    await keep_answer(connection, ask.id, "no", now)
     await _GOES_NO_MORE.rows(connection, alarm=alarm.id, account=theirs, now=now)  # said yes before a claim ran out
     await sum_up(connection, alarm.id, now)
     place = {"alarm": ask.alarm, "round": ask.round, "step": ask.step}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -13,9 +14,10 @@ from hypothesis import strategies as st
 from central.escalation.tick import Escalation
 from central.listener import bind, serve
 from central.metrics import Metrics
+from central.notify.answers import MOST_REPLIES, MOST_WRONG, AnswerParts, read
 from central.notify.channel import Message
 from central.notify.duty_answers import DutyAnswers
-from central.notify.kin import MOST_REPLIES, MOST_WRONG, KinAnswers, read
+from central.notify.kin import KinAnswers
 from central.notify.numbers import same_form
 from central.notify.outgoing import Outgoing
 from central.people.contacts import entry_from
@@ -69,7 +71,7 @@ class Kin:
             public_url="https://vakt.example",
             give_up_ms=60_000,
         )
-        self.answers = KinAnswers(
+        self.parts = AnswerParts(
             store=bench.store,
             clock=bench.clock,
             contacts=services.people,
@@ -77,6 +79,7 @@ class Kin:
             security=self.security,
             wakeup=Wakeup(),
         )
+        self.answers = KinAnswers(self.parts)
 
     async def plan(self, *steps: Step) -> None:
         content = Plan(name="Test", variants=(Variant(name="always", steps=steps),)).model_dump_json()
@@ -354,20 +357,11 @@ async def test_an_answer_comes_in_by_the_providers_webhook_and_only_sealed(kin: 
         quarantine=reception._quarantine,
         wakeup=Wakeup(),
     )
-    technicians = DutyAnswers(
-        store=services.store,
-        clock=bench.clock,
-        contacts=services.people,
-        metrics=services.metrics,
-        security=services.security,
-        wakeup=Wakeup(),
-        settings=services.settings.call_out,
-    )
     api = SmsApi(
         seal=Seal(SECRET),
         ingest=ingest,
         kin=kin.answers,
-        technicians=technicians,
+        technicians=DutyAnswers(kin.parts, services.settings.call_out),
         receipts=(),
         security=services.security,
         clock=bench.clock,
@@ -421,6 +415,16 @@ async def test_a_guessed_code_is_a_security_event_and_after_four_of_them_no_yes_
     await kin.security.flush()
     assert {"sms_wrong"} <= {event.reason for event in await kin.security.recent()}
     assert await kin.says(DAUGHTER, "2") == "no"  # it stops nobody
+
+
+async def test_codes_that_are_guessed_all_at_once_are_counted_one_by_one(kin: Kin) -> None:
+    alarm = await kin.press()
+    code = int(await kin.code(alarm))
+    guesses = [f"1 {(code - 1000 + step) % 9000 + 1000}" for step in range(1, 25)]
+    said = await asyncio.gather(*(kin.answers.receive(DAUGHTER, one) for one in guesses))
+    assert Counter(said) == {"wrong": MOST_WRONG, "locked": 2, "too_many": len(guesses) - MOST_WRONG - 2}
+    assert await kin.says_yes(DAUGHTER, alarm) == "too_many"
+    assert "contact_accepted" not in await kin.words(alarm)
 
 
 async def test_whoever_is_locked_out_is_told_to_call(kin: Kin) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+from collections import Counter
 from typing import Any
 
 import pytest
 
 from central.metrics import Metrics
+from central.notify.answers import MOST_REPLIES, MOST_WRONG, AnswerParts
 from central.notify.channel import Message
 from central.notify.duty_answers import DutyAnswers
-from central.notify.kin import MOST_REPLIES, MOST_WRONG
 from central.notify.numbers import same_form
 from central.notify.outgoing import Outgoing
 from central.security import SecurityLog
@@ -53,15 +55,15 @@ class Calls:
             public_url="https://vakt.example",
             give_up_ms=60_000,
         )
-        self.answers = DutyAnswers(
+        parts = AnswerParts(
             store=bench.store,
             clock=bench.clock,
             contacts=services.people,
             metrics=Metrics(),
             security=self.security,
             wakeup=Wakeup(),
-            settings=CallOutSettings(),
         )
+        self.answers = DutyAnswers(parts, CallOutSettings())
 
     async def begin(self) -> None:
         now = self.bench.clock.now_ms()
@@ -209,6 +211,35 @@ async def test_codes_that_are_guessed_are_security_events_and_then_no_yes_counts
     assert await calls.says(KARI, f"1 {code}") == "locked"
     assert (await calls.row())[0] == "running"
     assert dict(await calls.events()) == {"sms_wrong": MOST_WRONG, "sms_locked": 1}
+
+
+async def test_codes_that_are_guessed_all_at_once_are_counted_one_by_one(calls: Calls) -> None:
+    code = int(calls.code(KARI))
+    guesses = [f"1 {(code - 1000 + step) % 9000 + 1000}" for step in range(1, 25)]
+    said = await asyncio.gather(*(calls.answers.receive(KARI, one) for one in guesses))
+    assert Counter(said) == {"wrong": MOST_WRONG, "locked": 2, "too_many": len(guesses) - MOST_WRONG - 2}
+    assert await calls.says(KARI, f"1 {code}") == "too_many"
+    assert (await calls.row())[0] == "running"
+
+
+async def test_codes_that_are_tried_on_one_call_out_cost_a_guess_of_the_other_too(calls: Calls) -> None:
+    first = calls.code(KARI)
+    await calls.bench.change(
+        "INSERT INTO team (id, kind, name, phone) VALUES ('other', 'technical', 'Annen', '+4775000012')"
+    )
+    await calls.bench.change(
+        "INSERT INTO call_out (id, team, alarm, state, round, no, began_ms, due_ms)"
+        " SELECT 'second', 'other', alarm, state, round, no, began_ms, due_ms FROM call_out"
+    )
+    await calls.bench.change(
+        "INSERT INTO notification (id, key, alarm, channel, team, what, state, next_ms, made_ms, mark, code, call_out,"
+        " round, step) SELECT 'second', 'second', alarm, channel, 'other', what, state, next_ms, made_ms + 1, mark,"
+        " '999', 'second', round, step FROM notification WHERE mark IS NOT NULL"
+    )
+    wrong = "1000" if first != "1000" else "1001"
+    for _ in range(MOST_WRONG):
+        assert await calls.says(KARI, f"1 {wrong}") == "wrong"
+    assert await calls.says(KARI, f"1 {first}") == "locked"
 
 
 async def test_a_number_that_was_not_called_is_left_to_next_of_kin(calls: Calls) -> None:
