@@ -104,6 +104,15 @@ async def tenant_chosen(visit: Visit, found: Sequence[Tenant], wanted: str, acti
     )
 
 
+def may_write(visit: Visit, chosen: Tenant | None) -> bool:
+    """Whether somebody keeps the routines of this municipality."""
+    return chosen is not None and _covers(visit, chosen.id)
+
+
+def _covers(visit: Visit, tenant: str) -> bool:
+    return visit.may(Action.KEEP_ROUTINES) and visit.scope_for(Action.KEEP_ROUTINES).covers(tenant)
+
+
 async def criteria_now(visit: Visit, tenant: str | None) -> CriteriaList:
     """The tenant's list as it is."""
     return (await visit.desk.services.store.fetch(lambda connection: current(connection, tenant))).content
@@ -130,12 +139,8 @@ async def cards(visit: Seeing, tenant: Asked = "", said: str = "") -> Response:
     return page(
         visit, "cards.html", tenants=found, chosen=chosen, own=own, groups=groups,
         said=visit.words(f"routine.said_{said}") if said in _SAID else "",
-        may_write=chosen is not None and _may_write(visit, chosen.id),
+        may_write=may_write(visit, chosen),
     )  # fmt: skip
-
-
-def _may_write(visit: Visit, tenant: str) -> bool:
-    return visit.may(Action.KEEP_ROUTINES) and visit.scope_for(Action.KEEP_ROUTINES).covers(tenant)
 
 
 def _own_line(visit: Visit, row: CardRow, listed: CriteriaList, kinds: Mapping[str, int]) -> CardLine:
@@ -173,7 +178,7 @@ async def card(visit: Seeing, card_id: str, said: str = "") -> Response:
         visit, "card.html", row=newest, versions=versions, names=names, place=places.get(newest.tenant, ""),
         title=subject_text(visit, newest.subject, await criteria_now(visit, newest.tenant)),
         shown=_shown({language: getattr(newest.text, language) for language in LANGUAGES}),
-        source=card_source(visit, newest), may_write=newest.is_active and _may_write(visit, newest.tenant),
+        source=card_source(visit, newest), may_write=newest.is_active and _covers(visit, newest.tenant),
         said=visit.words(f"routine.said_{said}") if said in _SAID else "",
     )  # fmt: skip
 

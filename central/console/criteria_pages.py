@@ -11,11 +11,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
-from central.console.card_pages import Asked, tenant_chosen, tenants_seen
+from central.console.card_pages import Asked, may_write, tenant_chosen, tenants_seen
 from central.console.gate import Needs, Visit
 from central.console.pages import is_part
 from central.console.rendering import page
 from central.console.roles import Action
+from central.console.typed import Typed, pressed_row
 from central.routines.criteria import (
     MAX_CRITERIA,
     MAX_TEXT,
@@ -64,8 +65,7 @@ class Draft:
 
     def do(self, order: str) -> None:
         """What a button of the form says, such as `up:2`. What makes no sense changes nothing."""
-        verb, _, place = order.partition(":")
-        at = int(place) if place.isascii() and place.isdecimal() and len(place) < 3 else -1
+        verb, at = pressed_row(order)
         if verb == "add" and len(self.rows) < MAX_CRITERIA:
             self.rows.append(DraftCriterion(code=f"c{secrets.token_hex(4)}"))
             self.focus = f"c{len(self.rows) - 1}-nb"
@@ -121,25 +121,20 @@ def draft_of(row: ListRow) -> Draft:
 
 def draft_from(form: Any) -> Draft:
     """What was typed."""
-
-    def text(name: str, longest: int) -> str:
-        value = form.get(name, "")
-        return " ".join(value.replace("\x00", "").split())[:longest] if isinstance(value, str) else ""
-
-    version = text("version", 9)
-    draft = Draft(version=int(version) if version.isascii() and version.isdecimal() else 0, why=text("why", 256))
+    typed = Typed(form)
+    draft = Draft(version=typed.version(), why=typed.text("why", 256))
     for number in range(MAX_CRITERIA + 1):
         at = f"c{number}"
-        if f"{at}.nb" not in form:
+        if f"{at}.nb" not in typed:
             break
-        code = text(f"{at}.code", 32)
+        code = typed.text(f"{at}.code", 32)
         draft.rows.append(
             DraftCriterion(
                 code=code if _CODE.fullmatch(code) else f"c{secrets.token_hex(4)}",
-                nb=text(f"{at}.nb", 2 * MAX_TEXT),
-                en=text(f"{at}.en", 2 * MAX_TEXT),
-                level=text(f"{at}.level", 16),
-                service=text(f"{at}.service", 16),
+                nb=typed.text(f"{at}.nb", 2 * MAX_TEXT),
+                en=typed.text(f"{at}.en", 2 * MAX_TEXT),
+                level=typed.text(f"{at}.level", 16),
+                service=typed.text(f"{at}.service", 16),
             )
         )
     return draft
@@ -157,13 +152,8 @@ async def criteria(visit: Seeing, tenant: Asked = "", said: str = "") -> Respons
     chosen = await tenant_chosen(visit, found, tenant, Action.SEE_ROUTINES)
     scope = visit.scope_for(Action.SEE_ROUTINES)
     row = await criteria_of(visit).of(chosen.id, scope) if chosen else None
-    may_write = (
-        chosen is not None
-        and visit.may(Action.KEEP_ROUTINES)
-        and visit.scope_for(Action.KEEP_ROUTINES).covers(chosen.id)
-    )
     return page(
-        visit, "criteria.html", tenants=found, chosen=chosen, row=row, may_write=may_write,
+        visit, "criteria.html", tenants=found, chosen=chosen, row=row, may_write=may_write(visit, chosen),
         versions=await criteria_of(visit).versions(chosen.id, scope) if chosen else (),
         names=await visit.desk.accounts.names(),
         said=visit.words(f"criteria.said_{said}") if said in _SAID else "",

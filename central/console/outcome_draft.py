@@ -7,6 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
+from central.console.typed import Typed, pressed_row
 from central.lifecycle import PERSONAL_DISPOSITIONS, ROOM_OUTCOME, Disposition, KindOfHelp
 from central.outcomes import (
     CODE,
@@ -68,8 +69,7 @@ class Draft:
 
     def do(self, order: str, used: Collection[str]) -> None:
         """What a button of the form says, such as `up:2`. What makes no sense changes nothing."""
-        verb, _, place = order.partition(":")
-        at = int(place) if place.isascii() and place.isdecimal() and len(place) < 4 else -1
+        verb, at = pressed_row(order)
         if verb == "add" and not self.is_full:
             self.rows.insert(self.offered, DraftOutcome())
             self.focus = f"o{self.offered - 1}-nb"
@@ -164,28 +164,23 @@ def draft_of(row: ListRow) -> Draft:
 
 def draft_from(form: Any) -> Draft:
     """What was typed."""
-
-    def text(name: str, longest: int) -> str:
-        value = form.get(name, "")
-        return " ".join(value.replace("\x00", "").split())[:longest] if isinstance(value, str) else ""
-
-    version = text("version", 9)
-    draft = Draft(version=int(version) if version.isascii() and version.isdecimal() else 0, why=text("why", 256))
+    typed = Typed(form)
+    draft = Draft(version=typed.version(), why=typed.text("why", 256))
     for number in range(MAX_OUTCOMES + 1):
         at = f"o{number}"
-        if f"{at}.nb" not in form:
+        if f"{at}.nb" not in typed:
             break
-        code = text(f"{at}.code", 33)
+        code = typed.text(f"{at}.code", 33)
         chosen = {word for word in form.getlist(f"{at}.disposition") if isinstance(word, str)}
         draft.rows.append(
             DraftOutcome(
                 code=code if _CODE.fullmatch(code) else "",
-                nb=text(f"{at}.nb", 2 * MAX_TEXT),
-                en=text(f"{at}.en", 2 * MAX_TEXT),
+                nb=typed.text(f"{at}.nb", 2 * MAX_TEXT),
+                en=typed.text(f"{at}.en", 2 * MAX_TEXT),
                 dispositions=_all_or(chosen),
-                help=text(f"{at}.help", 16),
-                help_only=text(f"{at}.only", 3) == "yes",
-                retired=text(f"{at}.retired", 3) == "yes",
+                help=typed.text(f"{at}.help", 16),
+                help_only=typed.text(f"{at}.only", 3) == "yes",
+                retired=typed.text(f"{at}.retired", 3) == "yes",
             )
         )
     draft.rows.sort(key=lambda one: one.retired)

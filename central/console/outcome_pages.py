@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
-from central.console.card_pages import Asked, tenant_chosen, tenants_seen
+from central.console.card_pages import Asked, may_write, tenant_chosen, tenants_seen
 from central.console.gate import Needs, Visit
 from central.console.outcome_draft import Draft, draft_from, draft_of
 from central.console.pages import is_part
@@ -38,13 +38,8 @@ async def outcomes(visit: Seeing, tenant: Asked = "", said: str = "") -> Respons
     chosen = await tenant_chosen(visit, found, tenant, Action.SEE_ROUTINES)
     scope = visit.scope_for(Action.SEE_ROUTINES)
     row = await outcomes_of(visit).of(chosen.id, scope) if chosen else None
-    may_write = (
-        chosen is not None
-        and visit.may(Action.KEEP_ROUTINES)
-        and visit.scope_for(Action.KEEP_ROUTINES).covers(chosen.id)
-    )
     return page(
-        visit, "outcomes.html", tenants=found, chosen=chosen, row=row, may_write=may_write,
+        visit, "outcomes.html", tenants=found, chosen=chosen, row=row, may_write=may_write(visit, chosen),
         retired=[one for one in row.content.outcomes if one.retired] if row else [],
         versions=await outcomes_of(visit).versions(chosen.id, scope) if chosen else (),
         names=await visit.desk.accounts.names(),

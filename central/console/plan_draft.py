@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from pydantic import ValidationError
 
+from central.console.typed import pressed
 from central.routing.plan import MAX_DEFER_H, MAX_STEPS, MAX_VARIANTS, WEEKDAYS, Channel, Ends, Plan, ReceiverKind
 from central.routing.words import clock_words
 
@@ -81,8 +82,7 @@ class Draft:
 
     def do(self, order: str) -> None:
         """What an edit button says, such as `add_step:0` or `up_step:0.2`. What makes no sense changes nothing."""
-        verb, _, place = order.partition(":")
-        path = [int(part) for part in place.split(".") if part.isdecimal()]
+        verb, path = pressed(order)
         match verb.split("_"):
             case ["add", "variant"] if len(self.variants) < MAX_VARIANTS:
                 self.variants.insert(len(self.variants) - 1, DraftVariant(hours=[DraftHours()], steps=[DraftStep()]))

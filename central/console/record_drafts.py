@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from central.console.plan_draft import DraftHours, minute_of
+from central.console.typed import Typed
 from central.errors import IncompleteError
 from central.people.contacts import Contact, Entry, check_reachable, entry_from
 from central.people.services import Service
@@ -29,30 +29,6 @@ class FieldFaults(IncompleteError):  # noqa: N818  # the plural says that there 
         super().__init__(reason, where)
         self.faults = dict(faults)
         self.values = dict(values or {})
-
-
-class Typed:
-    """A form as text: without what no field should hold, and no longer than the field is."""
-
-    def __init__(self, form: Any) -> None:
-        self._form = form
-
-    def text(self, name: str, longest: int = 128) -> str:
-        """One field."""
-        value = self._form.get(name, "")
-        return " ".join(value.replace("\x00", "").split())[:longest] if isinstance(value, str) else ""
-
-    def all(self, name: str) -> list[str]:
-        """Every value of a field."""
-        return [str(one)[:64] for one in self._form.getlist(name)]
-
-    def version(self) -> int:
-        """The version that it was made from."""
-        text = self.text("version", 9)
-        return int(text) if text.isascii() and text.isdecimal() else 0
-
-    def __contains__(self, name: str) -> bool:
-        return name in self._form
 
 
 @dataclass(slots=True, kw_only=True)

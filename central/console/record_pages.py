@@ -12,10 +12,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from central.console.gate import Needs, Visit
 from central.console.pages import is_part
-from central.console.record_drafts import MAX_HOURS, ContactDraft, FieldFaults, ServiceDraft, Typed, VisitDraft
+from central.console.record_drafts import MAX_HOURS, ContactDraft, FieldFaults, ServiceDraft, VisitDraft
 from central.console.rendering import page
 from central.console.resident_view import contact_text, service_text, visit_text
 from central.console.roles import Action
+from central.console.typed import Typed
 from central.errors import IncompleteError, NotFoundError
 from central.people.contacts import Contact
 from central.people.facts import SOURCES

@@ -12,9 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from central.console.catalogue import LANGUAGES
 from central.console.gate import Needs, Visit
-from central.console.record_drafts import Typed
 from central.console.rendering import page
 from central.console.roles import Action
+from central.console.typed import Typed
 from central.errors import Conflict, IncompleteError, NotFoundError
 from central.people.placing import StaleTenantError
 from central.people.tenants import Tenant, TenantSettings, Unit, UnitKind, check_tenant, units

@@ -18,13 +18,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from central import event_log
 from central.access import Scope
-from central.clock import Clock
 from central.console.catalogue import words
 from central.errors import Conflict, IncompleteError
 from central.people.tenants import check_tenant
+from central.routines.listed import Lists
 from central.routing.services import SERVICES
 from central.sql import Row, Sql
-from central.store import Priority, Store
+from central.store import Priority
 from central.views import Actor
 
 MAX_CRITERIA = 16
@@ -197,30 +197,20 @@ async def named(connection: AsyncConnection, tenant: str | None, ref: str) -> Cr
     return _row(row).content.find(code) if row else None
 
 
-class Criteria:
+class Criteria(Lists):
     """The lists of one central."""
-
-    def __init__(self, store: Store, clock: Clock) -> None:
-        self._store = store
-        self._clock = clock
 
     async def of(self, tenant: str, scope: Scope) -> ListRow:
         """What holds now. Raises NotFoundError."""
-
-        async def work(connection: AsyncConnection) -> ListRow:
-            await check_tenant(connection, scope, tenant, is_reading=True)
-            return await current(connection, tenant)
-
-        return await self._store.fetch(work)
+        return await self._read(tenant, scope, lambda connection: current(connection, tenant))
 
     async def versions(self, tenant: str, scope: Scope) -> Sequence[ListRow]:
         """All that were written, the newest first. Raises NotFoundError."""
 
         async def work(connection: AsyncConnection) -> list[ListRow]:
-            await check_tenant(connection, scope, tenant, is_reading=True)
             return [_row(row) for row in await _ALL.rows(connection, tenant=tenant)]
 
-        return await self._store.fetch(work)
+        return await self._read(tenant, scope, work)
 
     async def write(
         self,

@@ -16,14 +16,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from central import event_log
 from central.access import Scope
-from central.clock import Clock
 from central.console.catalogue import words
 from central.errors import Conflict, IncompleteError
 from central.lifecycle import KindOfHelp
 from central.outcomes import Outcome, OutcomeFault, OutcomeList, faults_of
 from central.people.tenants import check_tenant
+from central.routines.listed import Lists
 from central.sql import Row, Sql
-from central.store import Priority, Store
+from central.store import Priority
 from central.views import Actor, AlarmView
 
 MAX_WHY = 256
@@ -176,21 +176,12 @@ def _shipped_word(code: str) -> Outcome | None:
     return _in_catalogue(code, _usual(code)) if code and words("nb").has(f"outcome.{code}") else None
 
 
-class Outcomes:
+class Outcomes(Lists):
     """The lists of one central."""
-
-    def __init__(self, store: Store, clock: Clock) -> None:
-        self._store = store
-        self._clock = clock
 
     async def of(self, tenant: str, scope: Scope) -> ListRow:
         """What holds now. Raises NotFoundError."""
-
-        async def work(connection: AsyncConnection) -> ListRow:
-            await check_tenant(connection, scope, tenant, is_reading=True)
-            return await current(connection, tenant)
-
-        return await self._store.fetch(work)
+        return await self._read(tenant, scope, lambda connection: current(connection, tenant))
 
     async def used(self, tenant: str, codes: Iterable[str]) -> frozenset[str]:
         """Those of the codes that alarms were closed with."""
@@ -200,10 +191,9 @@ class Outcomes:
         """All that were written, the newest first. Raises NotFoundError."""
 
         async def work(connection: AsyncConnection) -> list[ListRow]:
-            await check_tenant(connection, scope, tenant, is_reading=True)
             return [_row(row) for row in await _BEFORE.rows(connection, tenant=tenant, before=before, limit=limit)]
 
-        return await self._store.fetch(work)
+        return await self._read(tenant, scope, work)
 
     async def write(
         self,

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from central.console import criteria_pages
-from central.console.record_drafts import ContactDraft, FieldFaults, ServiceDraft, Typed, VisitDraft
+from central.console.record_drafts import ContactDraft, FieldFaults, ServiceDraft, VisitDraft
+from central.console.typed import Typed
 from central.people.visits import MAX_LENGTH_MS
 from central.routines.cards import MAX_LINE, MAX_LINES, CardText, lines_of, text_faults
 from central.routines.criteria import MAX_CRITERIA, CriteriaList
