@@ -27,8 +27,6 @@ EOT, ENQ, ACK, NAK = b"\x04", b"\x05", b"\x06", b"1\x15"
 POLL = EOT + b"2" + ENQ
 QUICK: dict[str, Any] = {"poll_interval_s": 0.05, "reply_timeout_s": 0.3}
 
-pytestmark = pytest.mark.timeout(30)
-
 
 @pytest.fixture
 async def panel(tmp_path: Path) -> AsyncIterator[PolledPanel]:

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 QUICK: dict[str, Any] = {"poll_interval_s": 0.05, "reply_timeout_s": 0.2, "retry_s": 0.02}
 PORT = "usb:0403:6001:A10KX3"
 
-pytestmark = pytest.mark.timeout(30)
-
 
 def plugged(path: str, serial: str | None = "A10KX3", vid: int | None = 0x0403, pid: int | None = 0x6001) -> Any:
     info = ListPortInfo(path)
