@@ -1,7 +1,9 @@
 """Hubs that come by a broker (MQTT 5): frames from their topics, answers and everything else to theirs.
 
-Alarm and care have a connection of their own, so that nothing bulky is ahead of them. Subscriptions are shared, so
-that several centrals may divide the work. The broker delivers at least once: a doubled envelope is answered again.
+Alarm and care have a connection of their own, so that nothing bulky is ahead of them. The other one, which signs of
+life come by, is there only while that one is: a hub that is answered over the broker must be right in sending its
+alarms there. Subscriptions are shared, so that several centrals may divide the work. The broker delivers at least once:
+a doubled envelope is answered again.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import socket
 import ssl
 from collections import OrderedDict
 from dataclasses import dataclass
+from typing import NoReturn
 
 import aiomqtt
 import structlog
@@ -56,10 +59,25 @@ class Channel:
     at_once: int
 
 
-CHANNELS = (
-    Channel("alarm", ("alarm",), 2000, 16),
-    Channel("bulk", ("bulk", "control"), 200, 4),
-)
+ALARM = Channel("alarm", ("alarm",), 2000, 16)
+BULK = Channel("bulk", ("bulk", "control"), 200, 4)
+
+
+class _Reading:
+    """Whether alarms are read; either way can be waited for."""
+
+    def __init__(self) -> None:
+        self.begun = asyncio.Event()
+        self.ended = asyncio.Event()
+        self.end()
+
+    def begin(self) -> None:
+        self.begun.set()
+        self.ended.clear()
+
+    def end(self) -> None:
+        self.begun.clear()
+        self.ended.set()
 
 
 class _BrokerLink(Link):
@@ -107,17 +125,19 @@ class MqttReception:
         self._identity = f"vaktpost-central-{secrets.token_hex(6)}"
         self._known: OrderedDict[tuple[bytes, bytes], _BrokerLink] = OrderedDict()
         self._outgoing: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue(10_000)
+        self._reading = _Reading()
 
     async def run(self) -> None:
-        """Both connections, each on its own: the loss of one does not touch the other."""
+        """Both connections. The loss of the one for bulk does not touch alarms."""
         async with asyncio.TaskGroup() as group:
-            for channel in CHANNELS[1:]:
-                group.create_task(self._keep_connected(channel))
-            await self._keep_connected(CHANNELS[0])  # here: see cloud_sync.cancellation
+            group.create_task(self._keep_connected(BULK))
+            await self._keep_connected(ALARM)  # here: see cloud_sync.cancellation
 
     async def _keep_connected(self, channel: Channel) -> None:
         failures = 0
         while True:
+            if channel is BULK:
+                await self._reading.begun.wait()
             try:
                 context, password = await asyncio.to_thread(self._secrets)
                 async with self._client(channel, context, password) as client:
@@ -169,8 +189,11 @@ class MqttReception:
         places = asyncio.Semaphore(channel.at_once)
         try:
             async with asyncio.TaskGroup() as group:
-                if channel.name == "alarm":
+                if channel is ALARM:
                     group.create_task(self._publish(client))
+                    self._reading.begin()
+                else:
+                    group.create_task(self._until_alarms_are_not_read())
                 async for message in client.messages:
                     if len(message.payload) > MAX_FRAME:
                         self._metrics.count("refused.frame_length")
@@ -180,6 +203,13 @@ class MqttReception:
                     task.add_done_callback(lambda _: places.release())
         except* (aiomqtt.MqttError, OSError) as lost:
             raise aiomqtt.MqttError(str(lost.exceptions[0])) from None
+        finally:
+            if channel is ALARM:
+                self._reading.end()
+
+    async def _until_alarms_are_not_read(self) -> NoReturn:
+        await self._reading.ended.wait()
+        raise aiomqtt.MqttError("alarms are not read")
 
     async def _publish(self, client: aiomqtt.Client) -> None:
         while True:

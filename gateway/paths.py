@@ -35,6 +35,8 @@ GREETING_S = 5.0
 BEAT_AGAIN_S = 1.0
 """A sign of life without an answer is repeated after this, then half as often each time: a broker may be back before
 central is."""
+HURRIED_BEAT_S = 2.0
+"""And while an alarm waits, never more rarely than this: it goes out again as soon as somebody is there."""
 CONTROL_DEADLINE_S = 10.0
 
 _log = structlog.get_logger()
@@ -240,7 +242,7 @@ class Path:
             if self._silent_since_s is None:
                 wait_s, again_s = self._heartbeat_s(), BEAT_AGAIN_S
             else:
-                wait_s = min(self._watch_s(), again_s)
+                wait_s = min(self._watch_s(), again_s, HURRIED_BEAT_S if self._hurry.is_set() else again_s)
             now_s = self.tried_s = self._boot_s()
             due_s = now_s if self._beat_due.is_set() else sent_s + wait_s * jitter
             if now_s < due_s:

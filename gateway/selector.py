@@ -9,7 +9,7 @@ The rules, for every alarm or care record that central has not receipted:
   is tried at once.
 - Where it was sent and no receipt came within `resend_s`, it is sent again: over a fresh connection, unless this one
   has carried something from central meanwhile. The wait doubles up to `resend_max_s`, so that a path that is only
-  slow gets its chance.
+  slow gets its chance; what was not given its time (the connection went, or nobody was there yet) doubles nothing.
 - Where it was sent before central was first heard on that connection (a broker takes what nobody reads), it is sent
   again `greeted_s` after that.
 - Where sending failed, it is sent again after `retry_s`, doubling likewise; every other time over a fresh connection.
@@ -106,6 +106,16 @@ class Choice:
     send: tuple[str, ...] = ()
     renew: tuple[str, ...] = ()
     next_s: float | None = None
+
+
+def handed(before: Attempt | None, path: PathView, now_s: float, timing: Timing, *, is_queued: bool = False) -> Attempt:
+    """A record is handed to a path now, after what was tried `before`."""
+    count = 1
+    if before is not None:
+        waited_s = now_s - _past(before.sent_s, now_s)
+        is_counted = before.has_failed or path.carries_stubs or waited_s >= timing.receipt_wait_s(before.count)
+        count = before.count + is_counted
+    return Attempt(session=path.session, sent_s=now_s, count=count, is_queued=is_queued)
 
 
 class _Plan:

@@ -26,7 +26,7 @@ from gateway.hub_epoch import HubEpoch
 from gateway.journal import Journal, StoredRecord
 from gateway.paths import Path
 from gateway.pending import Pending
-from gateway.selector import Attempt, Timing, choose, ranked
+from gateway.selector import Attempt, Timing, choose, handed, ranked
 from gateway.stubs import KNOWN_KEY, StubQueue, dump_known, load_known, stub_to_send
 
 MAX_BATCH = 50
@@ -275,14 +275,11 @@ class Urgent:
         self._group.create_task(self._send(path, epoch, lane, batch, deadline_s), name=f"urgent-{path.name}")
 
     def _mark(self, pending: Pending, path: Path, now_s: float, *, is_queued: bool = False) -> int:
-        before = pending.attempts.get(path.name)
-        count = 1 if before is None else before.count + 1
-        pending.attempts[path.name] = Attempt(
-            session=path.session_count, sent_s=now_s, count=count, is_queued=is_queued
-        )
+        attempt = handed(pending.attempts.get(path.name), path.view(), now_s, self._timing, is_queued=is_queued)
+        pending.attempts[path.name] = attempt
         if pending.first_sent_s is None:
             pending.first_sent_s = self._boot_s()
-        return count
+        return attempt.count
 
     async def _send(self, path: Path, epoch: bytes, lane: Lane, batch: list[Pending], deadline_s: float) -> None:
         header = None

@@ -24,6 +24,14 @@ class BrokerClient(aiomqtt.Client):
         super().__init__(*args, **settings)
         self._gone = asyncio.Event()
 
+    async def subscribe(self, /, topic: Any, *args: Any, **settings: Any) -> Any:
+        """As the library's. Raises MqttError also when the broker says no: then nothing would ever come."""
+        codes = await super().subscribe(topic, *args, **settings)
+        for code in codes:
+            if getattr(code, "is_failure", False):
+                raise aiomqtt.MqttError(f"the broker does not let us subscribe to {topic}: {code}")
+        return codes
+
     async def _wait_for(self, fut: Awaitable[T], timeout: float | None) -> T:  # noqa: ASYNC109  # as the library has it
         waiting = asyncio.ensure_future(super()._wait_for(fut, timeout))
         gone = asyncio.ensure_future(self._gone.wait())

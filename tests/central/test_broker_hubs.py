@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import aiomqtt
 import pytest
@@ -17,6 +18,7 @@ from central.settings import CentralSettings, MqttSettings
 from cloud_sync.central_messages import HeartbeatAnswer, Receipt, Reply, ReplyState
 from cloud_sync.identity import Lane
 from cloud_sync.uplink import mqtt_topic_down, mqtt_topic_up
+from cloud_sync.uplinks.broker import BrokerClient
 from simulators.broker import Broker
 from simulators.frame_hub import FrameHub
 from tests.central.conftest import FIRST
@@ -175,14 +177,53 @@ async def test_central_finds_a_broker_again_that_was_killed(where: Running, brok
     async with at_broker(hub, broker) as speaker:
         async with asyncio.timeout(30):
             await speaker.hello()
-        while True:  # the alarm connection comes back on its own
+        await speaker.say(hub.envelope(hub.seal("pendant_pressed")), Lane.ALARM)
+        assert (await speaker.hear(Receipt)).high == 1  # whoever was answered is heard at the first time of saying
+
+
+async def test_who_is_answered_may_send_alarms_however_late_the_alarm_connection_comes(
+    settings: CentralSettings, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, subscribe = asyncio.Event(), BrokerClient.subscribe
+
+    async def late(client: BrokerClient, topic: str, **more: Any) -> Any:
+        if topic.endswith("/alarm"):
+            await gate.wait()
+        return await subscribe(client, topic, **more)
+
+    monkeypatch.setattr(BrokerClient, "subscribe", late)
+    shared = MqttSettings(host="127.0.0.1", port=broker.port, tls=False)
+    async with running(settings.model_copy(update={"mqtt": (shared,)})) as where:
+        hub = await enrolled(where)
+        async with at_broker(hub, broker) as speaker:
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(2):
+                    await speaker.hello()
+            gate.set()
+            await speaker.hello()
             await speaker.say(hub.envelope(hub.seal("pendant_pressed")), Lane.ALARM)
-            try:
-                async with asyncio.timeout(1):
-                    await speaker.hear(Receipt)
-                    break
-            except TimeoutError:
-                continue
+            assert (await speaker.hear(Receipt)).high == 1
+
+
+def connected(broker: Broker, end: str) -> list[str]:
+    """Central's clients of this kind as the broker's log names them, in the order in which they came."""
+    told = (broker.folder / "mosquitto.log").read_text()
+    return re.findall(rf"New client connected .* as (vaktpost-central-\w+-{end}) ", told)
+
+
+async def test_without_the_alarm_connection_central_is_silent_at_the_broker(where: Running, broker: Broker) -> None:
+    hub = await enrolled(where)
+    async with at_broker(hub, broker) as speaker:
+        await speaker.hello()
+        (alarm,) = connected(broker, "alarm")
+        # A second client of that name: the broker ends the first.
+        async with aiomqtt.Client("127.0.0.1", broker.port, identifier=alarm, protocol=aiomqtt.ProtocolVersion.V5):
+            async with asyncio.timeout(10):
+                while len(connected(broker, "bulk")) < 2:
+                    await asyncio.sleep(0.02)
+        await speaker.hello()
+        await speaker.say(hub.envelope(hub.seal("pendant_pressed")), Lane.ALARM)
+        assert (await speaker.hear(Receipt)).high == 1
 
 
 async def test_a_broker_that_is_not_there_does_not_keep_central_from_running(

@@ -113,3 +113,19 @@ async def test_who_is_cancelled_while_it_waits_ends() -> None:
                 await task
         silence.set()
         await asyncio.sleep(0)
+
+
+async def refuses_to_subscribe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.read(100)
+    writer.write(CONNACK)
+    asked = await reader.read(100)
+    not_authorized = 0x87
+    writer.write(bytes([0x90, 4, *asked[2:4], 0, not_authorized]))
+    await writer.drain()
+    await reader.read(100)
+
+
+async def test_a_broker_that_lets_nobody_subscribe_is_an_error_and_not_a_silence() -> None:
+    async with listening(refuses_to_subscribe) as port, client(port) as connection:
+        with pytest.raises(aiomqtt.MqttError, match="subscribe to a/b: Not authorized"):
+            await connection.subscribe("a/b", qos=1)

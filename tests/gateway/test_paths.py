@@ -197,6 +197,23 @@ async def test_a_greeting_that_nobody_heard_is_repeated_long_before_the_next_sig
     assert len(net.attempts) == 1
 
 
+async def test_while_an_alarm_waits_signs_of_life_never_get_rare(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.paths.BEAT_AGAIN_S", 0.5)
+    monkeypatch.setattr("gateway.paths.HURRIED_BEAT_S", 0.1)
+    net = Net()
+    net.is_answering = False
+    net.path._heartbeat_s = lambda: 3600.0
+    async with net.running() as path:
+        path.hurry(True)
+        begun_s = time.monotonic()
+        await net.until(lambda: net.sent.count(b"beat") >= 6)
+        assert time.monotonic() - begun_s >= 0.4  # and not as fast as they go
+        path.hurry(False)
+        told = net.sent.count(b"beat")
+        await asyncio.sleep(0.5)
+        assert net.sent.count(b"beat") <= told + 1
+
+
 async def test_a_path_in_reserve_is_not_called_lost_because_it_comes_into_use_long_after_its_last_sign_of_life() -> (
     None
 ):

@@ -5,7 +5,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.selector import INSTANT_S, Attempt, PathView, Timing, bulk_path, choose
+from gateway.selector import INSTANT_S, Attempt, PathView, Timing, bulk_path, choose, handed
 
 TIMING = Timing()
 NAMES = ("main", "mobile", "spare")
@@ -161,16 +161,15 @@ def test_an_alarm_is_always_on_its_way_once_any_path_stays_up(changes: list[tupl
     paths = {name: PathView(name=name, is_up=False) for name in NAMES}
     attempts: dict[str, Attempt] = {}
     first: float | None = None
+    sent: list[str] = []
     now_s = 0.0
 
     def act() -> float | None:
         nonlocal first
         choice = choose(attempts, first, list(paths.values()), now_s, TIMING)
         for name in choice.send:
-            before = attempts.get(name)
-            attempts[name] = Attempt(
-                session=paths[name].session, sent_s=now_s, count=1 if before is None else before.count + 1
-            )
+            attempts[name] = handed(attempts.get(name), paths[name], now_s, TIMING)
+            sent.append(name)
             first = now_s if first is None else first
         for name in choice.renew:
             paths[name] = up(name, session=paths[name].session + 1, opened_s=now_s)
@@ -189,10 +188,10 @@ def test_an_alarm_is_always_on_its_way_once_any_path_stays_up(changes: list[tupl
             old = attempts[name]
             attempts[name] = Attempt(session=old.session, sent_s=now_s, count=old.count, has_failed=True)
         act()
-    sent_before = {name: attempt.count for name, attempt in attempts.items()}
+    sent.clear()
     for _ in range(200):
         next_s = act()
-        if any(attempt.count > sent_before.get(name, 0) for name, attempt in attempts.items()):
+        if sent:
             return
         now_s = max(now_s + 0.01, next_s if next_s is not None else now_s + 1)
     raise AssertionError("the alarm was given up")
@@ -209,6 +208,18 @@ def test_what_was_sent_before_central_was_heard_on_a_connection_is_sent_again_so
     assert (choice.send, choice.renew) == (("main",), ())
     again = {"main": Attempt(session=1, sent_s=102.5, count=2)}
     assert choose(again, 100.0, greeted, 105.0, TIMING).send == ()
+
+
+def test_what_was_not_given_its_time_makes_no_later_wait_longer() -> None:
+    first = handed(None, up("main", session=1), 100.0, TIMING)
+    assert first.count == 1
+    cut_off = handed(first, up("main", session=2), 100.8, TIMING)  # the broker took it, and was killed
+    unheard = handed(cut_off, up("main", session=2, greeted_s=101.0), 102.0, TIMING)  # nobody was there before
+    assert (cut_off.count, unheard.count) == (1, 1)
+    waited = handed(unheard, up("main", session=3), 102.0 + TIMING.resend_s, TIMING)
+    assert (waited.count, waited.session) == (2, 3)
+    assert handed(replace(waited, has_failed=True), up("main", session=3), 107.5, TIMING).count == 3
+    assert handed(replace(waited, sent_s=500.0), up("main", session=3), 107.5, TIMING).count == 3  # a clock set back
 
 
 # Paths that carry stubs
@@ -310,10 +321,7 @@ class Run:
             assert self.paths[name].is_up
             assert (name, self.now_s) not in self.sent, "twice in one instant"
             self.sent.append((name, self.now_s))
-            before = self.attempts.get(name)
-            self.attempts[name] = Attempt(
-                session=self.paths[name].session, sent_s=self.now_s, count=1 if before is None else before.count + 1
-            )
+            self.attempts[name] = handed(self.attempts.get(name), self.paths[name], self.now_s, self.timing)
             self.first_s = self.now_s if self.first_s is None else self.first_s
         for name in choice.renew:
             assert name != "sms"
