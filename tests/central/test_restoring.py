@@ -178,6 +178,7 @@ async def test_what_nobody_needs_any_more_goes_and_what_is_needed_stays(bench: A
     await bench.change(
         f"INSERT INTO command_part (command, part, is_last, content) VALUES ('{'c' * 16}', 0, false, '{{}}')"
     )
+    clock.advance(3600)
     assert (await Trimming(bench.store, clock).trim())["answer_parts"] == 0  # somebody may wait for the rest
     before = hub.now
     clock.advance(91 * 86_400)
