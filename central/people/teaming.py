@@ -221,7 +221,8 @@ def checked_phone(phone: str) -> str:
 
 def checked_email(email: str) -> str:
     email = email.replace("\x00", "").strip()
-    if email and (email.count("@") != 1 or " " in email or len(email) > 254 or email[0] == "@" or email[-1] == "@"):
+    is_one = email.count("@") == 1 and " " not in email and email.isprintable()
+    if email and (not is_one or len(email) > 254 or email[0] == "@" or email[-1] == "@"):
         raise IncompleteError("bad_email", "email")
     return email
 

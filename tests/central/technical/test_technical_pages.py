@@ -268,6 +268,8 @@ async def test_somebody_gives_the_telephone_by_which_they_are_called_and_takes_i
     assert "Når du har teknisk vakt" in page.text
     wrong = await tore.post("/me/reach", form={"phone": "ring meg", "email": ""})
     assert (wrong.status, 'value="ring meg"' in wrong.text) == (422, True)
+    for address in ("tore", "tore@", "to\nre@kommune.example", "tore\u2028@kommune.example"):
+        assert (await tore.post("/me/reach", form={"phone": "", "email": address})).status == 422, address
     assert await bench.value("SELECT count(*) FROM duty_address") == 0
     kept = await tore.post("/me/reach", form={"phone": " +47  900 00 001", "email": "tore@kommune.example"})
     assert kept.status == 303
