@@ -97,7 +97,8 @@ async def outcome_versions(
     limit: Annotated[int, Query(ge=1, le=50)] = 50,
 ) -> OutcomeVersionsOut:
     """All lists that were written, the newest first."""
-    if after and not (after.isascii() and after.isdecimal() and 0 < int(after[:10]) < 2**31):
+    is_number = after.isascii() and after.isdecimal() and len(after) <= 10
+    if after and not (is_number and 0 < int(after) < 2**31):
         raise IncompleteError("unknown_cursor", "after")
     before = int(after) if after else 2**31 - 1
     scope = visit.scope_for(Action.SEE_ROUTINES)

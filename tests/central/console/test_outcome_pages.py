@@ -209,7 +209,8 @@ async def test_the_api_reads_in_pieces_and_writes_the_list(ada: Any, tenant: str
     assert ([one["version"] for one in newest["versions"]], newest["next"]) == ([2], "2")
     older = (await ada.get(f"{path}/versions?after=2")).json
     assert ([one["version"] for one in older["versions"]], older["next"]) == ([1], None)
-    assert (await ada.get(f"{path}/versions?after=x")).status == 422
+    for cursor in ("x", "0", "2147483648", "1234567890123456", "9" * 60):
+        assert (await ada.get(f"{path}/versions?after={cursor}")).status == 422, cursor
 
 
 async def test_a_nul_in_an_outcome_is_no_word(ada: Any, tenant: str) -> None:
