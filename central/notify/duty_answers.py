@@ -2,7 +2,7 @@
 
 A sender's number is easily forged, so a yes counts only with the code of the call-out. A no needs none while one
 call-out is open to the number: it stops nobody, the next one is called at once. Whoever was called gets an answer, a
-few times. A code that is guessed is a security event.
+few times. A code that is guessed is a security event. Of an account that was shut out since, only a no is heard.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class DutyAnswers(Answers):
         said = read(text)
 
         async def work(connection: AsyncConnection, mark: str, now: int) -> str:
-            calls = await calls_of(connection, mark, now)
+            calls = [one for one in await calls_of(connection, mark, now) if one.may_answer or said.word == "no"]
             if not calls:
                 return NOT_OURS
             asks = [one for one in await asks_of(connection, mark, now) if one.is_open]

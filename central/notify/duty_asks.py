@@ -20,7 +20,7 @@ NAMES_CODE = frozenset({WHAT, "fault_code", "fault_unknown"})
 
 _OF_NUMBER = Sql(
     f"""SELECT n.id, n.call_out, n.account, coalesce(u.name, t.name, ''), n.team, n.round, n.step, n.code, n.language,
-       c.state, c.round, c.answered_by
+       c.state, c.round, c.answered_by, n.account IS NULL OR u.state = 'active'
     FROM notification n JOIN call_out c ON c.id = n.call_out LEFT JOIN user_account u ON u.id = n.account
        LEFT JOIN team t ON t.id = n.team
     WHERE n.mark = :mark AND n.what = '{WHAT}' AND n.made_ms > :since ORDER BY n.made_ms DESC, n.id"""  # noqa: S608  # a word of our own
@@ -51,6 +51,8 @@ class Call:
     state: str
     now_round: int
     answered_by: str | None
+    may_answer: bool | None
+    """Not an account that was shut out, or is gone, since it was called."""
 
     @property
     def who(self) -> str:

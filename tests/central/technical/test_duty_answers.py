@@ -247,6 +247,18 @@ async def test_a_number_that_was_not_called_is_left_to_next_of_kin(calls: Calls)
     assert (await calls.row())[0] == "running"
 
 
+async def test_of_an_account_that_was_shut_out_since_no_yes_counts_and_a_no_gives_back_what_it_had(
+    calls: Calls,
+) -> None:
+    yes = f"1 {calls.code(KARI)}"
+    assert await calls.says(KARI, yes) == "yes"
+    await calls.bench.change("UPDATE user_account SET state = 'disabled' WHERE id = 'kari'")
+    assert await calls.says(KARI, "nei") == "no"
+    assert (await calls.row())[0] == "running"
+    assert await calls.says(KARI, yes) == ""
+    assert (await calls.row())[0] == "running"
+
+
 async def test_what_is_not_understood_hears_how_to_answer_a_few_times(calls: Calls) -> None:
     before = len(calls.phones.texts)
     said = [await calls.says(KARI, "hva gjelder det?") for _ in range(MOST_REPLIES + 2)]
