@@ -15,10 +15,11 @@ from central.admin import CONSOLE as COMMAND_LINE
 from central.console.door import log_act
 from central.console.elsewhere import LOGGED, check_alarm
 from central.console.gate import Needs, Visit
+from central.console.hidden_search import HiddenSearch, Sealed, search_in
 from central.console.log_words import Names, channel_word, content_text, names_for, nth, what_key
 from central.console.names import name_of
 from central.console.pages import is_part
-from central.console.paging import PageNo, Sought, page_of
+from central.console.paging import PageNo, page_of
 from central.console.rendering import page
 from central.console.roles import Action, Role, role_from
 from central.errors import Conflict, IncompleteError, NotFoundError
@@ -31,6 +32,7 @@ Changing = Annotated[Visit, Depends(Needs(Action.CHANGE_USERS, everywhere=True))
 
 PAGE = 100
 LOG_WIDTH = 160
+USERS = "/users"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,11 +132,13 @@ async def make_code(visit: Making, label: Annotated[str, Form(max_length=64)] = 
     return await _codes_page(visit, code, label)
 
 
-async def _users_page(visit: Visit, status: int = 200, *, sought: str = "", number: int = 1, **values: Any) -> Response:
+async def _users_page(
+    visit: Visit, status: int = 200, *, search: HiddenSearch | None = None, number: int = 1, **values: Any
+) -> Response:
     known = {"fault": "", "typed": "", "typed_role": "responder", "link": "", "link_name": "", "said": ""} | values
     minutes = f"{visit.desk.services.settings.console.login_link_minutes:g}"
     accounts = visit.desk.accounts
-    shown = page_of(await accounts.listed(), "/users", sought, number, lambda account: account.name)
+    shown = page_of(await accounts.listed(), USERS, search or HiddenSearch(), number, lambda account: account.name)
     rows = await accounts.some([one.id for one in shown.rows])
     return page(
         visit, "users.html", status, accounts=rows, shown=shown, roles=list(Role), link_minutes=minutes, **known
@@ -150,9 +154,9 @@ async def _with_link(visit: Visit, account_id: str) -> Response:
 
 
 @router.get("/users")
-async def users(visit: Changing, sought: Sought = "", number: PageNo = 1) -> Response:
+async def users(visit: Changing, sealed: Sealed = "", number: PageNo = 1) -> Response:
     """Everybody who has, or had, an account, a hundred at a time."""
-    return await _users_page(visit, sought=sought, number=number)
+    return await _users_page(visit, search=search_in(visit, USERS, sealed), number=number)
 
 
 @router.post("/users")

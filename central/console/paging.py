@@ -1,4 +1,7 @@
-"""A long list shown in pages of a hundred, with a field to find one by its name."""
+"""A long list shown in pages of a hundred, with a field to find one by its name.
+
+What is sought stands in the address, except where it is the name of a person.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,9 @@ from typing import Annotated, Generic, TypeVar
 from urllib.parse import urlencode
 
 from fastapi import Query
+
+from central.console.hidden_search import HiddenSearch
+from central.console.queries import SEALED
 
 T = TypeVar("T")
 PAGE = 100
@@ -26,6 +32,8 @@ class PageOf(Generic[T]):
     number: int
     total: int
     everything: int
+    hidden: HiddenSearch | None = None
+    """People are sought here: their names stay out of the address."""
 
     @property
     def first(self) -> int:
@@ -38,7 +46,10 @@ class PageOf(Generic[T]):
         return self.first + len(self.rows) - 1
 
     def _to(self, number: int) -> str:
-        asked = {"q": self.sought} if self.sought else {}
+        if self.hidden is not None:
+            asked = {SEALED: self.hidden.sealed} if self.hidden.sealed else {}
+        else:
+            asked = {"q": self.sought} if self.sought else {}
         return f"{self.path}?{urlencode(asked | {'page': number})}"
 
     @property
@@ -52,8 +63,11 @@ class PageOf(Generic[T]):
         return self._to(self.number + 1) if self.last < self.total else ""
 
 
-def page_of(everything: Sequence[T], path: str, sought: str, number: int, text_of: Callable[[T], str]) -> PageOf[T]:
+def page_of(
+    everything: Sequence[T], path: str, asked: str | HiddenSearch, number: int, text_of: Callable[[T], str]
+) -> PageOf[T]:
     """The rows whose text has all words that were typed; past the end stands the last page."""
+    sought = asked if isinstance(asked, str) else asked.words
     words = sought.replace("\x00", "").casefold().split()
     found = (
         [row for row in everything if all(word in text_of(row).casefold() for word in words)] if words else everything
@@ -66,4 +80,5 @@ def page_of(everything: Sequence[T], path: str, sought: str, number: int, text_o
         number=number,
         total=len(found),
         everything=len(everything),
+        hidden=None if isinstance(asked, str) else asked,
     )

@@ -16,7 +16,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from central.console.elsewhere import hub_seen
 from central.console.gate import ForbiddenError, Needs, Visit
+from central.console.hidden_search import HiddenSearch, Sealed, search_in
 from central.console.paging import PageNo, PageOf, Sought, page_of
+from central.console.queries import SEALED
 from central.console.rendering import page
 from central.console.resident_pages import fault_text
 from central.console.roles import Action, Role, role_from
@@ -105,6 +107,7 @@ async def places_page(
     back: str = "",
     *,
     sought: str = "",
+    search: HiddenSearch | None = None,
     number: int = 1,
     status: int = 200,
     fault: str = "",
@@ -127,7 +130,8 @@ async def places_page(
         if part is None:
             kept, everything = list(rows[:OVERVIEW]), len(rows) if count is None else count
             return PageOf(rows=kept, path=path, sought="", number=1, total=len(kept), everything=everything)
-        return page_of(rows if own is part else (), path, sought, number, text_of)
+        asked = (search or HiddenSearch()) if own is Part.ROLES else sought  # roles are found by people's names
+        return page_of(rows if own is part else (), path, asked, number, text_of)
 
     def where_of(one: Any) -> str:
         return found.names.get(one.unit or one.tenant or "", "")
@@ -207,20 +211,26 @@ async def places(visit: Placing) -> Response:
 
 
 @router.get("/places/{part}")
-async def part_page(visit: Placing, part: str, sought: Sought = "", number: PageNo = 1) -> Response:
+async def part_page(
+    visit: Placing, part: str, sought: Sought = "", sealed: Sealed = "", number: PageNo = 1
+) -> Response:
     """All of one thing, a hundred at a time."""
     if part not in set(Part):
         raise NotFoundError("page", part[:32])
-    return await places_page(visit, part, sought=sought, number=number)
+    for name, is_asked, has in (("q", sought, part != Part.ROLES), (SEALED, sealed, part == Part.ROLES)):
+        if is_asked and not has:
+            raise IncompleteError("unknown_query", name)
+    search = search_in(visit, f"/places/{part}", sealed)
+    return await places_page(visit, part, sought=sought, search=search, number=number)
 
 
-@router.get("/places/accounts/part")
+@router.post("/places/accounts/part")
 async def accounts_part(visit: Placing, q: Words = "") -> Response:
     """Accounts whose names have these words, for a field."""
     return hits_part(visit, await accounts_in(visit, visit.scope_for(Action.KEEP_PLACES)), q)
 
 
-@router.get("/places/sites/part")
+@router.post("/places/sites/part")
 async def sites_part(visit: Placing, q: Words = "") -> Response:
     """Municipalities and units whose names have these words, for a field."""
     return hits_part(visit, await sites(visit, visit.scope_for(Action.KEEP_PLACES)), q)

@@ -79,6 +79,9 @@ def _not_asked_so(request: Request, visit: Visit, status: int, reason: str, fiel
     """The address asks in a way that is not understood: said with the nearest that is, and nothing is shown instead."""
     names = [str(one) for one in choices] if reason == "unknown_query" and isinstance(choices, list) else []
     meant, address = ways_on(request, field, names)
+    if reason == "search_over":
+        title, text, again = (visit.words(f"error.search_over_{part}") for part in ("title", "text", "again"))
+        return page(visit, "error.html", status, title=title, text=text, is_ours=False, way=(address, again))
     known = reason != "unknown_query"
     text = visit.words("error.query_value" if known else "error.query_name", name=field)
     word = "error.query_meant" if meant else "error.query_without"

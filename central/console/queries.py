@@ -18,6 +18,9 @@ from fastapi.routing import APIRoute
 
 from central.errors import IncompleteError
 
+SEALED = "s"
+"""Holds a search by somebody's name, sealed: nobody has meant to type it."""
+
 
 def check_query(request: Request) -> None:
     """Raises IncompleteError for a name the route does not know, or one that comes twice."""
@@ -27,7 +30,8 @@ def check_query(request: Request) -> None:
     known = dict(_known(route.dependant))
     for name, count in Counter(name for name, _ in request.query_params.multi_items()).items():
         if name not in known:
-            raise IncompleteError("unknown_query", name[:64], nearest(name, known))
+            typed = {one: is_many for one, is_many in known.items() if one != SEALED}
+            raise IncompleteError("unknown_query", name[:64], nearest(name, typed))
         if count > 1 and not known[name]:
             raise IncompleteError("twice", name)
 

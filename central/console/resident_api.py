@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Path, Query
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from central.console.api import PROBLEMS
 from central.console.api_base import In, Out
@@ -216,16 +216,23 @@ class ChangedOut(Out):
     changed: bool
 
 
-@router.get("/residents")
-async def residents(
-    visit: Seeing,
-    q: Annotated[str, Query(max_length=64)] = "",
-    reason: Annotated[str, Query(max_length=200)] = "",
-) -> HitsOut:
+class SearchBody(In):
+    """Words of a name, a pseudonym or a unit, and why one looks. In the body: addresses are written into logs."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"example": {"q": "Solveig", "reason": "resident_called"}}
+    )
+
+    q: Annotated[str, Field(max_length=64)] = ""
+    reason: Annotated[str, Field(max_length=200)] = ""
+
+
+@router.post("/residents/search")
+async def residents(visit: Seeing, body: SearchBody) -> HitsOut:
     """Find somebody. Who does not keep records gives a reason, which is logged."""
     keeps = visit.may(Action.KEEP_RESIDENTS)
     scope = visit.scope_for(Action.KEEP_RESIDENTS if keeps else Action.SEE_RESIDENTS)
-    hits, total = await visit.desk.services.people.search(visit.actor, scope, q, reason=reason, keeps=keeps)
+    hits, total = await visit.desk.services.people.search(visit.actor, scope, body.q, reason=body.reason, keeps=keeps)
     return HitsOut(
         total=total,
         residents=[

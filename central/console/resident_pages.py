@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from central.console.gate import Needs, Visit
+from central.console.hidden_search import Sealed, search_in
 from central.console.pages import is_part
 from central.console.rendering import page
 from central.console.resident_view import (
@@ -61,10 +62,11 @@ def fault_text(visit: Visit, error: ActionError) -> str:
 @router.get("/residents")
 async def residents(
     visit: Seeing,
-    q: Annotated[str, Query(max_length=64)] = "",
-    why: Annotated[str, Query(max_length=64)] = "",
+    sealed: Sealed = "",
 ) -> Response:
-    """Find somebody. Who does not keep records says why."""
+    """Find somebody. Who does not keep records says why. What was typed stands in the address for nobody to read."""
+    search = search_in(visit, "/residents", sealed)
+    q, why = search.words, search.why
     people, keeps = visit.desk.services.people, visit.may(Action.KEEP_RESIDENTS)
     hits, total, fault = [], 0, ""
     scope = visit.scope_for(Action.KEEP_RESIDENTS if keeps else Action.SEE_RESIDENTS)
@@ -176,19 +178,19 @@ async def _hub_chosen(visit: Visit, typed: str) -> str | None:
     return clear(await _hubs(visit), typed, "hub") if typed.strip() else None
 
 
-@router.get("/residents/sites/part")
+@router.post("/residents/sites/part")
 async def sites_part(visit: Keeping, q: Words = "") -> Response:
     """Municipalities and units whose names have these words, for a field."""
     return hits_part(visit, await sites(visit, visit.scope_for(Action.KEEP_RESIDENTS)), q)
 
 
-@router.get("/residents/hubs/part")
+@router.post("/residents/hubs/part")
 async def hubs_part(visit: Keeping, q: Words = "") -> Response:
     """Hubs whose labels have these words, for a field."""
     return hits_part(visit, await _hubs(visit), q)
 
 
-@router.get("/residents/{resident_id}/units/part")
+@router.post("/residents/{resident_id}/units/part")
 async def units_part(visit: Keeping, resident_id: str, q: Words = "") -> Response:
     """Units of the resident's municipality whose names have these words, for a field."""
     return hits_part(visit, await _units_of(visit, await _tenant_of(visit, resident_id)), q)

@@ -139,7 +139,7 @@ async def _page(
     )
 
 
-@router.get("/rota/{team_id}/people/part")
+@router.post("/rota/{team_id}/people/part")
 async def people_part(visit: Changing, team_id: str, q: Words = "") -> Response:
     """Those of the team whose names have these words."""
     found = await rotas_of(visit).one(scope_of(visit, Action.CHANGE_PLANS), team_id)

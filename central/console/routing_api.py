@@ -178,9 +178,8 @@ async def _plan_out(visit: Visit, rows: Sequence[PlanRow]) -> list[PlanOut]:
 @router.get("/plans", tags=["plans"])
 async def plans(visit: Seeing, after: After = "", limit: Limit = LIMIT) -> PlansOut:
     """All plans that hold now, a piece at a time."""
-    rows = await plans_of(visit).all(visit.scope_for(Action.SEE_PLANS))
-    found, more = piece(rows, after, limit, lambda row: row.id or "")
-    return PlansOut(plans=await _plan_out(visit, found), next=more)
+    found, more = piece(await plans_of(visit).listed(visit.scope_for(Action.SEE_PLANS)), after, limit)
+    return PlansOut(plans=await _plan_out(visit, await plans_of(visit).some([one.id for one in found])), next=more)
 
 
 @router.get("/plans/{plan_id}", tags=["plans"])

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Query, Response
+from fastapi import Form, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from central.access import ACCOUNT_IN_SCOPE, Scope
@@ -26,7 +26,8 @@ from central.sql import Sql
 MOST_LISTED = 50
 MOST_FOUND = 12
 _IS_ID = re.compile(r"[0-9a-f]{16,32}(:[0-9a-f]{16})?")
-Words = Annotated[str, Query(alias="q", max_length=128)]
+Words = Annotated[str, Form(alias="q", max_length=128)]
+"""In a body: the names of people stay out of addresses."""
 
 _ACCOUNTS = Sql(
     f"SELECT u.id, u.name FROM user_account u WHERE u.state = 'active' AND {ACCOUNT_IN_SCOPE} LIMIT :most"  # noqa: S608

@@ -10,7 +10,8 @@ from fastapi.responses import RedirectResponse
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from central.console.gate import Needs, Visit
-from central.console.paging import PageNo, Sought, page_of
+from central.console.hidden_search import HiddenSearch, Sealed, search_in
+from central.console.paging import PageNo, page_of
 from central.console.place_pages import places_page
 from central.console.rendering import page
 from central.console.resident_pages import fault_text
@@ -43,7 +44,7 @@ async def _page(
     visit: Visit,
     team_id: str,
     *,
-    sought: str = "",
+    search: HiddenSearch | None = None,
     number: int = 1,
     status: int = 200,
     fault: str = "",
@@ -67,15 +68,16 @@ async def _page(
         visit, "team.html", status, team=team, typed=written, fault=fault,
         tenants=sorted(served, key=lambda one: one.id not in written["serves"]),  # those it serves come first
         people=Seek(pool=others, where="/places/accounts/part", typed=written["account"]),
-        shown=page_of(members, f"/places/teams/{team_id}", sought, number, lambda one: one.text),
+        shown=page_of(members, f"/places/teams/{team_id}", search or HiddenSearch(), number, lambda one: one.text),
         team_kinds=list(TeamKind), said=visit.words(f"team.said_{said}") if said in _SAID else "",
     )  # fmt: skip
 
 
 @router.get("/places/teams/{team_id}")
-async def team_page(visit: Placing, team_id: str, sought: Sought = "", number: PageNo = 1, said: str = "") -> Response:
+async def team_page(visit: Placing, team_id: str, sealed: Sealed = "", number: PageNo = 1, said: str = "") -> Response:
     """What it is now."""
-    return await _page(visit, team_id, sought=sought, number=number, said=said)
+    search = search_in(visit, f"/places/teams/{team_id}", sealed)
+    return await _page(visit, team_id, search=search, number=number, said=said)
 
 
 @router.post("/places/teams")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -20,12 +21,16 @@ from central.routing.plan import Plan
 from central.routing.services import EVERY, SERVICES
 from central.routing.store import PlanRow, plan_row, zone_of
 from central.routing.teams import teams_for
-from central.sql import Row, Sql
+from central.sql import Row, RowsSql, Sql
 from central.store import Priority, Store
 from central.views import Actor
 
 _COLUMNS = "id, version, tenant, service, content, state, written_ms, written_by, why"
-_ALL = Sql(f"SELECT {_COLUMNS} FROM plan WHERE state = 'active' ORDER BY name")  # noqa: S608  # our own names
+_LISTED = Sql("SELECT id, tenant, service, name FROM plan WHERE state = 'active'")
+_SOME = RowsSql(
+    f"SELECT {_COLUMNS} FROM plan WHERE state = 'active' AND id IN (VALUES {{rows}})",  # noqa: S608  # our own names
+    1,
+)
 _ONE = Sql(f"SELECT {_COLUMNS} FROM plan WHERE id = :id ORDER BY version DESC")  # noqa: S608  # our own names
 _HOLDER = Sql(
     """SELECT name FROM plan WHERE state = 'active' AND service = :service AND id <> :id
@@ -51,6 +56,16 @@ class StalePlanError(Conflict):
         self.theirs = theirs
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedPlan:
+    """What a long list of plans is ordered and searched by."""
+
+    id: str
+    tenant: str | None
+    service: str | None
+    name: str
+
+
 class Plans:
     """The plans of one central."""
 
@@ -58,16 +73,32 @@ class Plans:
         self._store = store
         self._clock = clock
 
-    async def all(self, scope: Scope) -> Sequence[PlanRow]:
+    async def listed(self, scope: Scope) -> Sequence[ListedPlan]:
         """What holds now: the installation's first, then by tenant and service, the named ones last."""
+        rows = await self._store.fetch(_LISTED.rows)
+        found = [ListedPlan(id=row[0], tenant=row[1], service=row[2], name=row[3]) for row in rows]
+        order = {EVERY: 0} | {service: place for place, service in enumerate(SERVICES, start=1)}
+        return sorted(
+            (one for one in found if scope.covers(one.tenant)),
+            key=lambda one: (one.tenant or "", order.get(one.service or "", 99), one.name, one.id),
+        )
+
+    async def some(self, ids: Sequence[str]) -> Sequence[PlanRow]:
+        """These, in this order; one that is ended meanwhile, or cannot be read, is left out."""
+        if not ids:
+            return []
 
         async def work(connection: AsyncConnection) -> list[PlanRow]:
-            found = [await _row(connection, row) for row in await _ALL.rows(connection)]
-            return [one for one in found if one is not None and scope.covers(one.tenant)]
+            rows = await _SOME.rows(connection, [(one,) for one in ids])
+            zones = {tenant: await zone_of(connection, tenant) for tenant in {row[2] for row in rows}}
+            return [one for one in (plan_row(row, zones[row[2]]) for row in rows) if one is not None]
 
-        plans = await self._store.fetch(work)
-        order = {EVERY: 0} | {service: place for place, service in enumerate(SERVICES, start=1)}
-        return sorted(plans, key=lambda one: (one.tenant or "", order.get(one.service or "", 99), one.plan.name))
+        plans = {one.id: one for one in await self._store.fetch(work)}
+        return [plans[one] for one in ids if one in plans]
+
+    async def all(self, scope: Scope) -> Sequence[PlanRow]:
+        """All that hold now, in the same order."""
+        return await self.some([one.id for one in await self.listed(scope)])
 
     async def places(self, scope: Scope) -> Sequence[tuple[str, str]]:
         """Id and name of each tenant that somebody may see."""

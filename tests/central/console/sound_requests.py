@@ -221,6 +221,12 @@ SOUND: Mapping[str, Sound] = {
     ),
     "DELETE /api/v1/teams/{team_id}/rota/overrides/{override_id}": _api(Role.LEAD),
     # ── residents
+    "POST /find": _lead({"page": "/residents", "q": "Kari"}),
+    "POST /residents/sites/part": _lead({"q": "nord"}),
+    "POST /residents/hubs/part": _lead({"q": "1"}),
+    "POST /residents/{resident_id}/units/part": _lead({"q": "nord"}),
+    "POST /rota/{team_id}/people/part": _lead({"q": "vakt"}),
+    "POST /api/v1/residents/search": _api(Role.RESPONDER, {"q": "Kari", "reason": "resident_called"}),
     "POST /residents": _lead(
         {
             "place": "{tenant_id}:{unit_id}",
@@ -324,6 +330,8 @@ SOUND: Mapping[str, Sound] = {
     ),
     "DELETE /api/v1/assignments/{assignment_id}": _api(Role.ADMINISTRATOR),
     "PUT /api/v1/hubs/{hub_id}/place": _api(Role.ADMINISTRATOR, {"tenant": "{tenant_id}", "unit": "{unit_id}"}),
+    "POST /places/accounts/part": _admin({"q": "vakt"}),
+    "POST /places/sites/part": _admin({"q": "nord"}),
     "POST /places/tenants": _admin({"name": "Nesset", "zone": "Europe/Oslo"}),
     "POST /places/tenants/{tenant_id}": _admin({"version": "1", "name": "Nytt navn", "zone": "Europe/Oslo"}),
     "POST /places/units": _admin({"name": "Sone sør", "kind": "zone", "inside": "{tenant_id}:{unit_id}"}),

@@ -15,7 +15,8 @@ from central.console.roles import Role
     [
         ("/technical?unitt=3", "unitt", "/technical?unit=3"),
         ("/technical?kind=battery_low&unitt=3&page=1", "unitt", "/technical?kind=battery_low&amp;unit=3&amp;page=1"),
-        ("/residents?q=Ragnhild&utm_source=mail", "utm_source", "/residents?q=Ragnhild"),
+        ("/technical?kind=&utm_source=mail", "utm_source", "/technical?kind="),
+        ("/residents?q=Ragnhild", "q", "/residents"),  # no name of anybody's goes on from an address
         ("/residents?unit=3", "unit", "/residents"),
         ("/technical?kind=batery_low", "kind", "/technical"),
         ("/technical?kind=battery_low&unit=none", "unit", "/technical?kind=battery_low"),

@@ -13,8 +13,10 @@ import pytest
 from central.access import EVERYTHING
 from central.console.catalogue import words
 from central.console.roles import Role
+from central.routing.plan import DEFAULT_PLAN
 from central.routing.plans import Plans
 from central.sql import Sql
+from tests.central.console.conftest import ADMIN
 
 T = words("nb")
 WARD, PATROL, OTHER = "c2" * 8, "c3" * 8, "c4" * 8
@@ -285,3 +287,58 @@ async def test_two_leads_who_save_at_once_both_learn_what_became_of_it(console: 
         *(sent(one, f"/plans/{plan}/edit", version="1", tenant=tenant) for one in (nina, ola))
     )
     assert sorted(answer.status for answer in answers) == [303, 409]
+
+
+async def many(bench: Any, tenant: str) -> None:
+    """More plans than fit on a page, one of them of a kind of its own, and municipalities with none."""
+    content = DEFAULT_PLAN.model_dump_json()
+    async with bench.store.write() as connection:
+        for n in range(130):
+            await Sql(
+                "INSERT INTO plan (id, version, tenant, service, name, content, state, written_ms, written_by, why)"
+                " VALUES (:id, 1, :tenant, NULL, :name, :content, 'active', 1, 'x', '')"
+            ).rows(
+                connection, id=f"{n:016x}", tenant=tenant, name=f"Øvre vei {n:03}",
+                content=content.replace(DEFAULT_PLAN.name, f"Øvre vei {n:03}"),
+            )  # fmt: skip
+
+
+async def test_hundreds_of_plans_come_in_pages_and_one_is_found_by_name_or_municipality(
+    console: Any, bench: Any, nina: Any, tenant: str
+) -> None:
+    await many(bench, tenant)
+    await console.services.people.places.add_tenant(ADMIN, "Åfjord")
+
+    async def searched(words: str) -> Any:
+        where = (await nina.post("/find", form={"page": "/plans", "q": words})).header("location")
+        assert "vei" not in where
+        return await nina.get(where)
+
+    first, second = await nina.get("/plans"), await nina.get("/plans?page=2")
+    assert "Innebygd" in text_of(first)
+    assert (first.text.count("<td><a href="), second.text.count("<td><a href=")) == (100, 31)
+    assert "Øvre vei 098" in text_of(first)
+    assert "Øvre vei 099" in text_of(second)
+    assert "1 til 100 av 132" in text_of(first)
+    assert 'href="/plans?page=2"' in first.text
+    assert "Åfjord Ingen egen plan" in text_of(second)
+    one = await searched("VEI 077 øvre")
+    assert one.text.count("<td><a href=") == 1
+    assert "Øvre vei 077" in text_of(one)
+    assert "Åfjord" not in text_of(one)
+    assert "Åfjord Ingen egen plan" in text_of(await searched("åfj"))
+    assert "Fant ingenting for «vei bort»" in text_of(await searched("vei bort"))
+
+
+async def test_a_program_reads_hundreds_of_plans_piece_by_piece_in_the_order_of_the_page(
+    bench: Any, nina: Any, tenant: str
+) -> None:
+    await many(bench, tenant)
+    names, after = [], ""
+    while True:
+        piece = (await nina.get(f"/api/v1/plans?limit=60&after={after}")).json
+        names += [one["plan"]["name"] for one in piece["plans"]]
+        if piece["next"] is None:
+            break
+        after = piece["next"]
+    assert names == [f"Øvre vei {n:03}" for n in range(130)]

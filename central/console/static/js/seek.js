@@ -40,8 +40,12 @@ class Seek {
   async ask() {
     const words = this.input.value.trim();
     if (!words) return this.close();
-    const answer = await fetch(`${this.box.dataset.seek}?q=${encodeURIComponent(words)}`, { headers: { 'hx-request': 'true' } })
-      .catch(() => null);
+    // In the body: what is typed may be somebody's name, and an address is written into many a log.
+    const answer = await fetch(this.box.dataset.seek, {
+      method: 'POST',
+      headers: { 'hx-request': 'true', 'X-CSRF-Token': document.body.dataset.csrf },
+      body: new URLSearchParams({ q: words }),
+    }).catch(() => null);
     if (!answer?.ok || words !== this.input.value.trim() || document.activeElement !== this.input) return;
     const found = new DOMParser().parseFromString(await answer.text(), 'text/html');
     this.list.replaceChildren(...found.body.children);
