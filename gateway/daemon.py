@@ -39,7 +39,7 @@ from gateway.health.running import check, examiner_of
 from gateway.home import QUIET, Home
 from gateway.housekeeping import Housekeeping
 from gateway.hub_epoch import HubEpoch
-from gateway.identity_store import Identity
+from gateway.identity_store import FOLDER, Identity
 from gateway.inbox import Inbox, Listeners
 from gateway.journal import Journal, Trouble
 from gateway.local_response import assembly
@@ -245,6 +245,8 @@ class Hub:
         early, self._early_troubles = self._early_troubles or [], None
         for trouble in (*self.journal.opened.troubles, *early):
             self.journal_trouble(trouble)
+        if self.identity.damage:
+            self.journal_trouble(Trouble(file=FOLDER, what="damaged", detail=self.identity.damage))
         self.pipeline.report(
             "hub_started",
             details={

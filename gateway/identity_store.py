@@ -4,7 +4,9 @@
     state_dir/identity/trust.bundle   central's root and what it has certified
     state_dir/identity/hub.json       hub id, central's address and lineage, suite
 
-The folder is written beside its place and moved there in one step, so it is whole or absent.
+The folder is written beside its place and moved there in one step, so it is whole or absent. A hub that runs well keeps
+a second one, `state_dir/identity.spare`: a sector that goes bad must not leave a home without a hub. It counts only
+while the first is there and cannot be read.
 """
 
 from __future__ import annotations
@@ -15,10 +17,13 @@ import re
 import shutil
 import stat
 import tempfile
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Self
 
+import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cloud_sync import signing
@@ -28,14 +33,25 @@ from cloud_sync.trust import TrustBundle
 from gateway.errors import HubError
 
 FOLDER = "identity"
+SPARE = "identity.spare"
 FORMAT = 1
 _ASIDE = ".replaced-"
-_KEY, _TRUST, _FACTS = "hub.key", "trust.bundle", "hub.json"
+_FILES = _KEY, _TRUST, _FACTS = "hub.key", "trust.bundle", "hub.json"
 _ID = re.compile(r"^[0-9a-f]{16}$")
+
+_log = structlog.get_logger()
 
 
 class IdentityError(HubError):
     """There is no identity, or it is damaged. The text says what to do."""
+
+
+class _DamagedError(IdentityError):
+    """It is there, and cannot be read."""
+
+    def __init__(self, words: str, why: str) -> None:
+        super().__init__(words)
+        self.why = why
 
 
 class _NewerError(ValueError):
@@ -78,6 +94,8 @@ class Identity:
     central: str
     suite: int
     enrolled_ms: int
+    damage: str = ""
+    """What is wrong with the first one, when this is the spare one."""
 
 
 def is_enrolled(state_dir: Path) -> bool:
@@ -98,7 +116,7 @@ def _put_back(state_dir: Path) -> bool:
 
 
 def load(state_dir: Path) -> Identity:
-    """Read the identity. Raises IdentityError."""
+    """Read the identity, or the spare one when that is damaged. Raises IdentityError."""
     folder = state_dir / FOLDER
     if not is_enrolled(state_dir):
         raise IdentityError(
@@ -106,21 +124,33 @@ def load(state_dir: Path) -> Identity:
             "`vaktpost hub enrol --central URL CODE`"
         )
     try:
+        return _read(folder)
+    except _DamagedError as error:
+        try:
+            return replace(_read(state_dir / SPARE), damage=error.why)
+        except IdentityError:
+            raise error from None
+
+
+def _read(folder: Path) -> Identity:
+    try:
         raw_key = (folder / _KEY).read_bytes()
         mode = stat.S_IMODE((folder / _KEY).stat().st_mode)
         facts = _Facts.read((folder / _FACTS).read_bytes())
         trust = TrustBundle.read((folder / _TRUST).read_bytes())
         key = Ed25519PrivateKey.from_private_bytes(raw_key)
-    except OSError as error:
+    except PermissionError as error:
         raise _unreadable(error) from error
+    except OSError as error:
+        raise _DamagedError(str(_unreadable(error)), error.strerror or type(error).__name__) from error
     except _NewerError as error:
         raise IdentityError(
             f"the identity in {folder} was written by a newer version of the program ({error}): install that one again"
         ) from error
     except (WireError, ValueError) as error:
-        raise IdentityError(
-            f"the identity in {folder} is damaged ({_first_line(error)}). Restore it from a backup, or enrol again "
-            "with --replace"
+        why = _first_line(error)
+        raise _DamagedError(
+            f"the identity in {folder} is damaged ({why}). Restore it from a backup, or enrol again with --replace", why
         ) from error
     if mode & 0o077:
         raise IdentityError(f"{folder / _KEY} can be read by others (mode {mode:o}): chmod 600 it")
@@ -135,6 +165,24 @@ def load(state_dir: Path) -> Identity:
     )
 
 
+def keep_spare(state_dir: Path) -> None:
+    """Have a second one that is like the first. A card that does not take it is known otherwise. Blocks."""
+    folder, spare = state_dir / FOLDER, state_dir / SPARE
+    try:
+        _read(folder)
+        whole = {name: (folder / name).read_bytes() for name in _FILES}
+        if spare.exists():
+            with suppress(OSError):
+                if whole == {name: (spare / name).read_bytes() for name in _FILES}:
+                    return
+            _remove(spare)
+        _place(state_dir, whole, spare)
+    except OSError as error:
+        _log.warning("identity_spare_not_kept", error=error.strerror)
+    except IdentityError as error:
+        _log.warning("identity_spare_not_kept", error=str(error))
+
+
 def store(state_dir: Path, identity: Identity, *, is_replaced: bool = False) -> None:
     """Write the identity, durably and in one step. Raises IdentityError when there is one already."""
     place = state_dir / FOLDER
@@ -147,27 +195,43 @@ def store(state_dir: Path, identity: Identity, *, is_replaced: bool = False) -> 
         suite=identity.suite,
         enrolled_ms=identity.enrolled_ms,
     )
+    whole = {
+        _KEY: signing.raw_private(identity.key),
+        _TRUST: identity.trust.raw,
+        _FACTS: json.dumps(asdict(facts), indent=1).encode() + b"\n",
+    }
     try:
         state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fresh = Path(tempfile.mkdtemp(prefix=".identity-", dir=state_dir))
-        try:
-            _write(fresh / _KEY, signing.raw_private(identity.key))
-            _write(fresh / _TRUST, identity.trust.raw)
-            _write(fresh / _FACTS, json.dumps(asdict(facts), indent=1).encode() + b"\n")
-            hand_over(fresh, state_dir)
-            _sync(fresh)
-            if place.exists():
-                old = Path(tempfile.mkdtemp(prefix=_ASIDE, dir=state_dir))
-                place.rename(old / FOLDER)
-                fresh.rename(place)
-                shutil.rmtree(old, ignore_errors=True)
-            else:
-                fresh.rename(place)
-            _sync(state_dir)
-        finally:
-            shutil.rmtree(fresh, ignore_errors=True)
+        _remove(state_dir / SPARE)  # of the identity that goes
+        _place(state_dir, whole, place)
     except OSError as error:
         raise IdentityError(f"the identity cannot be written: {error.strerror}: {error.filename}") from error
+
+
+def _place(state_dir: Path, whole: Mapping[str, bytes], place: Path) -> None:
+    """Write a folder, durably and in one step. Raises OSError."""
+    fresh = Path(tempfile.mkdtemp(prefix=".identity-", dir=state_dir))
+    try:
+        for name, content in whole.items():
+            _write(fresh / name, content)
+        hand_over(fresh, state_dir)
+        _sync(fresh)
+        if place.exists():
+            old = Path(tempfile.mkdtemp(prefix=_ASIDE, dir=state_dir))
+            place.rename(old / FOLDER)
+            fresh.rename(place)
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            fresh.rename(place)
+        _sync(state_dir)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _remove(folder: Path) -> None:
+    if folder.exists():
+        shutil.rmtree(folder)
+        _sync(folder.parent)
 
 
 def _write(path: Path, content: bytes) -> None:

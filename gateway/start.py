@@ -49,6 +49,7 @@ class Start:
         await self._healthy_for(hub, service.healthy_after_s)
         self.starts.keep(safe_mode.lasted(self.starts.record))
         _log.info("start_succeeded", is_safe=self.mode.is_safe)
+        await asyncio.to_thread(_keep_spare_identity, self.settings.state_dir)
         if not self.mode.is_safe:
             if self.mode.is_full:
                 await asyncio.to_thread(self._keep_settings)
@@ -93,6 +94,12 @@ class Start:
             _log.warning("last_good_not_kept", error=error.strerror)
             return
         _log.info("last_good_kept", config_hash=self.settings.config_hash)
+
+
+def _keep_spare_identity(state_dir: Path) -> None:
+    from gateway import identity_store  # who only reads settings has no use for it
+
+    identity_store.keep_spare(state_dir)
 
 
 def prepare(config: Path) -> Start:

@@ -137,6 +137,8 @@ class KeyFacts:
     name: str
     created_ms: int | None
     ends_ms: int | None = None
+    damage: str = ""
+    """Why the file of it cannot be read; a spare one is in use."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -105,6 +105,18 @@ def judge_key(facts: KeyFacts, clock: ClockFacts | None) -> HealthLine:
     limit = limits.CERTIFICATE_LEFT_D if is_certificate else limits.KEY_AGE_D
     text_key = "certificate" if is_certificate else "key"
     since_ms = facts.ends_ms if is_certificate else facts.created_ms
+    if facts.damage:
+        return HealthLine(
+            id=f"key.{key_name}",
+            result=Outcome.FAIL,
+            text_key=text_key,
+            value=None,
+            unit="d",
+            limit=limit.warn,
+            found_key="spare_in_use",
+            next_key="replace_card",
+            params=params | {"error": facts.damage[:MAX_TEXT]},
+        )
     if now_ms is None or since_ms is None:
         return unknown(
             f"key.{key_name}",

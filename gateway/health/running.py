@@ -98,7 +98,7 @@ def clock_facts(clock: HubClock) -> ClockFacts:
 
 def key_facts(identity: Identity) -> list[KeyFacts]:
     """The hub's own key and the newest of each that central is known by."""
-    found = [KeyFacts(name="identity", created_ms=identity.enrolled_ms)]
+    found = [KeyFacts(name="identity", created_ms=identity.enrolled_ms, damage=identity.damage)]
     return found + list(_trusted(identity.trust))
 
 

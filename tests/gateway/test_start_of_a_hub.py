@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from cloud_sync.health import Outcome
+from cloud_sync.health_texts import HealthWords
 from config import HubSettings
 from config.settings import ServiceSection
-from gateway import asked
+from gateway import asked, identity_store
 from gateway.daemon import Hub
+from gateway.identity_store import Identity
 from gateway.launch import run_hub
 from gateway.safe_mode import Record, Starts
 from gateway.start import LAST_GOOD, Start, prepare
@@ -31,7 +34,9 @@ def quick(settings: HubSettings) -> HubSettings:
 
 
 @asynccontextmanager
-async def started(home: HubUnderTest, start: Start) -> AsyncIterator[tuple[Hub, asyncio.Task[None]]]:
+async def started(
+    home: HubUnderTest, start: Start, identity: Identity | None = None
+) -> AsyncIterator[tuple[Hub, asyncio.Task[None]]]:
     stop, ready = asyncio.Event(), asyncio.Event()
     hubs: list[Hub] = []
 
@@ -42,7 +47,7 @@ async def started(home: HubUnderTest, start: Start) -> AsyncIterator[tuple[Hub, 
     task = asyncio.create_task(
         run_hub(
             start.settings,
-            home.central.identity(),
+            identity or home.central.identity(),
             stop,
             on_ready=on_ready,
             make_uplinks=lambda *_: list(home.lines),
@@ -84,6 +89,26 @@ async def test_settings_that_ran_healthily_for_a_while_are_the_last_good_ones(ho
     assert (home.state_dir / LAST_GOOD).read_text() == (home.folder / "hub.toml").read_text()
     assert (home.state_dir / LAST_GOOD).stat().st_mode & 0o777 == 0o600
     assert Starts(home.state_dir).record.unfinished == 0
+
+
+async def test_a_hub_goes_on_with_the_spare_of_an_identity_that_the_card_has_damaged_and_tells_it(
+    home: HubUnderTest, central: Central
+) -> None:
+    start = prepared(home)
+    identity_store.store(home.state_dir, home.central.identity())
+    async with started(home, start):
+        await until((home.state_dir / "identity.spare").exists)
+    (home.state_dir / "identity" / "hub.key").write_bytes(b"")
+    identity = identity_store.load(home.state_dir)
+    async with started(home, prepared(home), identity) as (hub, _):
+        event = await central.event("journal_trouble")
+        assert event.details == {"file": "identity", "what": "damaged"}
+        (trouble,) = (await asked.describe(hub))["journal"]["troubles"]
+        assert trouble == {"file": "identity", "what": "damaged", "detail": identity.damage}
+        lines = {line.id: line for line in (await hub.examiner.examine()).lines}
+        line = lines["key.identity"]
+        assert (line.result, line.found_key, line.next_key) == (Outcome.FAIL, "spare_in_use", "replace_card")
+        assert identity.damage in HealthWords("en").found(line)
 
 
 async def test_safe_mode_is_told_and_ends_by_itself_with_the_full_set(
