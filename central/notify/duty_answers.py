@@ -74,8 +74,11 @@ class DutyAnswers(Answers):
         has_it = row.state == "answered" and row.answered_by == chosen.who
         if row.state == "answered" and not has_it:
             return await _reply(connection, chosen, "fault_late", now)
-        await keep_answer(connection, chosen.id, said.word, now)
-        if said.word == "yes":
+        is_yes = said.word == "yes"
+        if is_yes and not (has_it or said.code):  # they had it a moment ago
+            return await _reply(connection, chosen, "fault_code", now)
+        await keep_answer(connection, chosen.id, "yes" if is_yes else "no", now)
+        if is_yes:
             if not has_it:
                 until_ms = now + self._holds_ms
                 await called.answer(

@@ -17,6 +17,8 @@ from central.notify.numbers import same_form
 from central.notify.outgoing import Outgoing
 from central.security import SecurityLog
 from central.settings import CallOutSettings
+from central.sql import Sql
+from central.technical import called
 from central.technical.call_out import CallOut
 from central.wakeup import Wakeup
 
@@ -244,6 +246,22 @@ async def test_codes_that_are_tried_on_one_call_out_cost_a_guess_of_the_other_to
 
 async def test_a_number_that_was_not_called_is_left_to_next_of_kin(calls: Calls) -> None:
     assert await calls.says(OLA, f"1 {calls.code(KARI)}") == ""
+    assert (await calls.row())[0] == "running"
+
+
+async def test_a_yes_without_the_code_counts_for_nothing_more_when_they_had_it_a_moment_ago(
+    calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert await calls.says(KARI, f"1 {calls.code(KARI)}") == "yes"
+    assert await calls.says(KARI, "ja") == "yes"
+    lock = called.lock
+
+    async def late(connection: Any, call_out: str) -> Any:
+        await Sql("UPDATE call_out SET state = 'running', answered_by = NULL").rows(connection)  # its time was over
+        return await lock(connection, call_out)
+
+    monkeypatch.setattr(called, "lock", late)
+    assert await calls.says(KARI, "ja") == "code"
     assert (await calls.row())[0] == "running"
 
 
