@@ -56,6 +56,8 @@ class Answer:
 
     @property
     def text(self) -> str:
+        """For whoever looks for what stands there, or does not: on the page of a fault of ours nothing stands."""
+        assert self.status < 500, f"{self.path} is broken: {self.body[:200]!r}"
         return self.body.decode()
 
     @property
@@ -166,7 +168,9 @@ class Browser:
                 else:
                     self.jar[name] = morsel.value
         found = (
-            re.search(r'data-csrf="([^"]+)"', answer.text) if "html" in (answer.header("content-type") or "") else None
+            re.search(r'data-csrf="([^"]+)"', said.body.decode())
+            if "html" in (answer.header("content-type") or "")
+            else None
         )
         if found:
             self.csrf = found[1]

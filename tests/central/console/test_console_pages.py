@@ -123,12 +123,12 @@ async def test_a_fault_of_ours_is_a_page_without_its_insides(console: Any, first
 
     monkeypatch.setattr(type(console.services.alarms), "queue", fails)
     page = await first.get("/")
-    assert (page.status, "Dette er vår feil" in page.text) == (500, True)
+    assert (page.status, "Dette er vår feil" in page.body.decode()) == (500, True)
     problem = await first.get("/api/v1/alarms")
     assert (problem.status, problem.json["reason"]) == (500, "internal")
     for answer in (page, problem):
         assert answer.header("content-security-policy") == POLICY
-        assert "insides" not in answer.text
+        assert b"insides" not in answer.body
 
 
 async def test_errors_speak_the_readers_language(console: Any) -> None:
