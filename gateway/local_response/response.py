@@ -279,7 +279,8 @@ class LocalResponse:
             since_s=raised_s,
         )
         if len(self._watched) > book.MAX_WATCHED:
-            del self._watched[min(self._watched.values(), key=lambda one: (not one.is_gone, one.raised_s)).event]
+            for event in book.surplus(self._watched.values()):
+                del self._watched[event]
 
     def _recall(self, remembered: object, hub: bytes) -> None:
         now = self._around.now()

@@ -22,7 +22,7 @@ MEMORY_KEY = "local/alarms"
 DEADLINES_KEY = "local/deadlines"
 """Under which those of the home are remembered, as central told them last."""
 MAX_WATCHED = 64
-"""Beyond this the oldest is forgotten, those that are over first."""
+"""Beyond this some are forgotten: see `surplus`."""
 MAX_REMEMBERED = 12
 """So many of the newest are known over a restart."""
 
@@ -88,6 +88,18 @@ class Watched:
             self.sent,
             *own,
         ]
+
+
+def surplus(watched: Iterable[Watched]) -> list[EventId]:
+    """What there is too much of, to be forgotten.
+
+    What is over goes first, then what its device has called for again, then the oldest: in a ward with many rooms
+    nobody is forgotten because somebody else presses and presses.
+    """
+    found = list(watched)
+    newest = {one.device: one.event for one in sorted(found, key=lambda one: one.raised_s)}
+    found.sort(key=lambda one: (not one.is_gone, newest[one.device] == one.event, one.raised_s))
+    return [one.event for one in found[: max(0, len(found) - MAX_WATCHED)]]
 
 
 def dump(watched: Iterable[Watched], settings: Deadlines, home: Deadlines | None = None) -> str:
