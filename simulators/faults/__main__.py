@@ -65,8 +65,12 @@ def _all_played(chosen: list[Scenario], choice: Choice, jobs: int) -> Iterator[L
     """Each as it ends. Side by side the longest is first, so that it is not left alone at the end."""
     in_turn = sorted(chosen, key=lambda one: -one.long_timeout_s) if jobs > 1 else chosen
     with ThreadPoolExecutor(max_workers=jobs) as threads:
-        for ended in as_completed([threads.submit(_line, one, choice) for one in in_turn]):
-            yield ended.result()
+        try:
+            for ended in as_completed([threads.submit(_line, one, choice) for one in in_turn]):
+                yield ended.result()
+        except BaseException:
+            threads.shutdown(cancel_futures=True)
+            raise
 
 
 def _line(one: Scenario, choice: Choice) -> Line:
@@ -127,4 +131,8 @@ def _chosen(known: dict[str, Scenario], names: list[str]) -> list[Scenario]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        print("\nstopped; --go-on plays what is left of a run that writes the report", file=sys.stderr)
+        sys.exit(130)
