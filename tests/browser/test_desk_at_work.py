@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import Any
 
-from playwright.async_api import expect
+from playwright.async_api import Route, expect
 
 from central.console.roles import Role
 from central.views import Actor
@@ -52,6 +53,36 @@ async def test_what_was_written_stands_beside_what_another_did(people: Any, serv
     await expect(page.locator("#draft-text")).to_have_text("Satt på sengekanten")
     await page.click("#draft-drop")
     await expect(page.locator("#alarm-draft")).to_be_hidden()
+
+
+async def test_a_note_that_arrives_while_another_alarm_is_open_is_no_draft_of_either(
+    people: Any, server: Any, home: LiveHub
+) -> None:
+    await home.raise_event("pendant_pressed")
+    await home.raise_event("bed_absent", device="bed-1")
+    page = (await (await people("Nina Berg", Role.LEAD)).open()).page
+    rows, may_arrive = page.locator("#queue li[data-alarm]"), asyncio.Event()
+
+    async def late(route: Route) -> None:
+        await may_arrive.wait()
+        await route.continue_()
+
+    await page.route("**/notes", late)
+    await rows.nth(0).click()
+    sent = await page.locator("#alarm").get_attribute("data-alarm")
+    await page.fill("#note-text", "Ringte datteren")
+    await page.click("#note-form [type=submit]")
+    await rows.nth(1).click()
+    await expect(page.locator("#alarm")).not_to_have_attribute("data-alarm", str(sent))
+    await page.fill("#note-text", "Noe annet")
+    may_arrive.set()
+    await expect(page.locator(".toast")).to_contain_text("lagt til")
+    await expect(page.locator("#note-text")).to_have_value("Noe annet")
+    await rows.nth(0).click()
+    await expect(page.locator("#alarm-history")).to_contain_text("Ringte datteren")
+    await expect(page.locator("#note-text")).to_have_value("")
+    await rows.nth(1).click()
+    await expect(page.locator("#note-text")).to_have_value("Noe annet")
 
 
 async def test_a_press_that_came_before_the_outcome_was_sent_is_not_closed_with_it(

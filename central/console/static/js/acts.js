@@ -95,10 +95,11 @@ main.addEventListener('submit', async (event) => {
   if (missing) return missing.focus();
   if (form.dataset.sending) return;
   form.dataset.sending = 'yes';
-  const isSent = await send(form, bodyOf(form));
+  const body = bodyOf(form);
+  const isSent = await send(form, body);
   delete form.dataset.sending;
   if (!isSent) return;
   form.reset();
   form.closest('dialog')?.close();
-  form.dispatchEvent(new Event('vaktpost:sent', { bubbles: true }));
+  main.dispatchEvent(new CustomEvent('vaktpost:sent', { detail: { form, body } })); // the form may be gone by now
 });

@@ -19,8 +19,11 @@ main.addEventListener('input', (event) => {
   if (event.target === field()) pane.keepNote(field().value);
 });
 
-main.addEventListener('vaktpost:sent', (event) => {
-  if (event.target.id === 'note-form') pane.keepNote('');
+/** Another alarm may be open when it has arrived. What was typed on meanwhile is kept. */
+main.addEventListener('vaktpost:sent', ({ detail: { form, body } }) => {
+  if (form.id !== 'note-form') return;
+  pane.noteArrived(form.dataset.post.split('/').at(-2), body.note);
+  show();
 });
 
 document.addEventListener('htmx:after:swap', show);

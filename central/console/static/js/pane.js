@@ -140,6 +140,11 @@ export function keepNote(text) {
   review();
 }
 
+export function noteArrived(id, text) {
+  if (sessionStorage.getItem(noteKey(id)) === text) sessionStorage.removeItem(noteKey(id));
+  review();
+}
+
 function read() {
   const fields = new FormData(form());
   fields.set('outcome', document.getElementById('close-outcome').value); // also one that cannot be chosen so
