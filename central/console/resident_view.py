@@ -29,11 +29,11 @@ log = structlog.get_logger()
 ORDER = (
     FactKind.KNOW,
     FactKind.ADDRESS,
-    FactKind.DIRECTIONS,
+    FactKind.PHONE,
     FactKind.ACCESS,
     FactKind.KEY_CODE,
     FactKind.E_LOCK,
-    FactKind.PHONE,
+    FactKind.DIRECTIONS,
     FactKind.LANGUAGE,
     FactKind.HEALTH,
     FactKind.DOCTOR,
