@@ -119,5 +119,28 @@ async def test_paper_shows_the_alarm_without_buttons(people: Any, night: Any, sh
     await first.page.emulate_media(media="print")
     await expect(first.page.locator("#take-next")).to_be_hidden()
     await expect(first.page.locator("#alarm-close")).to_be_hidden()
+    await expect(first.page.locator("#alarm-note")).to_be_hidden()
     await expect(first.page.locator("#alarm-history")).to_be_visible()
     await first.page.screenshot(path=shots / "print.png")
+
+
+@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
+async def test_without_scripts_the_banner_stands_and_nothing_is_offered_that_would_do_nothing(
+    people: Any, night: Any, shots: Path, size: dict[str, int]
+) -> None:
+    first = await people("Operator One", size=size)
+    state = await first.context.storage_state()
+    context = await people.chromium.new_context(
+        viewport=size, locale="nb-NO", color_scheme="light", java_script_enabled=False, storage_state=state
+    )
+    page = await context.new_page()
+    waiting = (await first.server.services.alarms.queue())[0].id
+    for path in ("/", f"/alarms/{waiting}"):
+        await page.goto(first.server.url + path)
+        await expect(page.locator(".no-script h2")).to_be_visible()
+        assert (
+            await page.locator("#take-next:visible, #duty:visible, [data-act]:visible, [data-post]:visible").count()
+            == 0
+        )
+        await page.screenshot(path=shots / f"no-script-{'list' if path == '/' else 'alarm'}-{size['width']}.png")
+    await context.close()
