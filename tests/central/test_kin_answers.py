@@ -242,7 +242,8 @@ async def test_who_takes_what_next_of_kin_gave_back_keeps_it_while_a_patrol_is_s
     await bench.alarms.dispatch_step(sent.id, driver, "accepted")  # late, and better than not at all
     assert await kin.says(DAUGHTER, "nei") == "no"
     assert (await kin.now(alarm)).stage.word == "waiting"
-    await bench.alarms.claim(alarm.id, FIRST)
+    mine = await bench.alarms.claim(alarm.id, FIRST)
+    assert mine.lease_until_ms == (await bench.alarms.sent(sent.id)).due_ms  # until then nobody has to look after it
     for _ in range(3):
         bench.clock.advance(60)
         await bench.alarms.renew(alarm.id, FIRST)

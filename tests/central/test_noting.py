@@ -10,6 +10,7 @@ from central.access import EVERYTHING
 from central.errors import Conflict, IncompleteError
 from central.people.words import is_sealed
 from central.views import Actor, Legible
+from tests.central.test_alarm_acts import PATROL, taken, team
 
 FIRST = Actor(id="first", name="Operator One", role="responder")
 SECOND = Actor(id="second", name="Operator Two", role="responder")
@@ -58,6 +59,18 @@ async def test_a_note_that_says_nothing_or_too_much_is_refused(bench: Any, hub: 
         await bench.alarms.note(alarm.id, FIRST, text)
     assert (told.value.reason, told.value.field) == (reason, "note")
     assert await noted(bench, alarm.id) == []
+
+
+async def test_who_goes_there_notes_what_they_see_once_they_have_said_yes(bench: Any, hub: Any) -> None:
+    driver = PATROL[0]
+    patrol = await team(bench, "patrol", *PATROL)
+    alarm = await taken(bench, hub)
+    sent = await bench.alarms.dispatch(alarm, FIRST, patrol)
+    with pytest.raises(Conflict, match="taken"):
+        await bench.alarms.note(alarm, driver, "Ligger i gangen")
+    await bench.alarms.dispatch_step(sent.id, driver, "accepted")
+    await bench.alarms.note(alarm, driver, "Ligger i gangen")
+    assert await noted(bench, alarm) == [(driver.name, "Ligger i gangen")]
 
 
 async def test_nobody_else_notes_anything_and_a_closed_alarm_takes_no_more(bench: Any, hub: Any) -> None:
