@@ -28,6 +28,8 @@ CHECKS = ("not_a_server_error", "status_code_conformance", "content_type_conform
           "allow_header_conformance")  # fmt: skip
 LEFT_OUT = ("/api/v1/feed",)
 """A stream that does not end by itself; it has tests of its own."""
+REFUSALS = ["400", "401", "403", "404", "405", "406", "409", "413", "415", "422", "428", "429"]
+"""What refuses a request that is not as described. 413: a list of a thousand long names is more than a body may be."""
 
 
 class Served:
@@ -116,7 +118,8 @@ def described(served: Served, headers: dict[str, str], phases: dict[str, Any], e
             "generation": {"max-examples": examples, "deterministic": True, "database": "none", "no-shrink": True,
                            "with-security-parameters": False, "mode": "all"},
             "phases": {"stateful": {"enabled": False}} | phases,
-            "checks": {"enabled": False} | {name: {"enabled": True} for name in CHECKS},
+            "checks": {"enabled": False} | {name: {"enabled": True} for name in CHECKS}
+            | {"negative_data_rejection": {"enabled": True, "expected-statuses": REFUSALS}},
             "dictionaries": {name: {"values": values} for name, values in names.items()},
             "parameters": {
                 f"path.{name}": {"dictionary": name, "probability": 0.8} for name in names
