@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from central.console.catalogue import words
 from central.console.roles import Role
 from central.views import Actor
+from tests.central.test_alarm_acts import RESIDENT, visit
 
 T = words("nb")
 ADMIN = Actor(id="admin", name="Ada Nes", role="administrator")
@@ -35,6 +37,26 @@ async def test_a_note_is_written_on_the_alarm_and_stands_in_its_history_and_summ
     told = (await first.get(f"/api/v1/alarms/{alarm.id}")).json["timeline"][-1]
     assert (told["what"], told["actor_name"]) == ("noted", "Operator One")
     assert told["content"]["note"] == "Datteren er på vei.\n<b>Ring</b> henne"
+
+
+async def test_the_summary_keeps_what_was_noted_when_the_alarm_was_put_off(console: Any, first: Any, hub: Any) -> None:
+    bench = console.bench
+    alarm = (await bench.press(hub, resident=RESIDENT)).id
+    await first.post(f"/api/v1/alarms/{alarm}/claim")
+    put_off = {"disposition": "next_visit", "outcome": "practical_help", "visit": await visit(bench, "near", 3600)}
+    answer = await first.post(f"/api/v1/alarms/{alarm}/close", content=put_off | {"note": "Støvlene"})
+    assert answer.status == 200, answer.text
+    bench.clock.advance(2 * 3600)
+    assert await bench.alarms.sweep() == 1
+    later = await console.signed_in("Late", Role.RESPONDER)
+    await later.post(f"/api/v1/alarms/{alarm}/claim")
+    ended = {"disposition": "cleared_by_phone", "outcome": "practical_help", "note": "Feil alarm"}
+    assert (await later.post(f"/api/v1/alarms/{alarm}/close", content=ended)).status == 200
+    assert (await later.post(f"/api/v1/alarms/{alarm}/undo")).status == 200
+    summary = re.search(r'id="summary-text"[^>]*>([^<]*)<', (await later.get(f"/alarms/{alarm}")).text)
+    assert summary is not None
+    assert f"{T('note.title')}: Støvlene" in summary[1]
+    assert "Feil alarm" not in summary[1]
 
 
 async def test_a_lead_notes_too_and_nobody_else_does(console: Any, first: Any, other: Any, hub: Any) -> None:
