@@ -92,7 +92,8 @@ class Machine:
             self.card.folder / "journal",
             world.identity.hub,
             wall_ms=clock.wall_ms,
-            settings=JournalSettings(telemetry_commit_s=0.1, reserve_bytes=0),
+            # Where time is moved on, two seconds are a moment, too short for a thread on a busy machine to close.
+            settings=JournalSettings(telemetry_commit_s=0.1, reserve_bytes=0, close_s=600.0),
         ) as journal:
             self.journal = journal
             self._observe(journal)
