@@ -82,7 +82,7 @@ class DispatchSection(_Section):
     third_path_after_s: Annotated[float, Field(ge=0.2, le=600)] = 10.0
     """And by one more path each time so long has passed without a receipt."""
     resend_after_s: Annotated[float, Field(ge=1, le=60)] = 5.0
-    """An alarm without a receipt for so long is sent again, on a fresh connection."""
+    """An alarm without a receipt for so long is sent again, on a fresh connection if this one is silent."""
     reconnect_spread_s: Annotated[float, Field(ge=0.5, le=600)] = 10.0
     """When a connection that held breaks, the next attempt is made at some moment within so long, drawn by chance: it
     may have broken for a whole region. While an alarm waits there is no such pause."""
