@@ -66,6 +66,7 @@ _LAST_CHECKS = RowsSql(
        ORDER BY l.asked_ms DESC LIMIT 1) FROM (VALUES {rows}) AS k)""",
     1,
 )
+_OPERATOR = Sql("UPDATE hub SET operator = :operator WHERE id = :hub AND operator <> :operator")
 _LOST = Sql("UPDATE health_check SET state = 'no_answer' WHERE state = 'waiting' AND asked_ms < :before")
 _LOST_COMMANDS = Sql(
     "UPDATE command SET state = 'no_answer' WHERE state IN ('sent', 'wanted') AND created_ms < :before"
@@ -276,10 +277,11 @@ class Commands:
         self._wakeup.wake()
         arguments = expectation(await self._last_result(hub))
         answer = await self._ask(command_id, hub, health.COMMAND, arguments, actor, timeout_s)
-        result, state = None, answer.state
+        result, state, operator = None, answer.state, ""
         if state == "answered":
             try:
-                result = HealthResult.from_plain(answer.result).to_plain()
+                read = HealthResult.from_plain(answer.result)
+                result, operator = read.to_plain(), _operator_in(read)
             except (MalformedError, ValueError) as error:
                 result, state = {"error": {"reason": "not_understood", "detail": str(error)[:200]}}, "failed"
         async with self._store.write(Priority.PEOPLE) as connection:
@@ -290,6 +292,8 @@ class Commands:
                 answered=answer.answered_ms,
                 result=None if result is None else json.dumps(result, default=str),
             )
+            if operator:
+                await _OPERATOR.rows(connection, hub=hub, operator=operator)
             await feed.publish(connection, self._clock.now_ms(), "check", hub, state)
         self._wakeup.wake()
         return HealthCheck(
@@ -347,3 +351,9 @@ def _merged(parts: list[Any]) -> Any:
         for key, value in part.items():
             whole[key] = whole[key] + value if isinstance(value, list) and isinstance(whole.get(key), list) else value
     return whole
+
+
+def _operator_in(result: HealthResult) -> str:
+    """Whose mobile network the hub's modem is in: what fails together is told together."""
+    line = result.line("modem.network")
+    return "" if line is None else str(line.params.get("operator") or "").replace("\x00", "")[:64]

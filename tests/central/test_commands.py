@@ -9,6 +9,7 @@ import pytest
 
 from central.errors import NotFoundError
 from central.links import Link
+from central.sql import Sql
 from cloud_sync import health
 from cloud_sync.central_messages import Command
 from simulators.frame_hub import FrameHub
@@ -61,6 +62,31 @@ async def test_a_health_check_brings_its_result_and_keeps_it(bench: Bench, hub: 
     assert [line["result"] for line in check.result["lines"]] == ["ok", "warn"]
     assert (asked.name, asked.number, asked.expires_ms - asked.to.central_ms) == (health.COMMAND, 1, 60_000)
     assert await bench.services.commands.checks(hub.id.hex()) == [check]
+
+
+async def test_a_health_check_tells_whose_mobile_network_a_hub_is_in(bench: Bench, hub: FrameHub) -> None:
+    async def known() -> str:
+        async with bench.services.store.read() as connection:
+            return str(await Sql("SELECT operator FROM hub WHERE id = :id").value(connection, id=hub.id.hex()))
+
+    def network(params: dict[str, Any]) -> dict[str, Any]:
+        line = {"id": "modem.network", "result": "ok", "value": None, "limit": None, "text_key": "modem_network"}
+        return RESULT | {"lines": [line | {"params": params}]}
+
+    with bench.services.links.open(hub.id, hub.now.epoch, "https") as link:
+        await bench.send(hub, hub.envelope(hub.seal("temperature", device="t"), has_header=True))
+        for result, then in (
+            (RESULT, ""),
+            (network({"operator": "Telenor\x00", "error": ""}), "Telenor"),
+            (network({"operator": "", "error": "no answer"}), "Telenor"),  # not in a network now: it was in this one
+            (network({"operator": "N" * 100}), "N" * 64),
+            (RESULT, "N" * 64),
+        ):
+            hub_side = asyncio.create_task(answer(bench, hub, link, result))
+            check = await bench.services.commands.check(hub.id.hex(), FIRST)
+            await hub_side
+            assert check.state == "answered"
+            assert await known() == then
 
 
 async def test_the_next_check_tells_the_hub_what_the_last_one_found(bench: Bench, hub: FrameHub) -> None:
