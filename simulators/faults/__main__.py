@@ -51,6 +51,8 @@ def main() -> int:
         print(f"[{len(lines)}/{len(chosen)}] {line.scenario.name}: {line.words}, {line.took_s:.0f} s", flush=True)
         for complaint in line.verdict.complaints[:8]:
             print(f"    ! {complaint}", flush=True)
+        for name, value in line.verdict.notes.items():
+            print(f"    {name}: {value}", flush=True)
         if is_report:  # after each: who has waited for an hour loses nothing by stopping here
             keep(KEPT, choice, lines.values())
             write(REPORT, [lines[name] for name in known if name in lines], of=len(known), words=choice.words)

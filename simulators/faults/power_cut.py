@@ -1,6 +1,6 @@
 """Power cuts: a recording of the real hub, disks as they may be afterwards, and the real journal opened on each.
 
-python -m simulators.faults.power_cut RECORDING --root ROOT --cut N --chance M    looks at one cut of a recording again
+python -m simulators.faults.power_cut RECORDING --cut N --chance M    looks at one cut of a kept recording again
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from gateway.journal.inspection import dump
 from simulators.faults.disk import Disk, Style
 from simulators.faults.ledger import Place
 from simulators.faults.recorded_hub import digest
-from simulators.faults.recording import Note, Step, steps
+from simulators.faults.recording import Note, Step, packed_mark, steps
 
 SALVAGE_S = 5.0
 _URGENT = {int(lane) for lane in Lane if lane.is_urgent}
@@ -70,6 +70,11 @@ class Cut:
     def style(self) -> Style:
         """How the disk chooses."""
         return random.Random(self.chance).choice(list(Style))
+
+    @property
+    def words(self) -> str:
+        """On the command line."""
+        return f"--cut {self.step} --chance {self.chance}"
 
 
 def choose_cuts(recorded: Sequence[Step], count: int, chance: random.Random) -> list[Cut]:
@@ -168,29 +173,46 @@ async def _use(directory: Path, hub: bytes, troubles: list[Trouble]) -> None:
         troubles += [*journal.opened.troubles, *told]
 
 
+def keep(recording: Path, root: str, hub: bytes, place: Path) -> None:
+    """Copy a recording; its last mark says what else `look_again` needs, so that nothing stands before the cuts."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(recording, place)
+    with place.open("ab") as kept:
+        kept.write(packed_mark({"root": root, "hub": hub.hex()}))
+
+
+async def look_again(kept: Path, cut: Cut, *, copy: Path | None = None) -> Outcome:
+    """One disk of a recording that was kept. Raises ValueError for one that was not kept by `keep`, or a cut beyond."""
+    *recorded, last = steps(kept)
+    if last.kind is not Note.MARK or "root" not in last.mark:
+        raise ValueError(f"{kept} is no recording that was kept")
+    if cut.step >= len(recorded):
+        raise ValueError(f"{kept} has {len(recorded)} steps, and none is number {cut.step}")
+    with tempfile.TemporaryDirectory(prefix="cut-") as folder:
+        for _, promises, image in play_cuts(recorded, last.mark["root"], [cut], Path(folder)):
+            if copy is not None:
+                shutil.copytree(image, copy)
+            return await examine(cut, promises, image / "journal", bytes.fromhex(last.mark["hub"]))
+    raise AssertionError("unreachable")
+
+
 def main() -> int:
     """Look at one cut again."""
     parser = argparse.ArgumentParser(prog="python -m simulators.faults.power_cut", description=__doc__)
     parser.add_argument("recording", type=Path)
-    parser.add_argument("--root", required=True, help="the state folder that was recorded")
-    parser.add_argument("--hub", required=True, help="the hub's id")
     parser.add_argument("--cut", type=int, required=True)
     parser.add_argument("--chance", type=int, required=True)
     parser.add_argument("--keep", type=Path, help="copy the disk to here first")
     words = parser.parse_args()
     cut = Cut(step=words.cut, chance=words.chance)
-    with tempfile.TemporaryDirectory(prefix="cut-") as folder:
-        for _, promises, image in play_cuts(list(steps(words.recording)), words.root, [cut], Path(folder)):
-            if words.keep is not None:
-                shutil.copytree(image, words.keep)
-            outcome = asyncio.run(examine(cut, promises, image / "journal", bytes.fromhex(words.hub)))
-            print(
-                f"{cut.style.value}: {outcome.promised} promised, {len(outcome.missing)} missing {outcome.missing[:5]}"
-            )
-            print(outcome.refusal or "the journal can be used")
-            print(*outcome.troubles, sep="\n")
-            return 1 if outcome.missing or outcome.refusal else 0
-    return 2
+    try:
+        outcome = asyncio.run(look_again(words.recording, cut, copy=words.keep))
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
+    print(f"{cut.style.value}: {outcome.promised} promised, {len(outcome.missing)} missing {outcome.missing[:5]}")
+    print(outcome.refusal or "the journal can be used")
+    print(*outcome.troubles, sep="\n")
+    return 1 if outcome.missing or outcome.refusal else 0
 
 
 if __name__ == "__main__":

@@ -359,7 +359,7 @@ class Trial:
     async def judge(self) -> Verdict:
         """Hold everything against everything."""
         self.way()
-        await self._judge_state()
+        await self.judge_state()
         self.ledger.hub_kills = self.hub_kills
         count = self.ledger.compare(self.stage.rows, time.time() * 1000 - boot_s() * 1000)
         if count.calls_again:
@@ -407,7 +407,7 @@ class Trial:
         out_s = sum(max(0.0, min(arrived_s, end) - max(press.pressed_s, begin)) for begin, end in self._outages)
         return max(0.0, arrived_s - press.pressed_s - out_s)
 
-    async def _judge_state(self) -> None:
+    async def judge_state(self) -> None:
         """Nothing is broken now: `status` and the health check must say so, and be right about what is where."""
         status = await self.status()
         if status is None:

@@ -41,4 +41,4 @@ class Verdict:
     def explain(self) -> str:
         """Why it is not good, for a failing test."""
         found = [f"{self.events_in} events in, {self.lost} lost, {self.doubled} doubled"]
-        return "\n".join([*found, *self.complaints])
+        return "\n".join([*found, *self.complaints, *(f"{name}: {value}" for name, value in self.notes.items())])

@@ -11,7 +11,7 @@ from pathlib import Path
 from cloud_sync.identity import Lane
 from simulators.faults.disk import Disk
 from simulators.faults.ledger import Place
-from simulators.faults.power_cut import Cut, Promises, choose_cuts, examine, play_cuts
+from simulators.faults.power_cut import Cut, Outcome, Promises, choose_cuts, examine, keep, look_again, play_cuts
 from simulators.faults.recorded_hub import BROKEN
 from simulators.faults.recording import Step, steps
 from simulators.faults.registry import Run, scenario
@@ -20,7 +20,7 @@ from simulators.faults.trial import Trial
 from simulators.faults.verdict import Verdict
 
 KEPT = Path(".run/power-cuts")
-"""Recordings in which something was lost."""
+"""Recordings in which something was lost: of hubs broken on purpose the last of each sort, of whole ones all."""
 SHORT_S = 3.0
 LONG_S = 30.0
 HUB_EVERY = 250
@@ -77,13 +77,14 @@ async def cut_power(run: Run, *, broken: str = "") -> Verdict:
         recorded = await record(run, trial, file, is_short=bool(broken) and not run.is_long)
         run.say(f"{len(recorded.whole)} steps recorded")
         found = _compare_live(recorded)
-        verdict = await _examine_all(run, recorded, is_sound=not broken)
+        verdict, worst = await _examine_all(run, recorded, is_sound=not broken)
         if not broken:
             verdict += await _start_hubs(run, recorded)
-    verdict = replace(verdict, complaints=verdict.complaints + tuple(found))
-    if verdict.lost and not broken:
-        verdict = replace(verdict, complaints=(*verdict.complaints, _keep(run, recorded)))
-    return verdict
+    if verdict.complaints:
+        kept = await asyncio.to_thread(_keep, run, recorded, broken)
+        notes = verdict.notes | {"one of them again": await _again(kept, worst, is_sound=not broken)}
+        verdict = replace(verdict, notes=notes)
+    return replace(verdict, complaints=verdict.complaints + tuple(found))
 
 
 async def record(run: Run, trial: Trial, file: Path, *, is_short: bool) -> Recorded:
@@ -137,12 +138,13 @@ def _compare_live(recorded: Recorded) -> list[str]:
     return wrong
 
 
-async def _examine_all(run: Run, recorded: Recorded, *, is_sound: bool) -> Verdict:
-    """The real journal on every disk."""
+async def _examine_all(run: Run, recorded: Recorded, *, is_sound: bool) -> tuple[Verdict, Outcome | None]:
+    """The real journal on every disk. Also returns what was found on the one to look at again, if any has lost."""
     cuts = choose_cuts(recorded.whole, run.rounds, run.chance)
     styles: Counter[str] = Counter()
     lost: set[Place] = set()
     damaged, complaints, promised = 0, [], 0
+    worst: Outcome | None = None
     for cut, promises, image in play_cuts(recorded.whole, str(recorded.state), cuts, run.folder):
         outcome = await examine(cut, promises, image / "journal", recorded.hub)
         run.done += 1
@@ -152,9 +154,10 @@ async def _examine_all(run: Run, recorded: Recorded, *, is_sound: bool) -> Verdi
         damaged += outcome.is_damaged
         if outcome.missing or outcome.refusal:
             lost.update(outcome.missing)
+            worst = outcome if worst is None or _weight(outcome) > _weight(worst) else worst
             styles[cut.style.value] += 1
             complaints.append(
-                f"--cut {cut.step} --chance {cut.chance} ({cut.style.value}): {len(outcome.missing)} of"
+                f"{cut.words} ({cut.style.value}): {len(outcome.missing)} of"
                 f" {outcome.promised} confirmed are missing: {outcome.missing[:3]} {outcome.refusal}"
             )
     if damaged and is_sound:
@@ -162,16 +165,21 @@ async def _examine_all(run: Run, recorded: Recorded, *, is_sound: bool) -> Verdi
     notes: dict[str, str | int | float] = {"disks": len(cuts), "steps recorded": len(recorded.whole)}
     if not is_sound:
         notes |= {"disks with something lost": sum(styles.values()), "damaged": damaged}
-    return Verdict(events_in=promised, lost=len(lost), complaints=tuple(complaints), notes=notes)
+    return Verdict(events_in=promised, lost=len(lost), complaints=tuple(complaints), notes=notes), worst
+
+
+def _weight(outcome: Outcome) -> tuple[bool, int]:
+    """What was lost most plainly: refusals and salvage depend upon the time that it all takes."""
+    return not (outcome.refusal or outcome.is_damaged), len(outcome.missing)
 
 
 async def _start_hubs(run: Run, recorded: Recorded) -> Verdict:
-    """The real hub on a few of them, with central as it was before."""
+    """The real hub on a few of them, with central as it was before: everything arrives, and nothing is called wrong."""
     trial, stage = recorded.trial, recorded.trial.stage
     cuts = choose_cuts(recorded.whole, max(1, run.rounds // HUB_EVERY), run.chance)
     verdict = Verdict()
     for cut, promises, image in play_cuts(recorded.whole, str(recorded.state), cuts, run.folder):
-        run.say(f"a hub after --cut {cut.step} --chance {cut.chance}")
+        run.say(f"a hub after {cut.words}")
         await stage.hub.stop()
         await stage.central.stop()
         await asyncio.to_thread(_put, recorded.central, stage.folder / "central")
@@ -182,8 +190,13 @@ async def _start_hubs(run: Run, recorded: Recorded) -> Verdict:
         await stage.hub.start()
         await stage.hub_is_up()
         trial.complaints.clear()
-        await trial.settle()
+        try:
+            await trial.settle()
+        except AssertionError as error:
+            trial.complain(str(error))
+        await trial.judge_state()
         verdict += _at_central(trial, cut, promises)
+        verdict += Verdict(complaints=tuple(f"a hub after {cut.words}: {wrong}" for wrong in trial.complaints))
     return replace(verdict, events_in=0, notes={"hubs": len(cuts)})
 
 
@@ -192,7 +205,7 @@ def _at_central(trial: Trial, cut: Cut, promises: Promises) -> Verdict:
     missing = wanted - {tuple(row) for row in trial.stage.rows("SELECT epoch, lane, seq FROM event")}
     if not missing:
         return Verdict(events_in=len(wanted))
-    words = f"--cut {cut.step} --chance {cut.chance}: the hub started on this disk did not bring {sorted(missing)[:3]}"
+    words = f"{cut.words}: the hub started on this disk did not bring {sorted(missing)[:3]}"
     return Verdict(events_in=len(wanted), lost=len(missing), complaints=(words,))
 
 
@@ -201,11 +214,25 @@ def _put(source: Path, target: Path) -> None:
     shutil.copytree(source, target)
 
 
-def _keep(run: Run, recorded: Recorded) -> str:
-    KEPT.mkdir(parents=True, exist_ok=True)
-    kept = KEPT / f"{run.seed}.recording"
-    shutil.copy(recorded.file, kept)
-    return (
-        f"python -m simulators.faults.power_cut {kept} --root {recorded.state} --hub {recorded.hub.hex()} --cut N"
-        " --chance M looks at one of these disks again"
-    )
+def _keep(run: Run, recorded: Recorded, broken: str) -> Path:
+    """A seed repeats the choices, and not what the hub wrote: only this does. Of broken hubs, in place of the last."""
+    sort = f"{broken or 'FULL'}-{'long' if run.is_long else 'short'}"
+    if broken:
+        for before in KEPT.glob(f"{sort}-*.recording"):
+            before.unlink()
+    kept = KEPT / f"{sort}-{run.seed}.recording"
+    keep(recorded.file, str(recorded.state), recorded.hub, kept)
+    return kept
+
+
+async def _again(kept: Path, worst: Outcome | None, *, is_sound: bool) -> str:
+    """The command for that disk. Raises AssertionError when it does not give the disk that was examined.
+
+    Of a whole hub what was lost is told, whatever comes of looking again.
+    """
+    command = f"python -m simulators.faults.power_cut {kept}"
+    if worst is None:
+        return f"`{command}` with the --cut and --chance of a complaint"
+    if not is_sound and (await look_again(kept, worst.cut)).missing != worst.missing:
+        raise AssertionError(f"{command} {worst.cut.words} is not the disk that was examined")
+    return f"`{command} {worst.cut.words}`"
