@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import stat
@@ -22,8 +23,8 @@ _ROOM_TO_RESERVE = 4
 _PARTS = 4
 """The reserve is so many files: on a card without a free inode each of them gives one."""
 _INODES = 3
-MAX_ASIDE = 8
 _FIRST_KEPT = 4
+_LAST_KEPT = 4
 
 
 def make_directory(path: Path) -> None:
@@ -94,6 +95,23 @@ _COMPANIONS_BYTES = 128 * 1024
 """A log and its index begin with less."""
 
 
+def demand_given(path: Path) -> None:
+    """Raises OSError when the card does not give the beginning of a file either: then it is not the file's fault.
+
+    SQLite calls a page that cannot be read damage, just as one that makes no sense.
+    """
+    try:
+        number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.posix_fadvise(number, 0, 4096, os.POSIX_FADV_DONTNEED)  # so that it is read from the card
+            os.pread(number, 100, 0)
+        finally:
+            os.close(number)
+    except OSError as error:
+        if error.errno in {errno.EIO, errno.ENXIO}:
+            raise
+
+
 def set_aside(path: Path, name: Path) -> Path:
     """Rename a database and its log, so that a new one can be begun; nothing is deleted.
 
@@ -126,13 +144,12 @@ def number_of(aside: Path) -> int:
 
 
 def surplus(path: Path, salvaged: Collection[str]) -> list[Path]:
-    """Set-aside files that may be deleted: beyond `MAX_ASIDE`, and salvaged to the end.
+    """Set-aside files that may be deleted: of more than eight those in the middle that were salvaged to the end.
 
-    The first four stay, because they show how it began, and the last ones, because they show how it is.
+    The first four stay, because they show how it began, and the last four, because they show how it is; and the next
+    one is never called as one that was salvaged.
     """
-    there = set_asides(path)
-    middle = [aside for aside in there[_FIRST_KEPT:] if aside.name in salvaged]
-    return middle[: max(0, len(there) - MAX_ASIDE)]
+    return [aside for aside in set_asides(path)[_FIRST_KEPT:-_LAST_KEPT] if aside.name in salvaged]
 
 
 def delete_database(path: Path) -> None:
