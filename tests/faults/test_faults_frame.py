@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,12 @@ def test_every_scenario_is_played_by_a_test_of_its_own_file() -> None:
     tested = "\n".join(path.read_text() for path in here.glob("test_*.py"))
     for module in {one.play.__module__.rpartition(".")[2] for one in all_scenarios().values()}:
         assert f'FAULTS = "{module}"' in tested, f"no file under tests/faults plays {module}"
+
+
+def test_the_page_names_exactly_the_faults_that_make_test_leaves_out() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "testing-faults.md").read_text(encoding="utf-8")
+    named = dict(re.findall(r"^\| `([a-z-]+)` \| (.+) \|$", page, re.MULTILINE))
+    assert named == {one.name: one.title for one in all_scenarios().values() if one.is_soak_only}
 
 
 class Central:

@@ -31,8 +31,7 @@ BROKER_OF_CENTRAL = '\n[[mqtt]]\nhost = "127.0.0.1"\nport = {port}\ntls = false\
     long_timeout_s=3600,
 )
 async def two_addresses(run: Run) -> Verdict:
-    """Cut without a word, or broken and refused; the other one carries on. Both are told of as they are."""
-    chance = run.chance
+    """Each cut without a word, then each broken and refused; the other one carries on. Both are told of as they are."""
     async with (
         Cable(NOBODY) as other,
         Trial.open(run, more_settings=QUICK + SIGNS + HTTPS_RESERVE.format(port=other.port)) as trial,
@@ -44,7 +43,7 @@ async def two_addresses(run: Run) -> Verdict:
             async for number in run.each_round():
                 name, whole = ("main", "reserve") if number % 2 == 0 else ("reserve", "main")
                 cable = cables[name]
-                if chance.random() < 0.5:
+                if number % 4 < 2:
                     cable.cut()
                 else:
                     cable.target = NOBODY

@@ -14,10 +14,10 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 from cloud_sync.identity import Lane
-from cloud_sync.vocabulary import BY_WORD
 from gateway.journal.inspection import dump
 from simulators.boot_clock import boot_s
 from simulators.faults.card import Card
+from simulators.faults.card_news import CardNews
 from simulators.faults.growth import size_of
 from simulators.faults.registry import Run, scenario
 from simulators.faults.shim import StorageFaults, build_shim
@@ -73,6 +73,7 @@ async def card_fails(run: Run) -> Verdict:
         async for number in run.each_round():
             name = names[number % len(names)]
             run.say(name)
+            news = CardNews(trial)
             async with trial.load(readings_per_s=200):
                 await trial.confirmed(2)
                 faults.set(*FAULTS[name])
@@ -80,10 +81,13 @@ async def card_fails(run: Run) -> Verdict:
                 if name not in QUIET:
                     await trial.says(_is_in_trouble, f"{name} is told")
                     await _check_fails(trial, name)
+                    await news.of_trouble(name, is_lasting=True)
                 await asyncio.sleep(chance.uniform(0.5, 3))
                 faults.clear()
                 await trial.confirmed(3)
             await _is_well(trial)
+            if name not in QUIET:
+                await news.of_its_end(name)
         return await trial.judged()
 
 
@@ -197,6 +201,7 @@ async def card_full(run: Run) -> Verdict:
             few = 64 if number % 2 else 0
             async with _card_of_its_own(run, trial, number, inodes=few) as card:
                 await trial.start_hub()
+                news = CardNews(trial)
                 async with trial.load(readings_per_s=300):
                     await trial.confirmed(2)
                     await asyncio.to_thread(card.use_up_inodes if few else card.fill)
@@ -205,9 +210,12 @@ async def card_full(run: Run) -> Verdict:
                         await trial.kill_hub()
                         await trial.start_hub()
                         await trial.confirmed(5)
+                    else:  # without inodes all is written still: the files that are there do for it
+                        await news.of_trouble("a full card")
                     await asyncio.to_thread(card.free)
                     await trial.confirmed(3)
                 await _is_well(trial)
+                await news.of_its_end("a card that was full")
         await trial.start_hub()
         return await trial.judged()
 
@@ -222,14 +230,17 @@ async def card_read_only(run: Run) -> Verdict:
         async for number in run.each_round():
             async with _card_of_its_own(run, trial, number) as card:
                 await trial.start_hub()
+                news = CardNews(trial)
                 async with trial.load(readings_per_s=200):
                     await trial.confirmed(2)
                     await card.turn_read_only()
                     await trial.confirmed(5)
                     await trial.says(_is_in_trouble, "the read-only card is told")
+                    await news.of_trouble("a read-only card", is_lasting=True)
                     await card.repair()
                     await trial.confirmed(5)
                     await _is_well(trial)
+                    await news.of_its_end("a read-only card")
         await trial.start_hub()
         return await trial.judged()
 
@@ -300,24 +311,6 @@ def _is_whole(path: Path, folder: Path) -> bool:
             return False
 
 
-def _troubles(trial: Trial) -> int:
-    code = BY_WORD["journal_trouble"].code
-    ((count,),) = trial.stage.rows("SELECT count(*) FROM event WHERE kind = ?", code)
-    return int(count)
-
-
-async def _is_told(trial: Trial, before: int, what: str) -> None:
-    """Technical events travel in company, after alarms and care: they may take a moment longer than what woke them."""
-
-    async def is_so() -> bool:
-        return _troubles(trial) > before
-
-    try:
-        await trial.until(is_so, "central was not told")
-    except AssertionError as error:
-        trial.complain(f"{what}: {error}")
-
-
 @scenario("card-damaged", "files damaged, foreign, newer or gone while the hub is off", short=1, long=60, timeout_s=150)
 async def card_damaged(run: Run) -> Verdict:
     """All was at central before, so nothing that counts is lost with them; the hub starts, and says what it did."""
@@ -337,12 +330,12 @@ async def card_damaged(run: Run) -> Verdict:
             path = trial.journal / file
             DAMAGE[name](path, lambda below: chance.randrange(max(1, below)))
             is_damaged = name not in CHANCE_DAMAGE or not await asyncio.to_thread(_is_whole, path, run.folder)
-            before = _troubles(trial)
+            news = CardNews(trial)
             await trial.start_hub()
             async with trial.load(readings_per_s=200):
                 await trial.confirmed(5)
             if is_damaged:
-                await _is_told(trial, before, f"{file}: {name}")
+                await news.of_trouble(f"{file}: {name}")
             if name == "of a newer version":
                 await trial.settle()
                 await trial.kill_hub()
