@@ -1,4 +1,7 @@
-"""A journal in a folder that may not be its own; says what comes of it. Run by test_journal_permissions."""
+"""A journal in a folder that may not be its own; says what comes of it. Run by test_journal_permissions.
+
+The second word, if there is one, is after how many seconds a file that fails is replaced.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from cloud_sync.record import seal_record
 from cloud_sync.seal import EpochKey
 from cloud_sync.vocabulary import BY_WORD, Event, Stamp
 from gateway.errors import JournalError
-from gateway.journal import open_journal
+from gateway.journal import JournalSettings, Trouble, open_journal
 
 HUB = bytes(range(8))
 
@@ -23,8 +26,11 @@ def say(what: str) -> None:
     sys.stdout.flush()
 
 
-async def main(directory: Path) -> None:
-    async with open_journal(directory, HUB, wall_ms=lambda: 0) as journal:
+async def main(directory: Path, settings: JournalSettings) -> None:
+    troubles: list[Trouble] = []
+    async with open_journal(
+        directory, HUB, wall_ms=lambda: 0, settings=settings, on_trouble=troubles.append
+    ) as journal:
         say("opened " + " ".join(sorted({trouble.what for trouble in journal.opened.troubles})))
         epoch, key = new_id(), EpochKey.generate()
         try:
@@ -46,8 +52,10 @@ async def main(directory: Path) -> None:
             else:
                 break
         say(f"durable {epoch.hex()}")
+        say("told " + " ".join(trouble.what for trouble in troubles))
 
 
 if __name__ == "__main__":
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
-    asyncio.run(main(Path(sys.argv[1])))
+    patience_s = float(sys.argv[2]) if len(sys.argv) > 2 else JournalSettings().replace_after_s
+    asyncio.run(main(Path(sys.argv[1]), JournalSettings(replace_after_s=patience_s)))
