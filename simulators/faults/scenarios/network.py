@@ -17,7 +17,8 @@ QUICK = "\n[dispatch]\nreconnect_spread_s = 1.0\n"
 SIGNS = "heartbeat_s = 10\nreserve_heartbeat_s = 30\n"
 """Of a reserve it is one an hour as delivered: so long would nothing be known of it."""
 NOBODY = ("127.0.0.1", 9)
-HTTPS_RESERVE = '\n[uplinks.reserve]\ntype = "https"\nurl = "https://127.0.0.1:{port}"\n'
+HTTPS_RESERVE = '\n[uplinks.reserve]\ntype = "https"\nurl = "https://127.0.0.1:{port}"\nidle_timeout_s = 300\n'
+"""So that it is the sign of life that finds out, and not the silence of the held connection."""
 BROKER_PATH = '\n[uplinks.{name}]\ntype = "mqtt"\nhost = "127.0.0.1"\nport = {port}\ntls = false\n'
 BROKER_OF_CENTRAL = '\n[[mqtt]]\nhost = "127.0.0.1"\nport = {port}\ntls = false\n'
 
