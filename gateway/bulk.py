@@ -60,6 +60,7 @@ class _Lane:
     window: deque[Item] = field(default_factory=deque)
     window_bytes: int = 0
     is_behind: bool = True  # the journal may hold something that the window does not
+    is_unreadable: bool = False  # the journal does not give what it holds; what comes in now leaves without it
     cursor: int | None = None
     commits: int = 0
     refused: set[tuple[bytes, int]] = field(default_factory=set)
@@ -118,7 +119,7 @@ class Bulk:
         """A record of this run is durable (or could not be, and lives in memory only)."""
         state = self._lanes[lane]
         state.commits += 1
-        if state.is_behind:
+        if state.is_behind and not state.is_unreadable:
             return  # it will be read from the journal in its turn
         if state.window_bytes >= WINDOW_BYTES:
             state.is_behind, state.cursor = True, None
@@ -330,7 +331,9 @@ class Bulk:
                 found = await self._journal.unsettled(state.lane, state.cursor, self._limit(state))
             except JournalError as error:
                 _log.warning("backlog_unreadable", lane=state.lane.word, error=str(error)[:200])
+                state.is_unreadable = True
                 return None
+            state.is_unreadable = False
             if not found:
                 if commits != state.commits:
                     continue  # something was committed while we looked, and not put into the window

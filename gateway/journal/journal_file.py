@@ -82,6 +82,7 @@ class JournalFile:
         except sqlite3.Error as error:
             if fault_of(error) is not Fault.DAMAGED:
                 raise
+            await self.demand_given()
             return await self.begin_anew(str(error), "damaged")
 
     async def _choose(self) -> None:
@@ -116,7 +117,6 @@ class JournalFile:
 
         self._writer = await Link.open(connector)
         self.damage = None
-        self.unreadable = 0
         return found[0]
 
     def _demand_own(self, connection: sqlite3.Connection, hub: bytes | None) -> None:
@@ -169,13 +169,25 @@ class JournalFile:
             raise JournalError(f"{self.path.name} cannot be read (the card does not answer)") from None
         except sqlite3.Error as error:
             fault = fault_of(error)
-            if fault is Fault.DAMAGED:
+            if fault is Fault.DAMAGED and await self._is_given():
                 self.damage = error
-            elif fault is Fault.IO:
+            elif fault in {Fault.DAMAGED, Fault.IO}:
                 self.unreadable += 1
             raise JournalError(f"{self.path.name} cannot be read ({error})") from error
         self.unreadable = 0
         return result
+
+    async def demand_given(self) -> None:
+        """Raises OSError when what SQLite calls damage is a card that gives nothing back: then nothing is replaced."""
+        await hop(directory.demand_given, self.path)
+
+    async def _is_given(self) -> bool:
+        try:
+            async with asyncio.timeout(READ_S):
+                await self.demand_given()
+        except OSError:  # a timeout, too
+            return False
+        return True
 
     async def _reading(self) -> Link:
         if self._reader is not None:
@@ -205,6 +217,7 @@ class JournalFile:
         """Close both connections; the last one copies the log back."""
         writer, reader, opening = self._writer, self._reader, self._reader_opening
         self._writer = self._reader = self._reader_opening = None
+        self.unreadable = 0
         if opening is not None:
             opening.cancel()
             await asyncio.gather(opening, return_exceptions=True)

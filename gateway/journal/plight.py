@@ -22,6 +22,7 @@ class Plight:
 
     def __init__(self, file: str, tell: Callable[[Trouble], None], *, hanging_s: float, replace_after_s: float) -> None:
         self.word: str | None = None
+        self._is_unreadable = False
         self._file = file
         self._tell = tell
         self._hanging_s = hanging_s
@@ -69,6 +70,19 @@ class Plight:
             self._io_faults += 1
         self._say("full" if fault is Fault.FULL else "unwritable", str(error))
 
+    def withholds(self, error: Exception) -> None:
+        """Readers fail again and again. Commits may come to the card all the same."""
+        if self.word is None and not self._is_unreadable:
+            self._is_unreadable = True
+            self._begins("unreadable", str(error))
+
+    def gives(self) -> None:
+        """Something was read."""
+        if self._is_unreadable:
+            self._is_unreadable = False
+            if self.word is None:
+                self._tell(Trouble(file=self._file, what="recovered"))
+
     def replaced(self) -> None:
         """Another file is in use: faults are counted anew."""
         self._io_faults = 0
@@ -79,6 +93,7 @@ class Plight:
         self._since = None
         if self.word is not None:
             self.word = None
+            self._is_unreadable = False  # it was opened anew; otherwise readers will say so again
             self._tell(Trouble(file=self._file, what="recovered"))
 
     def _say(self, word: str, detail: str, since: float | None = None) -> None:
@@ -86,5 +101,8 @@ class Plight:
             self._since = asyncio.get_running_loop().time() if since is None else since
         if self.word != word:
             self.word = word
-            _log.error("journal_trouble", file=self._file, what=word, detail=detail)
-            self._tell(Trouble(file=self._file, what=word, detail=detail))
+            self._begins(word, detail)
+
+    def _begins(self, word: str, detail: str) -> None:
+        _log.error("journal_trouble", file=self._file, what=word, detail=detail)
+        self._tell(Trouble(file=self._file, what=word, detail=detail))

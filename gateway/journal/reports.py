@@ -29,10 +29,10 @@ class Trouble:
 
     `what`: "damaged" (set aside, a new file is in use) · "foreign" (of another hub or program; likewise) · "newer" (of
     a newer version: untouched, another file beside it is in use) · "missing" (a file that the other one knows of is not
-    there) · "full" · "unwritable" · "hanging" (it does not answer) · "reserve_released" · "bulk_dropped" (measurements
-    gave way to alarms) · and the good ones "salvaged" (`records` were carved from a file that was set aside and are
-    offered by `unsettled` again) · "beside" (the newer version's file is gone, or can be used by this one) ·
-    "recovered".
+    there) · "full" · "unwritable" · "unreadable" (it takes what is written and does not give it back) · "hanging" (it
+    does not answer) · "reserve_released" · "bulk_dropped" (measurements gave way to alarms) · and the good ones
+    "salvaged" (`records` were carved from a file that was set aside and are offered by `unsettled` again) · "beside"
+    (the newer version's file is gone, or can be used by this one) · "recovered".
     """
 
     file: str

@@ -18,6 +18,7 @@ from gateway.errors import JournalError
 from gateway.journal import directory
 from gateway.journal.batch import Batch, Outcome
 from gateway.journal.database import EpochRow, Fault, MemoryRow, Shape, fault_of
+from gateway.journal.hop import hop
 from gateway.journal.journal_file import JournalFile
 from gateway.journal.ledger import Ledger
 from gateway.journal.numbering import Spans, epoch_number, seq_of
@@ -228,8 +229,11 @@ class Store:
                 if attempt == 3 or fault is Fault.OTHER:
                     raise
                 if fault is Fault.DAMAGED:
+                    await self._file.demand_given()
                     await self.tenure.replace(str(error), "damaged")
                     batch.deletes.clear()
+                elif fault is Fault.IO and not await hop(directory.has_no_room, self.path.parent):
+                    raise  # nothing has to go for a card that fails
                 elif not await self._make_room(batch, attempt):
                     raise
         raise AssertionError("unreachable")
@@ -298,7 +302,14 @@ class Store:
     async def read(self, work: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Do something on the reader's connection. Raises JournalError; damage that is met leads to a new file."""
         try:
-            return await self._file.read(work, *args, **kwargs)
+            result = await self._file.read(work, *args, **kwargs)
+        except JournalError as error:
+            if self._file.is_unreadable:
+                self.plight.withholds(error)
+            raise
+        else:
+            self.plight.gives()
+            return result
         finally:
             if self._file.damage is not None or self._file.is_unreadable or not self._file.is_open:
                 self._due_in(0.0)

@@ -3,13 +3,14 @@
  * VAKTPOST_FAULTS names a file of rules, looked at again whenever it changes, so that a test can make a card fail and
  * mend while the process runs. One rule a line:
  *
- *     OPERATION PATH ACTION [NUMBER]
+ *     OPERATION PATH ACTION [NUMBER [FROM TO]]
  *
  *     OPERATION  open, read, write, sync, truncate, name (unlink, rename, mkdir), or any
- *     PATH       what the file's path contains
+ *     PATH       what the file's path contains; with a $ behind it: what it ends with
  *     ACTION     error NUMBER   fail with this errno
  *                slow NUMBER    take so many milliseconds longer
  *                hang           do not come back while the rule stands
+ *     FROM TO    only what is read or written at a place in the file, and touches these bytes (TO is the first after)
  *
  * The first rule that fits counts. What is recorded of each call that worked is in recorder.h, when that is there.
  */
@@ -39,6 +40,7 @@ struct rule {
     char path[256];
     enum action action;
     long number;
+    long from, to; /* to 0: wherever it is */
 };
 
 #define MAX_RULES 32
@@ -78,8 +80,10 @@ static void load_rules(const char *file) {
     for (char *line = strtok_r(text, "\n", &rest); line && rule_count < MAX_RULES; line = strtok_r(NULL, "\n", &rest)) {
         struct rule *rule = &rules[rule_count];
         char operation[16], action[16];
-        rule->number = 0;
-        if (sscanf(line, "%15s %255s %15s %ld", operation, rule->path, action, &rule->number) < 3) continue;
+        rule->number = rule->from = rule->to = 0;
+        if (sscanf(line, "%15s %255s %15s %ld %ld %ld", operation, rule->path, action, &rule->number, &rule->from,
+                   &rule->to) < 3)
+            continue;
         int found = -1;
         for (int word = 0; word <= OP_ANY; word++)
             if (!strcmp(operation, operation_words[word])) found = word;
@@ -90,7 +94,25 @@ static void load_rules(const char *file) {
     }
 }
 
-static struct rule rule_for(enum operation operation, const char *path) {
+struct place {
+    long at; /* -1: nowhere in particular */
+    size_t length;
+};
+static const struct place nowhere = {.at = -1};
+
+static int touches(const struct rule *rule, struct place place) {
+    if (rule->to == 0) return 1;
+    return place.at >= 0 && place.at < rule->to && place.at + (long)place.length > rule->from;
+}
+
+static int is_about(const struct rule *rule, const char *path) {
+    size_t length = strlen(rule->path), whole = strlen(path);
+    if (length == 0 || rule->path[length - 1] != '$') return strstr(path, rule->path) != NULL;
+    length--;
+    return whole >= length && !strncmp(path + whole - length, rule->path, length);
+}
+
+static struct rule rule_for(enum operation operation, const char *path, struct place place) {
     struct rule none = {.action = ACT_NONE};
     const char *file = getenv("VAKTPOST_FAULTS");
     if (!file || !path) return none;
@@ -98,7 +120,8 @@ static struct rule rule_for(enum operation operation, const char *path) {
     load_rules(file);
     struct rule found = none;
     for (int i = 0; i < rule_count; i++)
-        if ((rules[i].operation == operation || rules[i].operation == OP_ANY) && strstr(path, rules[i].path)) {
+        if ((rules[i].operation == operation || rules[i].operation == OP_ANY) && is_about(&rules[i], path) &&
+            touches(&rules[i], place)) {
             found = rules[i];
             break;
         }
@@ -107,9 +130,9 @@ static struct rule rule_for(enum operation operation, const char *path) {
 }
 
 /* Whether the call is to fail; errno is set then. Waits, for rules that say so. */
-static int fails(enum operation operation, const char *path) {
+static int fails_at(enum operation operation, const char *path, struct place place) {
     int before = errno;
-    struct rule rule = rule_for(operation, path);
+    struct rule rule = rule_for(operation, path, place);
     if (rule.action == ACT_SLOW) {
         struct timespec span = {.tv_sec = rule.number / 1000, .tv_nsec = rule.number % 1000 * 1000000};
         while (nanosleep(&span, &span) && errno == EINTR) continue;
@@ -117,13 +140,15 @@ static int fails(enum operation operation, const char *path) {
     while (rule.action == ACT_HANG) {
         struct timespec span = {.tv_nsec = 20000000};
         nanosleep(&span, NULL);
-        rule = rule_for(operation, path);
+        rule = rule_for(operation, path, place);
     }
     errno = before;
     if (rule.action != ACT_ERROR) return 0;
     errno = (int)rule.number;
     return 1;
 }
+
+static int fails(enum operation operation, const char *path) { return fails_at(operation, path, nowhere); }
 
 static const char *path_of(int fd, char *room) {
     if (!getenv("VAKTPOST_FAULTS")) return NULL;
@@ -135,11 +160,13 @@ static const char *path_of(int fd, char *room) {
     return room;
 }
 
-static int fd_fails(enum operation operation, int fd) {
+static int fd_fails_at(enum operation operation, int fd, struct place place) {
     char room[PATH_MAX];
     const char *path = path_of(fd, room);
-    return path && path[0] == '/' && fails(operation, path);
+    return path && path[0] == '/' && fails_at(operation, path, place);
 }
+
+static int fd_fails(enum operation operation, int fd) { return fd_fails_at(operation, fd, nowhere); }
 
 /* What a recorder wants to know: it defines these. `offset` -1: at the file's own place, which is then past it. */
 #if __has_include("recorder.h")
@@ -197,7 +224,8 @@ ssize_t read(int fd, void *bytes, size_t length) {
 #define PREAD(name, type)                                                                                              \
     ssize_t name(int fd, void *bytes, size_t length, type offset) {                                                    \
         REAL(ssize_t, #name, int, void *, size_t, type);                                                               \
-        return fd_fails(OP_READ, fd) ? -1 : real(fd, bytes, length, offset);                                           \
+        struct place place = {.at = (long)offset, .length = length};                                                   \
+        return fd_fails_at(OP_READ, fd, place) ? -1 : real(fd, bytes, length, offset);                                 \
     }
 PREAD(pread, off_t)
 PREAD(pread64, off64_t)
@@ -213,7 +241,8 @@ ssize_t write(int fd, const void *bytes, size_t length) {
 #define PWRITE(name, type)                                                                                             \
     ssize_t name(int fd, const void *bytes, size_t length, type offset) {                                              \
         REAL(ssize_t, #name, int, const void *, size_t, type);                                                         \
-        if (fd_fails(OP_WRITE, fd)) return -1;                                                                         \
+        struct place place = {.at = (long)offset, .length = length};                                                   \
+        if (fd_fails_at(OP_WRITE, fd, place)) return -1;                                                               \
         ssize_t done = real(fd, bytes, length, offset);                                                                \
         if (done > 0) note_write(fd, bytes, done, offset);                                                             \
         return done;                                                                                                   \
