@@ -183,8 +183,8 @@ class Studio:
     async def toast_gone(self, page: Page) -> None:
         """Wait until what was said at the lower right is gone, if it has not gone already."""
         with contextlib.suppress(TimeoutError):
-            await page.locator("#toasts > *").wait_for(state="attached", timeout=TOAST_MS)
-        await page.locator("#toasts > *").wait_for(state="detached")
+            await page.locator("#toasts > *").first.wait_for(state="attached", timeout=TOAST_MS)
+        await page.locator("#toasts:not(:has(*))").wait_for(state="attached")
 
     async def take(self, page: Page, name: str) -> None:
         """The picture, when nothing moves any more."""
