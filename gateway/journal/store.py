@@ -266,6 +266,8 @@ class Store:
                 _log.warning("journal_thinned", file=self.path.name, records=self._thinned)
                 self._thinned, self._thinned_told = 0, loop.time()
         self.plight.is_over()
+        if not self._file.is_unreadable:  # opened anew, perhaps, and nobody may want to read again
+            self.plight.gives()
         self.tenure.is_well()
         self._copy_log_back(batch)
 
