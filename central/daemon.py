@@ -23,6 +23,7 @@ from central.clock import Clock, SystemClock
 from central.clock_steps import ClockSteps
 from central.commands import Commands
 from central.epochs import EpochBook
+from central.errors import NotStoredError
 from central.escalation.duty import Duty
 from central.escalation.tick import Escalation
 from central.feed import Feed
@@ -36,6 +37,7 @@ from central.listener import Certificate, bind, serve
 from central.metrics import Metrics
 from central.mqtt import MqttReception
 from central.news import News
+from central.notify.channels import carried
 from central.notify.parts import notify_parts
 from central.outages import note_outage
 from central.people.people import People
@@ -165,6 +167,7 @@ async def open_central(settings: CentralSettings, clock: Clock | None = None) ->
             "feed": feed.run,
             "replies": replies.run,
             "presence": presence.run,
+            "availability": presence.availability.run,
             "security": security.run,
             "folding": folding.run,
             **upkeep.chores(),
@@ -216,11 +219,12 @@ async def open_central(settings: CentralSettings, clock: Clock | None = None) ->
                 rounds={
                     **upkeep.rounds,
                     "presence": presence.sweep,
+                    "availability": presence.availability.write,
                     "replies": replies.send_due,
                     "settle": replies.settle,
                     "folding": folding.sweep,
-                    "notify-sms": partial(outgoing.send_due, "sms"),
-                    "notify-email": partial(outgoing.send_due, "email"),
+                    **{f"notify-{name}": partial(outgoing.send_due, name) for name in carried()},
+                    "receipts": outgoing.receipts.look,
                 },
                 replies=replies,
                 windows=windows,
@@ -229,8 +233,15 @@ async def open_central(settings: CentralSettings, clock: Clock | None = None) ->
             )
         finally:
             await ingest.drain()
-            await windows.flush()
-            await security.flush()
+            for what, write in (
+                ("security", security.flush),
+                ("windows", windows.flush),
+                ("availability", presence.availability.write),
+            ):
+                try:
+                    await write()
+                except NotStoredError as error:  # as after a kill: none of them is needed for the next start
+                    log.warning("not_kept_at_the_end", what=what, reason=str(error))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -152,6 +152,7 @@ CENTRAL_KINDS: Mapping[str, AlarmKind] = {
         AlarmKind("stub_safety", AlarmClass.SAFETY, 0),
         AlarmKind("stub_supervision", AlarmClass.SUPERVISION, 2),
         AlarmKind("notification_failed", AlarmClass.TECHNICAL, 4),  # somebody could not be told of an alarm
+        AlarmKind("receipts_missing", AlarmClass.TECHNICAL, 4),  # several in a row: do messages arrive at all?
         AlarmKind("not_shown", AlarmClass.TECHNICAL, 4),  # a console on duty with sound was asked, and none showed it
         AlarmKind("auditor_silent", AlarmClass.TECHNICAL, 4),  # nobody checks that plans go on
         AlarmKind("sms_trouble", AlarmClass.TECHNICAL, 4),  # the provider does not take our answers
@@ -160,6 +161,9 @@ CENTRAL_KINDS: Mapping[str, AlarmKind] = {
         AlarmKind("records_dropped", AlarmClass.TECHNICAL, 5),  # a hub threw away for want of space
     )
 }
+
+OF_A_TEAM = "not_shown"
+"""The condition of a team's consoles: in the place of a device stands the team's id."""
 
 CLEARED_BY: Mapping[str, str] = {
     "battery_ok": "battery_low",

@@ -1,5 +1,7 @@
 """Which hubs are heard. Signs of life stay in memory; only a change is written: present, late, silent.
 
+Beside that a bit for each five minutes in which there was one: `central.availability`.
+
 Late after 90 s without any authentic message, silent (a technical alarm) after 10 minutes, sooner for a hub with
 critical residents. Central does not blame hubs for time in which it did not listen itself. When many are late together
 it says so once and suspects itself: only when it goes on hearing others are those that it does not hear named, and when
@@ -18,6 +20,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from central import event_log, feed
+from central.availability import Availability
 from central.clock import Clock
 from central.errors import NotStoredError
 from central.hubs import Heard
@@ -107,6 +110,7 @@ class Presence:
         self._is_deaf = False
         self._is_deafness_told = False
         self._critical_s = float("-inf")
+        self.availability = Availability(store, clock)
 
     async def load(self) -> None:
         """What was known when central stopped. The time in between was not listened to and does not count."""
@@ -157,6 +161,7 @@ class Presence:
         known.heard_s = self._heard_s = self._clock.mono_s()
         known.heard_ms = self._clock.now_ms()
         known.epoch = epoch
+        self.availability.hear(hub, known.heard_ms)
 
     def hear_beat(self, beat: Heartbeat) -> None:
         """A sign of life with what the hub says about itself."""
@@ -192,6 +197,7 @@ class Presence:
         if now_s - self._critical_s >= LOOK_S:
             await self._look_up_critical()
         self._judge_own_ears(now_s)
+        self.availability.look(is_listening=not self._is_deaf and self._store.takes_alarms)
         changes = [
             (hub, due) for hub, known in self._hubs.items() if (due := self._due(known, now_s)) != known.presence
         ]
@@ -285,6 +291,7 @@ class Presence:
             known = self._hubs.setdefault(hub, _Hub("new", now))
             if heard_ms > (known.heard_ms or 0):
                 known.heard_ms = known.told_ms = heard_ms
+                self.availability.hear(hub, heard_ms)
                 known.heard_s = now_s - max(0, now - heard_ms) / 1000
                 self._heard_s = max(self._heard_s, known.heard_s)
                 told = json.loads(content)

@@ -51,22 +51,30 @@ class SecurityLog:
     def note(self, reason: str, *, hub: str | None, path: str, detail: str = "") -> None:
         """Something was refused. Cheap: it is written within a second."""
         self._metrics.count(f"refused.{reason}")
-        key = (reason[:48], hub, path[:16])
+        self._fold((reason[:48], hub, path[:16]), 1, detail[:256].replace("\x00", " "))
+
+    def _fold(self, key: tuple[str, str | None, str], count: int, detail: str) -> None:
         if key not in self._folded and len(self._folded) >= MAX_FOLDED:
-            key = ("many", None, path[:16])
-        count, first = self._folded.get(key, (0, detail[:256].replace("\x00", " ")))
-        self._folded[key] = (count + 1, first)
+            key = ("many", None, key[2])
+        known, first = self._folded.get(key, (0, detail))
+        self._folded[key] = (known + count, first)
 
     async def flush(self) -> None:
-        """Write what was noted."""
+        """Write what was noted. Raises NotStoredError; it is kept for the next time then."""
         folded, self._folded = self._folded, {}
         if not folded:
             return
         now = self._clock.now_ms()
         rows = [(now, reason, hub, path, count, detail) for (reason, hub, path), (count, detail) in folded.items()]
-        async with self._store.write(Priority.UPKEEP) as connection:
-            await _INSERT.many(connection, rows)
-            await _TRIM.rows(connection, kept=KEPT)
+        try:
+            async with self._store.write(Priority.UPKEEP) as connection:
+                await _INSERT.many(connection, rows)
+                await _TRIM.rows(connection, kept=KEPT)
+        except NotStoredError:
+            newer, self._folded = self._folded, folded
+            for key, (count, detail) in newer.items():
+                self._fold(key, count, detail)
+            raise
 
     async def run(self) -> None:
         """Writes once a second, until cancelled."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import tomllib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -70,6 +71,10 @@ class SmsSettings(_Section):
     outbound_url: str = Field(pattern=r"^https?://[^/\s]+")
     outbound_token_file: Path
     timeout_s: float = Field(10.0, gt=0, le=60)
+    receipts: Literal["auto", "always", "never"] = "auto"
+    """Whether the provider confirms that texts have arrived. `auto`: from its first receipt on it is expected to."""
+    receipt_within_s: float = Field(600.0, ge=30, le=86_400)
+    """A text without a receipt is unconfirmed after this."""
 
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -170,6 +175,8 @@ class CentralSettings(_Section):
     """One `[mqtt]` table, or several `[[mqtt]]` for brokers of which hubs use one when another is dead."""
     sms: SmsSettings | None = None
     email: EmailSettings | None = None
+    channels: Mapping[str, Mapping[str, Any]] = {}
+    """`[channels.NAME]`: what a channel that is installed beside Vaktpost wants to know (`channel_section`)."""
     notify: NotifySettings = NotifySettings()
     call_out: CallOutSettings = CallOutSettings()
     audit: AuditSettings = AuditSettings()
@@ -248,17 +255,31 @@ def load(path: Path) -> CentralSettings:
     )
 
 
+def channel_section(settings: CentralSettings, name: str, model: type[S]) -> S | None:
+    """What stands under `[channels.NAME]`, as this model; None when nothing does. Raises SettingsError."""
+    given = settings.channels.get(name)
+    if given is None:
+        return None
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        known, where = list(model.model_fields), f"channels.{name}"
+        raise SettingsError([_sentence(settings.source, problem, known, where) for problem in error.errors()]) from None
+
+
 def _beside(base: Path, section: S, *keys: str) -> S:
     """With its files relative to the settings' folder."""
     given = {key: value for key in keys if (value := getattr(section, key)) is not None}
     return section.model_copy(update={key: base / value for key, value in given.items()})
 
 
-def _sentence(path: Path, problem: Any) -> str:
-    key = ".".join(part for part in problem["loc"] if isinstance(part, str))
+def _sentence(path: Path, problem: Any, keys: Sequence[str] | None = None, where: str = "") -> str:
+    """`keys`: what could stand there, where that is not for the settings of central to say."""
+    key = ".".join(part for part in (where, *problem["loc"]) if part and isinstance(part, str))
     if problem["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(str(problem["loc"][-1]), _keys(problem["loc"][:-1]), n=1)
-        hint = f" Did you mean `{near[0]}`?" if near else f" Known here: {', '.join(_keys(problem['loc'][:-1]))}."
+        known = _keys(problem["loc"][:-1]) if keys is None else keys
+        near = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1)
+        hint = f" Did you mean `{near[0]}`?" if near else f" Known here: {', '.join(known)}."
         return f"{path}: {key}: there is no such setting.{hint}"
     return f"{path}: {key}: {_said(problem)}."
 

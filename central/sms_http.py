@@ -6,7 +6,6 @@ In: see docs/administrators. A provider that speaks otherwise gets a module besi
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import hmac
 import http.client
@@ -17,6 +16,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from central.errors import SettingsError
+from central.lines import blocking
 from central.settings import AuditSmsSettings, SmsSettings
 from central.sms import SmsError
 from cloud_sync.errors import ForgedError, MalformedError, ReplayedError
@@ -52,20 +52,23 @@ class HttpProvider:
     async def send(self, number: str, text: str, *, reference: str) -> str:
         """See `central.sms.SmsProvider`."""
         body = {"from": self._settings.number, "to": number, "text": text, "reference": reference}
-        status, answer = await asyncio.to_thread(self._post, json.dumps(body).encode())
+        connection, content = self._connection(), json.dumps(body).encode()
+        status, answer = await blocking(lambda: self._post(connection, content), lambda: connection.sock)
         if 200 <= status < 300:
             return _id_in(answer)
         # What is wrong with the request stays wrong; the rest may pass.
         raise SmsError(f"http_{status}", is_final=400 <= status < 500 and status not in {401, 403, 408, 425, 429})
 
-    def _post(self, body: bytes) -> tuple[int, bytes]:
+    def _connection(self) -> http.client.HTTPConnection:
+        """Not connected yet."""
         url, timeout_s = self._url, self._settings.timeout_s
-        connection: http.client.HTTPConnection
         if url.scheme == "https":
             context = ssl.create_default_context()
-            connection = http.client.HTTPSConnection(url.hostname or "", url.port, timeout=timeout_s, context=context)
-        else:
-            connection = http.client.HTTPConnection(url.hostname or "", url.port, timeout=timeout_s)
+            return http.client.HTTPSConnection(url.hostname or "", url.port, timeout=timeout_s, context=context)
+        return http.client.HTTPConnection(url.hostname or "", url.port, timeout=timeout_s)
+
+    def _post(self, connection: http.client.HTTPConnection, body: bytes) -> tuple[int, bytes]:
+        url = self._url
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self._token}"}
         try:
             connection.request("POST", (url.path or "/") + (f"?{url.query}" if url.query else ""), body, headers)

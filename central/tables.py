@@ -66,6 +66,7 @@ hub = Table(
     Column("is_critical", Boolean, nullable=False, server_default=text("false")),
     Column("tenant", ID16),
     Column("unit", ID16),
+    Column("place_version", Integer, nullable=False, server_default="1"),  # of tenant and unit
     Column("operator", String(64), nullable=False, server_default=""),  # of the mobile network, where it is known
 )
 
@@ -78,6 +79,18 @@ hub_heard = Table(
     Column("epoch", ID16, nullable=False),
     Column("content", Text, nullable=False),  # JSON: paths with their times, and what waits
     Index("ix_hub_heard_heard_ms", "heard_ms"),
+)
+
+# When a hub was heard: a UTC day, four hours to a column, a bit for each five minutes of them, the first one lowest.
+# Hub "" is central itself: when it listened. The day comes first in the key, so that what is written together lies
+# together, and what is too old goes together. See central.availability.
+hub_day = Table(
+    "hub_day",
+    metadata,
+    Column("day", Integer, primary_key=True, autoincrement=False),  # since 1970
+    Column("hub", ID16, primary_key=True),
+    *(Column(f"heard_{hour:02d}", BigInteger, nullable=False) for hour in range(0, 24, 4)),
+    sqlite_with_rowid=False,
 )
 
 hub_epoch = Table(
@@ -342,6 +355,7 @@ user_account = Table(
     Column("created_ms", MS, nullable=False),
     Column("last_sign_in_ms", MS),
     Column("settings", Text, nullable=False, server_default="{}"),  # JSON: theme, keys, sounds
+    Column("version", Integer, nullable=False, server_default="1"),  # of role and state
 )
 
 session = Table(

@@ -128,6 +128,8 @@ service = Table(
     Column("plan", ID16),  # NULL: the tenant's plan for the service
     Column("from_ms", MS, nullable=False),
     Column("to_ms", MS),
+    Column("source", String(64), nullable=False),  # who says so, as of a fact
+    Column("as_of_ms", MS, nullable=False),
     Column("written_by", String(32), nullable=False),
     Column("version", Integer, nullable=False, server_default="1"),
     Index("ix_service_resident", "resident"),

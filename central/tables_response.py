@@ -82,7 +82,7 @@ notification = Table(
     Column("contact", ID16),  # the number is looked up and opened when it is sent
     Column("what", String(32), nullable=False),  # which text: central.notify.texts
     Column("language", String(8), nullable=False, server_default="nb"),
-    Column("state", String(16), nullable=False),  # pending | sent | delivered | failed | given_up | cancelled
+    Column("state", String(16), nullable=False),  # pending | sent | unconfirmed | delivered | given_up | cancelled
     Column("fence", Integer, nullable=False, server_default="0"),
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("next_ms", MS, nullable=False),
@@ -103,6 +103,7 @@ notification = Table(
     Index("ix_notification_mark", "mark"),
     Index("ix_notification_pending_next_ms", "next_ms", sqlite_where=text("state = 'pending'"),
           postgresql_where=text("state = 'pending'")),
+    Index("ix_notification_channel_state_sent_ms", "channel", "state", "sent_ms"),
     Index("ix_notification_alarm", "alarm"),
     Index("ix_notification_provider_ref", "provider_ref"),
 )  # fmt: skip

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import structlog
 
+from central.availability import KEPT_DAYS
 from central.clock import Clock
 from central.sql import Sql
 from central.store import Priority, Store
@@ -74,6 +75,13 @@ _OLD = {
         Sql(
             "UPDATE notification SET mark = NULL, code = NULL WHERE id IN (SELECT id FROM notification"
             " WHERE mark IS NOT NULL AND made_ms < :before LIMIT :limit) RETURNING 1"
+        ),
+    ),
+    "hub_days": (
+        KEPT_DAYS,
+        Sql(
+            f"DELETE FROM hub_day WHERE (day, hub) IN (SELECT day, hub FROM hub_day"  # noqa: S608  # our own number
+            f" WHERE day < CAST(:before AS BIGINT) / {DAY_MS} LIMIT :limit) RETURNING 1"
         ),
     ),
     "windows": (WINDOW_DAYS, _WINDOWS),

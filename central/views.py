@@ -64,6 +64,7 @@ class AlarmView:
     hub: str
     hub_label: str
     device: str
+    device_label: str  # the name of what `device` is the id of; else the same
     resident: str | None
     resident_label: str
     condition: Condition
@@ -212,13 +213,14 @@ class Journey:
 
 
 def alarm_view(row: Mapping[str, Any]) -> AlarmView:
-    """From a row of `alarm` joined with `hub.label` and `resident.label`."""
+    """From a row of `alarm` joined with `hub.label`, `resident.label` and the name of a team in a device's place."""
     same = {name: row[name] for name in _SAME}
     return AlarmView(
         **same,
         queue=Queue(row["queue"]),
         kind=alarm_kind(row["kind"]),
         hub_label=row["hub_label"] or "",
+        device_label=row["device_label"] or row["device"],
         resident_label=row["resident_label"] or "",
         condition=Condition(row["condition"]),
         stage=stage_of(row["handling"], row["dispatch"]),
@@ -237,6 +239,7 @@ _MADE = frozenset(
         "queue",
         "kind",
         "hub_label",
+        "device_label",
         "resident_label",
         "condition",
         "stage",

@@ -31,6 +31,7 @@ from central.views import Actor
 from simulators.busy_night import area_without_power, plan_in_force
 from simulators.console_pages import NoExampleError, address, page_routes
 from simulators.furnished import alarms_at_work, furnish
+from simulators.heard_days import heard_for_days
 from simulators.live_hub import LiveHub
 from simulators.many_rows import fill
 
@@ -156,6 +157,7 @@ async def fill_one(here: Running, accounts: Accounts, hub: LiveHub) -> None:
         await _MEMBER.rows(connection, team=patrol, account=responder.id)
     await plan_in_force(services)
     await area_without_power(services)
+    await heard_for_days(services)
     await alarms_at_work(services.alarms, hub, Actor(id=lead.id, name=lead.name, role="lead"), patrol)
     await hub.raise_event("battery_low", device="pendant-1", value=12)
 

@@ -77,8 +77,9 @@ async def _resident(people: People, tenant: str, unit: str, now: int) -> None:
             agreement["hours"] = [{"days": [5, 6], "begin": 22 * 60, "to": 7 * 60}]
         raw = {"name": name, "relation": relation, "phone": "+47 900 00 002", "agreement": agreement}
         await people.keeping.add_contact(LEAD, RESIDENT, entry_from(raw), source="resident")
-    await people.keeping.grant(LEAD, RESIDENT, "TA", from_ms=now - 300 * DAY_MS, to_ms=None)
-    await people.keeping.plan_visit(LEAD, RESIDENT, from_ms=now + DAY_MS // 3, to_ms=now + DAY_MS // 2, source="other")
+    await people.keeping.grant(LEAD, RESIDENT, "TA", from_ms=now - 300 * DAY_MS, to_ms=None, source="epj")
+    begin, end = now + DAY_MS // 3, now + DAY_MS // 2
+    await people.keeping.plan_visit(LEAD, RESIDENT, from_ms=begin, to_ms=end, source="home_care")
 
 
 async def alarms_at_work(alarms: Alarms, hub: LiveHub, owner: Actor, patrol: str) -> str:

@@ -17,6 +17,7 @@ from email.message import Message
 from email.policy import default
 
 MAX_LINE = 64 * 1024
+DRIP_S = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +48,12 @@ class MailServer:
         """What the next recipients are answered with, one each; then 250."""
         self.is_deaf = False
         """Connections are taken and nothing is said."""
+        self.is_dripping = False
+        """The greeting comes a byte now and then, and has no end."""
+        self.dripping = 0
+        """So many greetings drip now."""
+        self.lost_answers = 0
+        """So many of the next letters are taken, and then the line is cut before the answer."""
         self.letters: list[Letter] = []
         self.tries = 0
         self.port = 0
@@ -77,11 +84,23 @@ class MailServer:
             if self.is_deaf:
                 await reader.read()
                 return
+            if self.is_dripping:
+                await self._drip(writer)
             await self._talk(reader, writer)
         except (OSError, asyncio.IncompleteReadError, ValueError):
             pass
         finally:
             writer.close()
+
+    async def _drip(self, writer: asyncio.StreamWriter) -> None:
+        self.dripping += 1
+        try:
+            while self.is_dripping:
+                writer.write(b"2")
+                await writer.drain()
+                await asyncio.sleep(DRIP_S)
+        finally:
+            self.dripping -= 1
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         async def say(text: str) -> None:
@@ -128,6 +147,9 @@ class MailServer:
                         Letter(sender=sender, to=tuple(to), content=content, signed_in=signed_in, was_sealed=is_sealed)
                     )
                     self.news.set()
+                    if self.lost_answers:
+                        self.lost_answers -= 1
+                        return
                     sender, to = "", []
                     await say("250 taken")
                 case "RSET" | "NOOP":

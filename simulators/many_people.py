@@ -127,6 +127,8 @@ async def _of_residents(services: Services, count: int, now: int) -> None:
             "resident": f"r-{n:06x}",
             "kind": "TA",
             "from_ms": now - HOUR_MS,
+            "source": "epj",
+            "as_of_ms": now - HOUR_MS,
             "written_by": "x",
         }
         for n in range(count)

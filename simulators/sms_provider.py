@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from simulators.modem import SimulatedModem
 
 RETRY_S = 0.2
+DRIP_S = 0.2
 MAX_KEPT = 1000
 
 
@@ -45,6 +46,16 @@ class SmsOperator:
         """What the next posts of central are answered with, one each; then 202."""
         self.is_cut = False
         """Nothing is carried, in neither direction; it waits."""
+        self.is_deaf = False
+        """Central's posts are read and never answered."""
+        self.is_dripping = False
+        """They are answered, a byte now and then, without an end."""
+        self.dripping = 0
+        """So many answers drip now."""
+        self.lost_answers = 0
+        """So many of the next are taken, and then the line is cut before the answer."""
+        self.references: list[str] = []
+        """Of every post that was taken, in central's words: a provider drops the second of the same."""
         self.doubles = False
         """Every text to central is delivered twice."""
         self.received: list[Text] = []
@@ -157,7 +168,16 @@ class SmsOperator:
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
             fields = dict(line.lower().split(": ", 1) for line in head.split("\r\n")[1:] if ": " in line)
             body = await reader.readexactly(int(fields.get("content-length", "0")))
+            if self.is_deaf:
+                await reader.read()
+                return
+            if self.is_dripping:
+                await self._drip(writer)
+                return
             status, answer = self._take(head, fields, body)
+            if status < 300 and self.lost_answers:
+                self.lost_answers -= 1
+                return
             content = json.dumps(answer).encode()
             writer.write(f"HTTP/1.1 {status} X\r\nContent-Length: {len(content)}\r\n\r\n".encode() + content)
             await writer.drain()
@@ -165,6 +185,17 @@ class SmsOperator:
             pass
         finally:
             writer.close()
+
+    async def _drip(self, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 202 ")
+        self.dripping += 1
+        try:
+            while self.is_dripping:
+                writer.write(b"X")
+                await writer.drain()
+                await asyncio.sleep(DRIP_S)
+        finally:
+            self.dripping -= 1
 
     def _take(self, head: str, fields: dict[str, str], body: bytes) -> tuple[int, dict[str, str]]:
         if f"Bearer {self.token}" not in head or fields.get("content-type") != "application/json":
@@ -176,6 +207,7 @@ class SmsOperator:
             return status, {}
         said = json.loads(body)
         text = Text(sender=said["from"], to=said["to"], text=said["text"])
+        self.references.append(said["reference"])
         self.received.append(text)
         self._put(text)
         self.news.set()

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from central.errors import Conflict, Holder, NotFoundError
-from central.lifecycle import OPEN_DISPATCH, DispatchState, Handling, Queue
+from central.lifecycle import OF_A_TEAM, OPEN_DISPATCH, DispatchState, Handling, Queue
 from central.sql import Row, Sql
 from central.views import AlarmView, CallAttempt, Offer, Sent, alarm_view
 
@@ -21,7 +21,8 @@ NAMES = (
     "escalation_round", "escalation_no", "incident", "is_complete",
 )  # fmt: skip
 SELECT = (
-    f"SELECT {', '.join(f'a.{name}' for name in NAMES)}, h.label, r.label"  # noqa: S608  # our own names
+    f"SELECT {', '.join(f'a.{name}' for name in NAMES)}, h.label, r.label,"  # noqa: S608  # our own names
+    f" CASE WHEN a.kind = '{OF_A_TEAM}' THEN (SELECT t.name FROM team t WHERE t.id = a.device) END"
     " FROM alarm a LEFT JOIN hub h ON h.id = a.hub LEFT JOIN resident r ON r.pseudonym = a.resident"
 )
 LOUD = "a.queue = 'technical' AND a.closed_ms IS NULL AND a.incident IS NULL AND a.quiet IS NULL"
@@ -82,7 +83,7 @@ async def lock(connection: AsyncConnection, alarm_id: str) -> AlarmView:
 
 def view(row: Row) -> AlarmView:
     """From a row of `SELECT`."""
-    return alarm_view(dict(zip((*NAMES, "hub_label", "resident_label"), row, strict=True)))
+    return alarm_view(dict(zip((*NAMES, "hub_label", "resident_label", "device_label"), row, strict=True)))
 
 
 async def sent_of(connection: AsyncConnection, alarm_id: str) -> tuple[Sent, ...]:

@@ -21,13 +21,15 @@ from central.clock import Clock
 from central.console.catalogue import words
 from central.dialect import Dialect
 from central.errors import CentralError
-from central.notify.channel import Channel, ChannelError, Message
-from central.notify.letters import EmailChannel
-from central.notify.phones import SmsChannel
+from central.notify.channel import Carrier, ChannelError, Message
+from central.notify.letters import EmailCarrier
+from central.notify.phones import SmsCarrier
 from central.settings import CentralSettings
 from central.sms_http import HttpProvider
 
 LOOK_WITHIN_S = 15.0
+TELL_WITHIN_S = 65.0
+"""Longer than any way is set to wait."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +37,7 @@ class Voice:
     """A way of the auditor's own, and whom it reaches."""
 
     name: str
-    channel: Channel
+    channel: Carrier
     to: tuple[str, ...]
 
 
@@ -44,10 +46,10 @@ def voices_of(settings: CentralSettings) -> tuple[Voice, ...]:
     found = []
     audit = settings.audit
     if audit.sms is not None:
-        channel = SmsChannel(HttpProvider(audit.sms, "audit.sms"))
-        found.append(Voice(name="sms", channel=channel, to=audit.sms.to))
+        carrier = SmsCarrier(HttpProvider(audit.sms, "audit.sms"))
+        found.append(Voice(name="sms", channel=carrier, to=audit.sms.to))
     if audit.email is not None:
-        found.append(Voice(name="email", channel=EmailChannel(audit.email, "audit.email"), to=audit.email.to))
+        found.append(Voice(name="email", channel=EmailCarrier(audit.email, "audit.email"), to=audit.email.to))
     return tuple(found)
 
 
@@ -123,9 +125,12 @@ class Auditor:
 
     async def _tell(self, voice: Voice, to: str, message: Message, reference: str) -> None:
         try:
-            await voice.channel.send(to, message, reference=reference)
+            async with asyncio.timeout(TELL_WITHIN_S):  # a way that never ends must not end the looking
+                await voice.channel.send(to, message, reference=reference)
         except ChannelError as error:
             self._print({"way": voice.name, "not_told": error.reason})
+        except TimeoutError:
+            self._print({"way": voice.name, "not_told": "timeout"})
 
     def _print(self, content: Mapping[str, object]) -> None:
         print(json.dumps({"auditor": content, "at_ms": self._clock.now_ms()}), file=self._out, flush=True)

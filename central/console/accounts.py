@@ -43,6 +43,15 @@ class LinkGoneError(ActionError):
     status = 404
 
 
+class StaleAccountError(Conflict):
+    """Somebody else has changed role or state of an account meanwhile. `theirs` is what it is now."""
+
+    def __init__(self, theirs: Account, yours: int) -> None:
+        current = {"version": theirs.version, "role": theirs.role.value, "is_active": theirs.is_active}
+        super().__init__("stale", current=current, yours={"version": yours})
+        self.theirs = theirs
+
+
 @dataclass(frozen=True, slots=True)
 class Listed:
     """Somebody's name, where thousands of them are listed."""
@@ -64,6 +73,7 @@ class Account:
     has_password: bool
     created_ms: int
     last_sign_in_ms: int | None
+    version: int = 1
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -157,13 +167,14 @@ class Accounts:
         await self._store.transact(Priority.PEOPLE, work)
         return await self.one(account_id)
 
-    async def set_role(self, account_id: str, role: Role) -> None:
-        """Another role, and no session of the old one goes on."""
-        await self._change(account_id, ends_sessions=True, role=role.value)
+    async def set_role(self, account_id: str, role: Role, *, version: int | None = None) -> None:
+        """Another role, and no session of the old one goes on. Raises StaleAccountError."""
+        await self._change(account_id, version, ends_sessions=True, role=role.value)
 
-    async def set_active(self, account_id: str, is_active: bool) -> None:
-        """Let in or shut out; shut out means at once."""
-        await self._change(account_id, ends_sessions=not is_active, state="active" if is_active else "disabled")
+    async def set_active(self, account_id: str, is_active: bool, *, version: int | None = None) -> None:
+        """Let in or shut out; shut out means at once. Raises StaleAccountError."""
+        state = "active" if is_active else "disabled"
+        await self._change(account_id, version, ends_sessions=not is_active, state=state)
 
     async def set_preferences(self, account_id: str, *, language: str, theme: str, has_single_keys: bool) -> None:
         """What somebody chose for themselves."""
@@ -258,10 +269,16 @@ class Accounts:
             raise LinkGoneError("link_gone")
         return account
 
-    async def _change(self, account_id: str, *, ends_sessions: bool, **values: Any) -> None:
+    async def _change(self, account_id: str, version: int | None = None, *, ends_sessions: bool, **values: Any) -> None:
         now = self._clock.now_ms()
+        if not values.keys().isdisjoint({"role", "state"}):
+            values["version"] = user_account.c.version + 1
 
         async def work(connection: AsyncConnection) -> None:
+            if version is not None:
+                theirs = await account_of(connection, account_id)
+                if theirs.version != version:
+                    raise StaleAccountError(theirs, version)
             changed = await connection.execute(
                 update(user_account).where(user_account.c.id == account_id).values(**values)
             )
@@ -312,5 +329,6 @@ def _account(row: Mapping[Any, Any]) -> Account:
         has_password=row["password_hash"] is not None,
         created_ms=row["created_ms"],
         last_sign_in_ms=row["last_sign_in_ms"],
+        version=row["version"],
         settings=json.loads(row["settings"]),
     )

@@ -309,11 +309,11 @@ def _moment(visit: Visit, entry: TimelineEntry, alarm: AlarmView, routine: Routi
             n=nth(entry.content),
             channel=channel_word(visit, entry.content),
         ),
-        caption=_moment_caption(visit, entry, routine),
+        caption=_moment_caption(visit, entry, routine, alarm),
     )
 
 
-def _moment_caption(visit: Visit, entry: TimelineEntry, routine: Routine) -> str:
+def _moment_caption(visit: Visit, entry: TimelineEntry, routine: Routine, alarm: AlarmView) -> str:
     t = visit.words
     said: list[str] = []
     for name, section in (
@@ -332,10 +332,13 @@ def _moment_caption(visit: Visit, entry: TimelineEntry, routine: Routine) -> str
     if isinstance(ref, str) and ref in routine.worded:
         said.append(routine.worded[ref])
     said += _home_response(visit, entry)
-    for name in ("note", "reason", "override", "device"):
+    for name in ("note", "reason", "override"):
         word = entry.content.get(name)
         if isinstance(word, str) and word:
             said.append(reason_text(visit, word) if name == "reason" else word)
+    device = entry.content.get("device")
+    if isinstance(device, str) and device:
+        said.append(alarm.device_label if device == alarm.device else device)
     if "words" in entry.content:
         said.append(t(f"words.{entry.content['words']}"))
     return ". ".join(said)

@@ -24,6 +24,7 @@ _ALARM: dict[str, Any] = {
     "hub": "a1b2c3d4e5f60718",
     "hub_label": "Solbakken 214",
     "device": "pendant-1",
+    "device_label": "pendant-1",
     "version": 3,
     "happened_ms": 1795226400000,
     "repeats": 1,
@@ -178,6 +179,7 @@ class AlarmOut(Out):
     hub: str
     hub_label: str
     device: str
+    device_label: str
     version: int
     happened_ms: int
     repeats: int
@@ -221,6 +223,7 @@ class AlarmOut(Out):
             hub=alarm.hub,
             hub_label=alarm.hub_label,
             device=alarm.device,
+            device_label=alarm.device_label,
             version=alarm.version,
             happened_ms=alarm.happened_ms,
             repeats=alarm.repeats,

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from central.console import (
     act_api,
     api,
+    availability_api,
     bodies,
     card_pages,
     coming_back,
@@ -87,6 +88,7 @@ def install(app: FastAPI, services: Services) -> None:
         rota_pages,
         routing_api,
         api,
+        availability_api,
         act_api,
         stream,
         me_pages,

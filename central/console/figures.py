@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -34,6 +35,10 @@ class Figures:
         if self.words.language == "nb":
             return f"{moment:%d.%m.%Y}"
         return f"{moment.day} {_MONTHS[moment.month - 1]} {moment.year}"
+
+    def day_and_month(self, day: dt.date) -> str:
+        """Where the year goes without saying."""
+        return f"{day:%d.%m.}" if self.words.language == "nb" else f"{day.day} {_MONTHS[day.month - 1]}"
 
     def when(self, at_ms: int, now_ms: int) -> str:
         """The clock today, date and clock before."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import RedirectResponse
 
 from central.commands import HealthCheck
+from central.console.availability_api import SHOWN_DAYS, days_seen
+from central.console.availability_strips import strips_of
 from central.console.elsewhere import hub_seen
 from central.console.gate import Needs, Visit
 from central.console.hub_page import PRESENCE_SIGN, check_page, summary_of
@@ -50,11 +52,12 @@ async def hubs(visit: Seeing, sought: Sought = "", number: PageNo = 1) -> Respon
 
 @router.get("/hubs/{hub_id}")
 async def hub(visit: Seeing, hub_id: str) -> Response:
-    """One hub and its health checks."""
+    """One hub, its health checks, and when it was heard."""
     found = await hub_seen(visit, hub_id, Action.SEE_HUBS)
     if found.id != hub_id:
         return RedirectResponse(f"/hubs/{found.id}", 303)
-    return await _page(visit, "hub.html", found)
+    days = await days_seen(visit, found.id, found.enrolled_ms, SHOWN_DAYS)
+    return await _page(visit, "hub.html", found, strips=strips_of(visit, days))
 
 
 @router.get("/hubs/{hub_id}/check")
@@ -79,9 +82,9 @@ async def _part(visit: Visit, hub_id: str) -> Response:
     return await _page(visit, "_check_part.html", await hub_seen(visit, hub_id, Action.SEE_HUBS))
 
 
-async def _page(visit: Visit, template: str, found: HubView) -> Response:
+async def _page(visit: Visit, template: str, found: HubView, **more: Any) -> Response:
     store, now = visit.desk.services.store, visit.now_ms()
     checks, names = await _checks(visit, found)
     view = check_page(visit, found, checks, names, await dropped_by(store, found.id))
     contact = await store.fetch(lambda connection: contact_of_hub(connection, found.id, now))
-    return page(visit, template, hub=found, view=view, duty=contact, presence_sign=PRESENCE_SIGN)
+    return page(visit, template, hub=found, view=view, duty=contact, presence_sign=PRESENCE_SIGN, **more)

@@ -45,7 +45,8 @@ SECTIONS = {
     "measures": "home_measure",
 }
 """Where the words of a value stand, for keys whose value alone says it."""
-_NAMED = frozenset({"team", "tenant", "unit", "account", "to_team", "to_account", "from"})
+_NAMED = frozenset({"team", "tenant", "unit", "account", "to_team", "to_account", "from", "device"})
+"""In the place of a device may stand a team: whose consoles did not show an alarm."""
 _TABLES = (team, tenant, unit, user_account)
 
 
@@ -113,6 +114,8 @@ def _told(visit: Visit, key: str, value: object, names: Names) -> str:
         return f"{label} ({t('words.on_alarm')})"
     if key == "steps" and isinstance(value, list):
         return ", ".join(_step(visit, step) for step in value if isinstance(step, Mapping))
+    if key == "device" and str(value) in names.known:
+        return names.of(value)
     if key in _NAMED:
         return f"{label} {names.of(value)}"
     if value is True:

@@ -12,6 +12,7 @@ from sqlalchemy import select, text
 
 from central import event_log
 from central.admin import CONSOLE as COMMAND_LINE
+from central.console.accounts import StaleAccountError
 from central.console.door import log_act
 from central.console.elsewhere import LOGGED, check_alarm
 from central.console.gate import Needs, Visit
@@ -29,6 +30,7 @@ router = APIRouter(include_in_schema=False)
 Reading = Annotated[Visit, Depends(Needs(Action.READ_LOG))]
 Making = Annotated[Visit, Depends(Needs(Action.MAKE_CODES))]
 Changing = Annotated[Visit, Depends(Needs(Action.CHANGE_USERS, everywhere=True))]
+Version = Annotated[int, Form(ge=0, le=2**31 - 1)]
 
 PAGE = 100
 LOG_WIDTH = 160
@@ -135,7 +137,8 @@ async def make_code(visit: Making, label: Annotated[str, Form(max_length=64)] = 
 async def _users_page(
     visit: Visit, status: int = 200, *, search: HiddenSearch | None = None, number: int = 1, **values: Any
 ) -> Response:
-    known = {"fault": "", "typed": "", "typed_role": "responder", "link": "", "link_name": "", "said": ""} | values
+    texts = dict.fromkeys(("fault", "typed", "link", "link_name", "said", "stale"), "")
+    known: dict[str, Any] = texts | {"typed_role": "responder", "chosen": {}} | values
     minutes = f"{visit.desk.services.settings.console.login_link_minutes:g}"
     accounts = visit.desk.accounts
     shown = page_of(await accounts.listed(), USERS, search or HiddenSearch(), number, lambda account: account.name)
@@ -183,14 +186,17 @@ async def new_link(visit: Changing, account_id: str) -> Response:
 
 
 @router.post("/users/{account_id}/role")
-async def set_role(visit: Changing, account_id: str, role: Annotated[str, Form()]) -> Response:
+async def set_role(visit: Changing, account_id: str, role: Annotated[str, Form()], version: Version = 0) -> Response:
     """Another role."""
     _not_oneself(visit, account_id)
     try:
         wanted = role_from(role)
     except ValueError:
         raise IncompleteError("bad_role", "role", tuple(Role)) from None
-    await visit.desk.accounts.set_role(account_id, wanted)
+    try:
+        await visit.desk.accounts.set_role(account_id, wanted, version=version)
+    except StaleAccountError as error:
+        return await _stale(visit, error, {account_id: wanted.value})
     account = await visit.desk.accounts.one(account_id)
     await log_act(visit, "account_role", visit.actor, {"account": account_id, "role": wanted.value})
     text = visit.words("users.said_role", name=account.name, role=visit.words(f"role.{wanted}").lower())
@@ -198,20 +204,31 @@ async def set_role(visit: Changing, account_id: str, role: Annotated[str, Form()
 
 
 @router.post("/users/{account_id}/disable")
-async def disable(visit: Changing, account_id: str) -> Response:
+async def disable(visit: Changing, account_id: str, version: Version = 0) -> Response:
     """Shut out, at once."""
-    return await _set_active(visit, account_id, is_active=False)
+    return await _set_active(visit, account_id, version, is_active=False)
 
 
 @router.post("/users/{account_id}/enable")
-async def enable(visit: Changing, account_id: str) -> Response:
+async def enable(visit: Changing, account_id: str, version: Version = 0) -> Response:
     """Let in again."""
-    return await _set_active(visit, account_id, is_active=True)
+    return await _set_active(visit, account_id, version, is_active=True)
 
 
-async def _set_active(visit: Visit, account_id: str, *, is_active: bool) -> Response:
+async def _stale(visit: Visit, error: StaleAccountError, chosen: Mapping[str, str] | None = None) -> Response:
+    """What the account is now, with what was chosen for it."""
+    theirs, t = error.theirs, visit.words
+    state = t("users.is_active" if theirs.is_active else "users.disabled").lower()
+    text = t("users.stale", name=theirs.name, role=t(f"role.{theirs.role}").lower(), state=state)
+    return await _users_page(visit, error.status, stale=text, chosen=chosen or {})
+
+
+async def _set_active(visit: Visit, account_id: str, version: int, *, is_active: bool) -> Response:
     _not_oneself(visit, account_id)
-    await visit.desk.accounts.set_active(account_id, is_active)
+    try:
+        await visit.desk.accounts.set_active(account_id, is_active, version=version)
+    except StaleAccountError as error:
+        return await _stale(visit, error)
     account = await visit.desk.accounts.one(account_id)
     await log_act(visit, "account_enabled" if is_active else "account_disabled", visit.actor, {"account": account_id})
     text = visit.words("users.said_enable" if is_active else "users.said_disable", name=account.name)

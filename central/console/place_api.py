@@ -189,10 +189,24 @@ class AssignmentOut(Out):
 
 
 class PlaceBody(In):
-    """Where a hub stands. Without a municipality everybody sees its alarms."""
+    """Where a hub is to stand. Without a municipality everybody sees its alarms. `version`: of where it stood."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"example": {"tenant": "00aa11bb22cc33dd", "unit": None, "version": 1}},
+    )
 
     tenant: Id | None = None
     unit: Id | None = None
+    version: Version
+
+
+class PlaceOut(Out):
+    """Where a hub stands."""
+
+    tenant: str | None = Field(examples=["00aa11bb22cc33dd"])
+    unit: str | None
+    version: int
 
 
 class TenantsOut(Out):
@@ -372,7 +386,7 @@ async def all_assignments(visit: Everywhere, after: After = "", limit: Limit = L
 
 @router.post("/assignments", status_code=201)
 async def assign(visit: Everywhere, body: AssignmentBody) -> MadeOut:
-    """A role in a part, from now on."""
+    """A role in a part, from now on; 409 when they have it there already."""
     _not_oneself(visit, body.account)
     made = await visit.desk.services.people.places.assign(
         visit.actor, body.account, body.role, tenant=body.tenant, unit=body.unit, to_ms=body.to_ms
@@ -382,7 +396,7 @@ async def assign(visit: Everywhere, body: AssignmentBody) -> MadeOut:
 
 @router.delete("/assignments/{assignment_id}", status_code=204)
 async def end_assignment(visit: Everywhere, assignment_id: Ref) -> None:
-    """This role there no longer, at once."""
+    """This role there no longer, at once; 409 when it is over already."""
     known = await visit.desk.services.store.fetch(assignments)
     for one in known:
         if one.id == assignment_id:
@@ -390,12 +404,20 @@ async def end_assignment(visit: Everywhere, assignment_id: Ref) -> None:
     await visit.desk.services.people.places.end_assignment(visit.actor, assignment_id)
 
 
+@router.get("/hubs/{hub_id}/place")
+async def hub_place(visit: Placing, hub_id: HubId) -> PlaceOut:
+    """Where a hub stands."""
+    found = await hub_seen(visit, hub_id, Action.KEEP_PLACES)
+    place = await visit.desk.services.people.places.of_hub(found.id)
+    return PlaceOut(tenant=place.tenant, unit=place.unit, version=place.version)
+
+
 @router.put("/hubs/{hub_id}/place", status_code=204)
 async def place_hub(visit: Placing, hub_id: HubId, body: PlaceBody) -> None:
-    """Where a hub stands: its alarms go there."""
+    """Where a hub stands: its alarms go there; 409 with where it stands when somebody has moved it since `version`."""
     found = await hub_seen(visit, hub_id, Action.KEEP_PLACES)
     await visit.desk.services.people.places.place_hub(
-        visit.actor, found.id, body.tenant, body.unit, visit.scope_for(Action.KEEP_PLACES)
+        visit.actor, found.id, body.tenant, body.unit, visit.scope_for(Action.KEEP_PLACES), version=body.version
     )
 
 

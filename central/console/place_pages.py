@@ -35,6 +35,7 @@ from central.console.seeking import (
 )
 from central.errors import Conflict, IncompleteError, NotFoundError
 from central.hubs import Listed
+from central.people.placing import HubPlace, StalePlaceError
 from central.people.tenants import (
     Assignment,
     Team,
@@ -191,9 +192,20 @@ async def _others(visit: Visit, typed: str) -> list[Choice]:
 async def _done(visit: Visit, back: str, work: Awaitable[Any], typed: Mapping[str, str] | None = None) -> Response:
     try:
         await work
+    except StalePlaceError as error:
+        fault = await _their_place(visit, error.theirs)
+        return await places_page(visit, back, status=error.status, fault=fault, typed=typed)
     except (IncompleteError, Conflict) as error:
         return await places_page(visit, back, status=error.status, fault=fault_text(visit, error), typed=typed)
     return RedirectResponse(f"/places/{back}" if back in set(Part) else "/places", 303)
+
+
+async def _their_place(visit: Visit, theirs: HubPlace) -> str:
+    """Where somebody else has put the hub, as far as whoever asks sees it."""
+    chosen = f"{theirs.tenant}:{theirs.unit}" if theirs.unit else theirs.tenant or ""
+    seen = await sites(visit, visit.scope_for(Action.KEEP_PLACES))
+    name = next((one.text for one in seen if one.id == chosen), visit.words("places.nowhere"))
+    return visit.words("places.hub_moved", place=name)
 
 
 async def _site(visit: Visit, typed: str, field: str) -> tuple[str | None, str | None]:
@@ -300,7 +312,7 @@ async def end_assignment(visit: Everywhere, assignment_id: str, back: Back = "")
 
 
 @router.post("/places/hubs/{hub_id}")
-async def place_hub(visit: Placing, hub_id: str, where: Short = "", back: Back = "") -> Response:
+async def place_hub(visit: Placing, hub_id: str, where: Short = "", version: Version = 0, back: Back = "") -> Response:
     """Where a hub stands: its alarms go there."""
     found = await hub_seen(visit, hub_id, Action.KEEP_PLACES)
 
@@ -309,7 +321,7 @@ async def place_hub(visit: Placing, hub_id: str, where: Short = "", back: Back =
         tenant, unit = await _site(visit, where, "where")
         if tenant is None and not scope.is_everything:  # nowhere is everywhere: not theirs to say
             raise IncompleteError("missing", "where")
-        await visit.desk.services.people.places.place_hub(visit.actor, found.id, tenant, unit, scope)
+        await visit.desk.services.people.places.place_hub(visit.actor, found.id, tenant, unit, scope, version=version)
 
     return await _done(visit, back, work(), {found.id: where})
 

@@ -15,7 +15,8 @@ from typing import Any, Protocol
 from pydantic import ValidationError
 
 from central.console.typed import pressed
-from central.routing.plan import MAX_DEFER_H, MAX_STEPS, MAX_VARIANTS, WEEKDAYS, Channel, Ends, Plan, ReceiverKind
+from central.notify.channels import at_consoles, channels
+from central.routing.plan import MAX_DEFER_H, MAX_STEPS, MAX_VARIANTS, WEEKDAYS, Ends, Plan, ReceiverKind
 from central.routing.words import clock_words
 
 MAX_HOURS = 6
@@ -162,7 +163,7 @@ def draft_of(plan: Plan, *, tenant: str = "", service: str = "", version: str = 
                 steps=[
                     DraftStep(
                         to=step.team or str(step.receiver),
-                        by={str(channel) for channel in step.channels},
+                        by=set(step.channels),
                         patience=str(step.patience_s),
                         is_accepted=step.ends is Ends.ACCEPTED,
                     )
@@ -204,7 +205,7 @@ def draft_from(form: Fields) -> Draft:
             variant.steps.append(
                 DraftStep(
                     to=_text(form, f"{prefix}.to", 16),
-                    by={str(one) for one in form.getlist(f"{prefix}.by")} & {str(one) for one in Channel},
+                    by={str(one) for one in form.getlist(f"{prefix}.by")} & set(channels()),
                     patience=_text(form, f"{prefix}.patience", 9),
                     is_accepted=f"{prefix}.accepted" in form,
                 )
@@ -260,12 +261,12 @@ def _made_step(step: DraftStep, where: str, faults: dict[str, str]) -> Mapping[s
         faults[f"{where}.receiver"] = "no_receiver"
     if not step.by:
         faults[f"{where}.channels"] = "no_channel"
-    if step.to == ReceiverKind.CONTACTS and "console" in step.by:
+    if step.to == ReceiverKind.CONTACTS and at_consoles(step.by):
         faults[f"{where}.channels"] = "contacts_console"
     return {
         "receiver": ReceiverKind.TEAM if is_team else step.to,
         "team": step.to if is_team else None,
-        "channels": tuple(channel for channel in Channel if channel.value in step.by),
+        "channels": tuple(channel for channel in channels() if channel in step.by),
         "patience_s": _number(step.patience, f"{where}.patience_s", 5, 3600, "bad_patience", faults),
         "ends": Ends.ACCEPTED if step.is_accepted else Ends.CLAIMED,
     }

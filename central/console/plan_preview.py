@@ -13,9 +13,10 @@ from central.console.gate import Visit
 from central.console.plan_draft import day_in, minute_of
 from central.console.roles import Action
 from central.console.week_grid import WeekGrid, plan_grid
+from central.notify.channels import at_consoles
 from central.routing import calendar
 from central.routing.duty import account_names
-from central.routing.plan import WEEKDAYS, Channel, Plan, ReceiverKind, local_time
+from central.routing.plan import WEEKDAYS, Plan, ReceiverKind, local_time
 from central.routing.plans import Plans
 from central.routing.store import zone_of
 from central.routing.teams import team_names
@@ -150,7 +151,7 @@ def _lines(
             else:
                 people = ", ".join(accounts.get(who, who) if who else t("rota.phone") for who in one.by_rota)
                 covers.append(("ok", t("try.on_duty", team=one.team.name, people=people)))
-            if Channel.CONSOLE in step.step.channels:
+            if at_consoles(step.step.channels):
                 key = "sound_now" if one.has_sound else "no_sound_now"
                 covers.append(("ok" if one.has_sound else "warn", t(f"try.{key}", team=one.team.name)))
         if step.step.receiver is ReceiverKind.CONTACTS:

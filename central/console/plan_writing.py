@@ -16,8 +16,9 @@ from central.console.plan_preview import TriedView, plans_of, preview_of, scope_
 from central.console.rendering import page
 from central.console.roles import Action
 from central.errors import Conflict
+from central.notify.channels import channels
 from central.routing.checking import InvalidPlanError
-from central.routing.plan import DEFAULT_PLAN, Channel
+from central.routing.plan import DEFAULT_PLAN
 from central.routing.plans import StalePlanError
 from central.routing.services import EVERY, SERVICES
 from central.routing.store import DEFAULT_ZONE, PlanRow
@@ -193,7 +194,7 @@ async def _editor(
         "services": (EVERY, *SERVICES),
         "places": await plans_of(visit).places(scope),
         "is_all": scope.is_everything,
-        "channels": list(Channel),
+        "channels": list(channels()),
         "default_zone": DEFAULT_ZONE,
     }
     template = "_plan_editor.html" if is_part else "plan_editor.html"

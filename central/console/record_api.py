@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path
+from fastapi import APIRouter, Depends, Path, Query
 from pydantic import ConfigDict, Field
 
 from central.console.api import PROBLEMS
@@ -99,13 +99,22 @@ class ServiceBody(In):
     """A service from an instant on. `plan`: its own response plan; null is the municipality's for the service."""
 
     model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"example": {"kind": "TA", "from_ms": 1795226400000, "to_ms": None}}
-    )
+        extra="forbid",
+        json_schema_extra={
+            "example": {
+                "kind": "TA", "from_ms": 1795226400000, "to_ms": None, "source": "epj", "as_of_ms": 1795100000000,
+            }
+        },
+    )  # fmt: skip
 
     kind: Annotated[str, Field(max_length=16, examples=["TA"])] = ""
     from_ms: Instant
     to_ms: Instant | None = None
     plan: Id | None = None
+    source: Source | None = None
+    """Null: another for a new one, as it was for one that is changed."""
+    as_of_ms: Instant | None = None
+    """Null: now, of what changes."""
     version: Version | None = None
 
 
@@ -199,10 +208,12 @@ async def call_earlier(visit: Keeping, resident_id: ResidentId, contact_id: Ref)
 
 
 @router.delete("/residents/{resident_id}/contacts/{contact_id}", status_code=204)
-async def end_contact(visit: Keeping, resident_id: ResidentId, contact_id: Ref) -> None:
-    """Not to be called any more."""
+async def end_contact(
+    visit: Keeping, resident_id: ResidentId, contact_id: Ref, version: Annotated[int, Query(ge=1, le=2**31 - 1)]
+) -> None:
+    """Not to be called any more; 409 when somebody has changed it since `version`."""
     scope = visit.scope_for(Action.KEEP_RESIDENTS)
-    await visit.desk.services.people.keeping.end_contact(visit.actor, resident_id, contact_id, scope=scope)
+    await visit.desk.services.people.keeping.end_contact(visit.actor, resident_id, contact_id, version, scope=scope)
 
 
 @router.post("/residents/{resident_id}/services")
@@ -210,7 +221,7 @@ async def grant(visit: Keeping, resident_id: ResidentId, body: ServiceBody) -> C
     """Grant a service. What is granted over that time already is no news."""
     changed = await visit.desk.services.people.keeping.grant(
         visit.actor, resident_id, body.kind, from_ms=body.from_ms, to_ms=body.to_ms, plan=body.plan,
-        scope=visit.scope_for(Action.KEEP_RESIDENTS),
+        source=body.source or "other", as_of_ms=body.as_of_ms, scope=visit.scope_for(Action.KEEP_RESIDENTS),
     )  # fmt: skip
     return ChangedOut(changed=changed)
 
@@ -220,7 +231,7 @@ async def change_service(visit: Keeping, resident_id: ResidentId, service_id: Re
     """Other dates or another plan; what kind of service it is stays."""
     changed = await visit.desk.services.people.keeping.change_service(
         visit.actor, resident_id, service_id, body.version or 0, from_ms=body.from_ms, to_ms=body.to_ms,
-        plan=body.plan, scope=visit.scope_for(Action.KEEP_RESIDENTS),
+        plan=body.plan, source=body.source, as_of_ms=body.as_of_ms, scope=visit.scope_for(Action.KEEP_RESIDENTS),
     )  # fmt: skip
     return ChangedOut(changed=changed)
 

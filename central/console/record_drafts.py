@@ -18,6 +18,8 @@ from central.routing.plan import WeekHours
 from central.routing.words import clock_at, clock_words
 
 MAX_HOURS = 6
+GRANTS, WORK_LISTS = "epj", "home_care"
+"""Who mostly says what was granted, and who comes when."""
 NIGHT_BEFORE, CENTURY = date(1999, 12, 31), date(2100, 1, 1)
 
 
@@ -140,16 +142,20 @@ class ServiceDraft:
     from_day: str = ""
     to_day: str = ""
     plan: str = ""
+    source: str = GRANTS
+    as_of: str = ""
     version: int = 0
 
     @classmethod
-    def of(cls, service: Service, zone: ZoneInfo) -> ServiceDraft:
-        """As kept."""
+    def of(cls, service: Service, zone: ZoneInfo, now: int) -> ServiceDraft:
+        """As kept, by the same source as of today."""
         return cls(
             service=service.kind,
             from_day=day_of(service.from_ms, zone),
             to_day="" if service.to_ms is None else day_of(service.to_ms, zone),
             plan=service.plan or "",
+            source=service.source,
+            as_of=day_of(now, zone),
             version=service.version,
         )
 
@@ -158,7 +164,8 @@ class ServiceDraft:
         """As sent."""
         return cls(
             service=form.text("service", 16), from_day=form.text("from_day", 10), to_day=form.text("to_day", 10),
-            plan=form.text("plan", 16), version=form.version(),
+            plan=form.text("plan", 16), source=form.text("source", 32) or GRANTS, as_of=form.text("as_of", 10),
+            version=form.version(),
         )  # fmt: skip
 
     def span(self, zone: ZoneInfo, now: int, before: Service | None = None) -> tuple[int, int | None]:
@@ -178,6 +185,19 @@ class ServiceDraft:
                 to_ms = before.to_ms
         return from_ms, to_ms
 
+    def stated_ms(self, zone: ZoneInfo, now: int) -> int | None:
+        """As of when its source has it so; None: nobody says. Raises FieldFaults."""
+        faults: dict[str, str] = {}
+        day = _day(self.as_of, "as_of", faults)
+        if faults:
+            raise FieldFaults(faults)
+        if day is None:
+            return None
+        stated = _midnight(day, zone)
+        if stated > now:
+            raise FieldFaults({"as_of": "in_the_future"})
+        return stated
+
 
 @dataclass(slots=True, kw_only=True)
 class VisitDraft:
@@ -187,6 +207,7 @@ class VisitDraft:
     begin: str = ""
     end: str = ""
     team: str = ""
+    source: str = WORK_LISTS
     version: int = 0
 
     @classmethod
@@ -203,7 +224,7 @@ class VisitDraft:
         """As sent."""
         return cls(
             day=form.text("day", 10), begin=form.text("begin", 5), end=form.text("end", 5), team=form.text("team", 16),
-            version=form.version(),
+            source=form.text("source", 32) or WORK_LISTS, version=form.version(),
         )  # fmt: skip
 
     def times(self, zone: ZoneInfo, now: int) -> tuple[int, int]:

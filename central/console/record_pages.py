@@ -12,9 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from central.console.gate import Needs, Visit
 from central.console.pages import is_part
-from central.console.record_drafts import MAX_HOURS, ContactDraft, FieldFaults, ServiceDraft, VisitDraft
+from central.console.record_drafts import MAX_HOURS, ContactDraft, FieldFaults, ServiceDraft, VisitDraft, day_of
 from central.console.rendering import page
-from central.console.resident_view import contact_text, service_text, visit_text
+from central.console.resident_pages import resident_page
+from central.console.resident_view import contact_text, service_text, source_text, visit_text
 from central.console.roles import Action
 from central.console.typed import Typed
 from central.errors import IncompleteError, NotFoundError
@@ -45,6 +46,10 @@ async def _card(visit: Visit, resident_id: str) -> Card:
 
 def _zone(visit: Visit) -> ZoneInfo:
     return ZoneInfo(visit.desk.services.settings.time_zone)
+
+
+def _today(visit: Visit) -> str:
+    return day_of(visit.now_ms(), _zone(visit))
 
 
 def _told(visit: Visit, error: IncompleteError, renamed: dict[str, str] | None = None) -> dict[str, str]:
@@ -140,7 +145,7 @@ async def _typed_contact(request: Request) -> tuple[ContactDraft, str]:
     return draft, "" if order in {"", "save"} else order
 
 
-def _source(draft: ContactDraft) -> str:
+def _source(draft: ContactDraft | ServiceDraft | VisitDraft) -> str:
     if draft.source not in SOURCES:
         raise FieldFaults({"source": "unknown_source"})
     return draft.source
@@ -170,11 +175,28 @@ async def _contact(
 
 
 @router.post("/residents/{resident_id}/contacts/{contact_id}/end")
-async def end_contact(visit: Keeping, resident_id: str, contact_id: str) -> Response:
+async def end_contact(visit: Keeping, resident_id: str, contact_id: str, version: Version = 0) -> Response:
     """Not to be called any more."""
     keeping, scope = visit.desk.services.people.keeping, visit.scope_for(Action.KEEP_RESIDENTS)
-    await keeping.end_contact(visit.actor, resident_id, contact_id, scope=scope)
+    return await _end(
+        visit, resident_id, keeping.end_contact(visit.actor, resident_id, contact_id, version, scope=scope)
+    )
+
+
+async def _end(visit: Visit, resident_id: str, work: Awaitable[None]) -> Response:
+    """End something, or say what it has become meanwhile."""
+    try:
+        await work
+    except StaleRecordError as error:
+        text = visit.words("record.not_ended", theirs=_their_text(visit, error.theirs))
+        return await resident_page(visit, resident_id, error.status, fault=text)
     return RedirectResponse(f"/residents/{resident_id}", 303)
+
+
+def _their_text(visit: Visit, theirs: Contact | Service | PlannedVisit | None) -> str:
+    if isinstance(theirs, Contact):
+        return contact_text(visit, theirs)
+    return service_text(visit, theirs) if isinstance(theirs, Service) else ""
 
 
 @router.post("/residents/{resident_id}/contacts/{contact_id}/up")
@@ -193,7 +215,7 @@ _SERVICE_FIELDS = {"from": "from_day", "to": "to_day"}
 @router.get("/residents/{resident_id}/services/new")
 async def new_service(visit: Keeping, resident_id: str) -> Response:
     """The form to grant one."""
-    return await _service(visit, resident_id, ServiceDraft())
+    return await _service(visit, resident_id, ServiceDraft(as_of=_today(visit)))
 
 
 @router.post("/residents/{resident_id}/services")
@@ -205,6 +227,7 @@ async def grant(request: Request, visit: Keeping, resident_id: str) -> Response:
         from_ms, to_ms = draft.span(_zone(visit), visit.now_ms())
         await visit.desk.services.people.keeping.grant(
             visit.actor, resident_id, draft.service, from_ms=from_ms, to_ms=to_ms, plan=draft.plan or None,
+            source=_source(draft), as_of_ms=draft.stated_ms(_zone(visit), visit.now_ms()),
             scope=visit.scope_for(Action.KEEP_RESIDENTS),
         )  # fmt: skip
 
@@ -219,7 +242,8 @@ async def edit_service(visit: Keeping, resident_id: str, service_id: str) -> Res
     """The same form for one that was granted."""
     card = await _card(visit, resident_id)
     known = _service_in(card, service_id)
-    return await _service(visit, resident_id, ServiceDraft.of(known, _zone(visit)), service_id=service_id, card=card)
+    draft = ServiceDraft.of(known, _zone(visit), visit.now_ms())
+    return await _service(visit, resident_id, draft, service_id=service_id, card=card)
 
 
 @router.post("/residents/{resident_id}/services/{service_id}")
@@ -234,6 +258,7 @@ async def change_service(request: Request, visit: Keeping, resident_id: str, ser
         from_ms, to_ms = draft.span(_zone(visit), visit.now_ms(), known)
         await visit.desk.services.people.keeping.change_service(
             visit.actor, resident_id, service_id, draft.version, from_ms=from_ms, to_ms=to_ms, plan=draft.plan or None,
+            source=_source(draft), as_of_ms=draft.stated_ms(_zone(visit), visit.now_ms()),
             scope=visit.scope_for(Action.KEEP_RESIDENTS),
         )  # fmt: skip
 
@@ -269,16 +294,18 @@ async def _service(
     plans = [(row.id, row.plan.name) for row in rows if row.id and row.tenant in {None, card.resident.tenant}]
     return page(
         visit, "service_editor.html", status, card=card, draft=draft, told=told or {}, service_id=service_id,
-        services=SERVICES, plans=plans, theirs=None if theirs is None else service_text(visit, theirs),
+        services=SERVICES, plans=plans, sources=SOURCES, today=_today(visit),
+        theirs=None if theirs is None else service_text(visit, theirs),
     )  # fmt: skip
 
 
 @router.post("/residents/{resident_id}/services/{service_id}/end")
-async def end_service(visit: Keeping, resident_id: str, service_id: str) -> Response:
+async def end_service(visit: Keeping, resident_id: str, service_id: str, version: Version = 0) -> Response:
     """It ends now."""
     keeping, scope = visit.desk.services.people.keeping, visit.scope_for(Action.KEEP_RESIDENTS)
-    await keeping.end_service(visit.actor, resident_id, service_id, scope=scope)
-    return RedirectResponse(f"/residents/{resident_id}", 303)
+    return await _end(
+        visit, resident_id, keeping.end_service(visit.actor, resident_id, service_id, version, scope=scope)
+    )
 
 
 # ── Visits ───────────────────────────────────────────────────────────────────────────
@@ -298,7 +325,7 @@ async def plan_visit(request: Request, visit: Keeping, resident_id: str) -> Resp
     async def work() -> None:
         from_ms, to_ms = draft.times(_zone(visit), visit.now_ms())
         await visit.desk.services.people.keeping.plan_visit(
-            visit.actor, resident_id, from_ms=from_ms, to_ms=to_ms, team=draft.team or None, source="other",
+            visit.actor, resident_id, from_ms=from_ms, to_ms=to_ms, team=draft.team or None, source=_source(draft),
             scope=visit.scope_for(Action.KEEP_RESIDENTS),
         )  # fmt: skip
 
@@ -387,6 +414,7 @@ async def _visit(
     known = await _known_visit(visit, card, visit_id) if visit_id else None
     return page(
         visit, "visit_editor.html", status, card=card, draft=draft, told=told or {}, visit_id=visit_id, known=known,
-        teams=await visit.desk.services.store.fetch(look), states=list(VisitState),
+        teams=await visit.desk.services.store.fetch(look), states=list(VisitState), sources=SOURCES,
+        said_by="" if known is None else source_text(visit, known.source, known.changed_ms),
         theirs=None if theirs is None else visit_text(visit, theirs),
     )  # fmt: skip

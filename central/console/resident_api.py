@@ -49,6 +49,7 @@ class HitsOut(Out):
 class FactOut(Out):
     """A fact with who says so and when it was true. `text` is null for a secret: reveal it to read it."""
 
+    id: str = Field(examples=["1f2e3d4c5b6a7988"])
     kind: FactKind
     text: str | None = Field(examples=["Solbakken 214"])
     source: str = Field(examples=["resident"])
@@ -60,6 +61,7 @@ class FactOut(Out):
     def of(cls, fact: Fact, now: int) -> FactOut:
         """As kept."""
         return cls(
+            id=fact.id,
             kind=fact.kind,
             text=fact.text,
             source=fact.source,
@@ -86,7 +88,7 @@ class ContactOut(Out):
 
 
 class ServiceOut(Out):
-    """A service that was granted."""
+    """A service that was granted, by whose word and as of when."""
 
     id: str
     version: int
@@ -94,10 +96,12 @@ class ServiceOut(Out):
     plan: str | None
     from_ms: int
     to_ms: int | None
+    source: str = Field(examples=["epj"])
+    as_of_ms: int
 
 
 class VisitOut(Out):
-    """A planned visit."""
+    """A planned visit. `changed_ms`: when its source last said anything new of it."""
 
     id: str
     version: int
@@ -107,6 +111,8 @@ class VisitOut(Out):
     from_ms: int
     to_ms: int
     state: str
+    source: str = Field(examples=["home_care"])
+    changed_ms: int
 
 
 class ResidentOut(Out):
@@ -156,8 +162,8 @@ class ResidentOut(Out):
                 for contact in card.contacts
             ],
             services=[
-                ServiceOut(id=s.id, version=s.version, kind=s.kind, plan=s.plan, from_ms=s.from_ms, to_ms=s.to_ms)
-                for s in card.services
+                ServiceOut(**{name: getattr(service, name) for name in ServiceOut.model_fields})
+                for service in card.services
             ],
             visits=[
                 VisitOut(
@@ -169,6 +175,8 @@ class ResidentOut(Out):
                     from_ms=v.from_ms,
                     to_ms=v.to_ms,
                     state=v.state.value,
+                    source=v.source,
+                    changed_ms=v.changed_ms,
                 )
                 for v in card.visits
             ],
@@ -202,12 +210,23 @@ class ReasonBody(In):
 
 
 class FactBody(In):
-    """What is to be known from now on. An empty text ends what stands there."""
+    """What is to be known from now on. An empty text ends what stands there. `replaces`: the fact that stands there."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "example": {
+                "kind": "address", "text": "Solbakken 214", "source": "resident", "replaces": "1f2e3d4c5b6a7988",
+            }
+        },
+    )  # fmt: skip
 
     kind: FactKind
     text: str = Field(max_length=2000, examples=["Solbakken 214"])
     source: Source
     as_of_ms: int | None = Field(None, ge=0, le=2**53)
+    replaces: str = Field("", pattern="^([0-9a-f]{16})?$")
+    """Empty: there was none."""
 
 
 class ChangedOut(Out):
@@ -274,7 +293,10 @@ async def reveal(visit: Seeing, resident_id: ResidentId, kind: FactKind) -> Fact
 
 @router.post("/residents/{resident_id}/facts")
 async def record(visit: Keeping, resident_id: ResidentId, body: FactBody) -> ChangedOut:
-    """Write, correct or end a fact; the older one stays in the history."""
+    """Write, correct or end a fact; the older one stays in the history.
+
+    409 with what stands there when that is not what it was to replace.
+    """
     changed = await visit.desk.services.people.keeping.record(
         visit.actor,
         resident_id,
@@ -282,6 +304,7 @@ async def record(visit: Keeping, resident_id: ResidentId, body: FactBody) -> Cha
         body.text,
         source=body.source,
         as_of_ms=body.as_of_ms,
+        replaces=body.replaces,
         scope=visit.scope_for(Action.KEEP_RESIDENTS),
     )
     return ChangedOut(changed=changed)

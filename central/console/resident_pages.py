@@ -34,10 +34,12 @@ from central.console.seeking import (
     sites,
     units_in,
 )
+from central.console.typed import Typed
 from central.errors import ActionError, Conflict, IncompleteError
 from central.people.facts import SOURCES, Fact, FactKind
 from central.people.looking import REASONS, AccessEntry
 from central.people.people import MAX_HITS, Card, NoBasisError
+from central.people.recording import StaleFactError
 from central.people.residents import resident_of
 from central.people.vault import ErasedError
 from central.views import Legible
@@ -131,13 +133,14 @@ async def register(
 @router.get("/residents/{resident_id}")
 async def resident(visit: Seeing, resident_id: str) -> Response:
     """One resident: opened for who has a reason, the way to give one for who has not."""
-    return await _resident_page(visit, resident_id)
+    return await resident_page(visit, resident_id)
 
 
-async def _resident_page(
+async def resident_page(
     visit: Visit, resident_id: str, status: int = 200, *, shown: Fact | None = None, fault: str = "",
-    typed: Mapping[str, str] | None = None,
+    typed: Mapping[str, str] | None = None, theirs: str = "",
 ) -> Response:  # fmt: skip
+    """The page; `theirs`: what somebody else has written where something was typed."""
     people, where = visit.desk.services.people, keeps_where(visit)
     scope = visit.scope_for(Action.SEE_RESIDENTS)
     card: Card | None = None
@@ -159,7 +162,7 @@ async def _resident_page(
         visit, "resident.html", status, own=own, card=card, is_erased=is_erased,
         view=resident_view(visit, card, shown) if card else None,
         alarms=await alarms_of(visit, own.pseudonym) if card else (),
-        reasons=REASONS, keeps=keeps, fault=fault, kinds=list(FactKind), sources=SOURCES,
+        reasons=REASONS, keeps=keeps, fault=fault, typed=typed, theirs=theirs, kinds=list(FactKind), sources=SOURCES,
         today=_today(visit).isoformat(), unit=unit,
         hub=await _hub_field(visit, typed.get("hub", own.hub or "")) if keeps else None,
     )  # fmt: skip
@@ -211,7 +214,7 @@ async def _tenant_of(visit: Visit, resident_id: str) -> str | None:
 async def open_record(visit: Seeing, resident_id: str, reason: Annotated[str, Form(max_length=200)] = "") -> Response:
     """Break-glass: a reason opens the record for half an hour."""
     if reason not in REASONS:
-        return await _resident_page(visit, resident_id, 422, fault=visit.words("residents.reason_missing"))
+        return await resident_page(visit, resident_id, 422, fault=visit.words("residents.reason_missing"))
     scope = visit.scope_for(Action.SEE_RESIDENTS)
     await visit.desk.services.people.break_glass(visit.actor, scope, resident_id, reason)
     return RedirectResponse(f"/residents/{resident_id}", 303)
@@ -228,7 +231,7 @@ async def reveal(
     )  # fmt: skip
     if is_part(request):
         return page(visit, "_secret.html", fact=fact_line(visit, fact), resident=resident_id)
-    return await _resident_page(visit, resident_id, shown=fact)
+    return await resident_page(visit, resident_id, shown=fact)
 
 
 def _reason(visit: Visit, entry: AccessEntry) -> str:
@@ -259,28 +262,45 @@ async def _changed(
 ) -> Response:
     try:
         await work
+    except StaleFactError as error:
+        theirs = _their_fact(visit, error)
+        return await resident_page(
+            visit, resident_id, error.status, fault=fault_text(visit, error), typed=typed, theirs=theirs
+        )
     except (IncompleteError, Conflict) as error:
-        return await _resident_page(visit, resident_id, error.status, fault=fault_text(visit, error), typed=typed)
+        return await resident_page(visit, resident_id, error.status, fault=fault_text(visit, error), typed=typed)
     except ActionError as error:
         if not visit.words.has(f"resident.fault_{error.reason}"):
             raise
-        return await _resident_page(visit, resident_id, error.status, fault=fault_text(visit, error))
+        return await resident_page(visit, resident_id, error.status, fault=fault_text(visit, error))
     return RedirectResponse(f"/residents/{resident_id}", 303)
 
 
 @router.post("/residents/{resident_id}/facts")
 async def write_fact(
-    visit: Keeping, resident_id: str, kind: Short = "", text: Text = "", source: Short = "", as_of: Short = ""
-) -> Response:
-    """Write, correct or end a fact."""
+    request: Request, visit: Keeping, resident_id: str, kind: Short = "", text: Text = "", source: Short = "",
+    as_of: Short = "",
+) -> Response:  # fmt: skip
+    """Write, correct or end a fact. The form says which one it saw of each kind."""
+    was = Typed(await request.form()).text(f"was.{kind}", 16)
 
     async def work() -> None:
         await visit.desk.services.people.keeping.record(
-            visit.actor, resident_id, _kind(kind), text, source=source, as_of_ms=_day_ms(visit, as_of),
+            visit.actor, resident_id, _kind(kind), text, source=source, as_of_ms=_day_ms(visit, as_of), replaces=was,
             scope=visit.scope_for(Action.KEEP_RESIDENTS),
         )  # fmt: skip
 
-    return await _changed(visit, resident_id, work())
+    return await _changed(visit, resident_id, work(), {"kind": kind, "text": text, "source": source, "as_of": as_of})
+
+
+def _their_fact(visit: Visit, error: StaleFactError) -> str:
+    """What somebody else has written, or that they ended it."""
+    title = visit.words(f"fact.{error.kind}")
+    if error.theirs is None:
+        return visit.words("resident.fact_ended", kind=title)
+    line = fact_line(visit, error.theirs)
+    text = visit.words("resident.fact_folded") if line.text is None else line.text
+    return visit.words("resident.fact_now", kind=title, text=text, source=line.caption)
 
 
 @router.post("/residents/{resident_id}/place")

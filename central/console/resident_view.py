@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
@@ -19,7 +20,7 @@ from central.people.looking import Basis, Purpose
 from central.people.people import Card, NoBasisError
 from central.people.services import Service
 from central.people.vault import DamagedError, ErasedError
-from central.people.visits import PlannedVisit
+from central.people.visits import PlannedVisit, VisitState
 from central.routing.words import clock_words, days_words
 from central.sql import Sql
 from central.views import AlarmView
@@ -40,6 +41,8 @@ ORDER = (
 )
 """What one needs first stands first, the way in beside the code that opens it."""
 ALARMS_SHOWN = 20
+SOON_MS, SOON_SHOWN = 24 * 3_600_000, 3
+"""So near and so many are the visits that stand with an alarm."""
 
 _ALARMS = Sql(
     """SELECT id, kind, rank, happened_ms, closed_ms, disposition, outcome, outcome_list, tenant, unit
@@ -72,6 +75,7 @@ class ContactLine:
     agreement: str
     document: str
     caption: str
+    version: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +87,7 @@ class DatedLine:
     caption: str
     is_over: bool
     rank: int = 6
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +102,8 @@ class ResidentView:
     contacts: tuple[ContactLine, ...]
     services: tuple[DatedLine, ...]
     visits: tuple[DatedLine, ...]
+    soon: tuple[DatedLine, ...]
+    """Who comes next, for whoever answers an alarm: the visit they may let it wait for, or that will not be made."""
 
     @property
     def has_secrets(self) -> bool:
@@ -122,19 +129,24 @@ def date_text(visit: Visit, day: date) -> str:
 
 def fact_line(visit: Visit, fact: Fact) -> FactLine:
     """One fact with where it comes from and since when."""
-    t, now = visit.words, visit.now_ms()
-    source = t.either(f"fact_source.{fact.source}", fact.source)
-    is_stale = fact.is_stale(now)
-    key = "resident.stale" if is_stale else "resident.from"
+    t = visit.words
+    is_stale = fact.is_stale(visit.now_ms())
     return FactLine(
         kind=fact.kind.value,
         title=t(f"fact.{fact.kind.value}"),
         text=fact.text,
-        caption=t(key, source=source, date=day_text(visit, fact.as_of_ms)),
+        caption=source_text(visit, fact.source, fact.as_of_ms, is_stale=is_stale),
         is_stale=is_stale,
         is_secret=fact.is_secret,
         is_wide=fact.kind is FactKind.KNOW,
     )
+
+
+def source_text(visit: Visit, source: str, as_of_ms: int, *, is_stale: bool = False) -> str:
+    """Who says so, and as of which day."""
+    key = "resident.stale" if is_stale else "resident.from"
+    named = visit.words.either(f"fact_source.{source}", source)
+    return visit.words(key, source=named, date=day_text(visit, as_of_ms))
 
 
 def resident_view(visit: Visit, card: Card, shown: Fact | None = None) -> ResidentView:
@@ -160,20 +172,32 @@ def resident_view(visit: Visit, card: Card, shown: Fact | None = None) -> Reside
                 title=t.either(f"granted.{service.kind}", service.kind),
                 caption=_service_caption(visit, service),
                 is_over=service.to_ms is not None and service.to_ms <= now,
+                source=source_text(visit, service.source, service.as_of_ms),
             )
             for service in card.services
         ),
         visits=tuple(
-            DatedLine(
-                id=planned.id,
-                title=_hours(visit, planned.from_ms, planned.to_ms),
-                caption=", ".join(
-                    part for part in (planned.team_name or "", t(f"visit_state.{planned.state.value}")) if part
-                ),
-                is_over=planned.to_ms < now or planned.state.value != "planned",
-            )
-            for planned in card.visits
+            _visit_line(visit, planned, _hours(visit, planned.from_ms, planned.to_ms)) for planned in card.visits
         ),
+        soon=tuple(_visit_line(visit, planned, _near(visit, planned)) for planned in soonest(card.visits, now)),
+    )
+
+
+def soonest(visits: Sequence[PlannedVisit], now: int) -> list[PlannedVisit]:
+    """The next ones in order, also one that goes on; of those that will not be made as many as there is room for."""
+    near = [one for one in visits if one.to_ms > now and one.from_ms < now + SOON_MS]
+    first = sorted(near, key=lambda one: (one.state is not VisitState.PLANNED, one.from_ms))[:SOON_SHOWN]
+    return sorted(first, key=lambda one: one.from_ms)
+
+
+def _visit_line(visit: Visit, planned: PlannedVisit, title: str) -> DatedLine:
+    parts = (planned.team_name or "", visit.words(f"visit_state.{planned.state.value}"))
+    return DatedLine(
+        id=planned.id,
+        title=title,
+        caption=", ".join(part for part in parts if part),
+        is_over=planned.to_ms < visit.now_ms() or planned.state is not VisitState.PLANNED,
+        source=source_text(visit, planned.source, planned.changed_ms),
     )
 
 
@@ -196,7 +220,6 @@ def _contact_line(visit: Visit, contact: Contact) -> ContactLine:
     told = t("resident.agreed", services=services) if services else t("resident.not_agreed")
     if services:
         told += "".join(f". {part}" for part in _limits(visit, agreement))
-    source = t.either(f"fact_source.{contact.source}", contact.source)
     return ContactLine(
         id=contact.id,
         name=person.name if person else "",
@@ -204,7 +227,8 @@ def _contact_line(visit: Visit, contact: Contact) -> ContactLine:
         phone=person.phone if person else "",
         agreement=told,
         document=agreement.document,
-        caption=t("resident.from", source=source, date=day_text(visit, contact.as_of_ms)),
+        caption=source_text(visit, contact.source, contact.as_of_ms),
+        version=contact.version,
     )
 
 
@@ -233,7 +257,12 @@ def contact_text(visit: Visit, contact: Contact) -> str:
 
 def service_text(visit: Visit, service: Service) -> str:
     """The same of a service."""
-    return f"{visit.words.either(f'granted.{service.kind}', service.kind)}, {_service_caption(visit, service)}"
+    parts = (
+        visit.words.either(f"granted.{service.kind}", service.kind),
+        _service_caption(visit, service),
+        source_text(visit, service.source, service.as_of_ms),
+    )
+    return ", ".join(parts)
 
 
 def visit_text(visit: Visit, planned: PlannedVisit) -> str:
@@ -254,6 +283,18 @@ def _service_caption(visit: Visit, service: Service) -> str:
 def _hours(visit: Visit, from_ms: int, to_ms: int) -> str:
     clock = visit.figures.short_clock
     return f"{day_text(visit, from_ms)}, {clock(from_ms)}\u2013{clock(to_ms)}"
+
+
+def _near(visit: Visit, planned: PlannedVisit) -> str:
+    """A visit within a day: by the clock, and the day as people say it."""
+    t, clock, now = visit.words, visit.figures.short_clock, visit.now_ms()
+    if planned.from_ms <= now:
+        return t("resident.visit_now", until=clock(planned.to_ms))
+    is_today = day_text(visit, planned.from_ms) == day_text(visit, now)
+    return t(
+        "resident.visit_today" if is_today else "resident.visit_tomorrow",
+        span=f"{clock(planned.from_ms)}\u2013{clock(planned.to_ms)}",
+    )
 
 
 def _span(visit: Visit, from_ms: int, to_ms: int | None) -> str:

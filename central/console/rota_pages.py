@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Annotated, Any
@@ -11,20 +11,20 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
-from central.access import Scope
+from central.access import ElsewhereError, Scope
 from central.console.gate import Needs, Visit
 from central.console.paging import PageNo, Sought, page_of
 from central.console.plan_draft import day_in, minute_of
 from central.console.plan_preview import scope_of
 from central.console.rendering import page
 from central.console.roles import Action
+from central.console.rota_grid import person_name, rota_grid
 from central.console.seeking import Choice, Seek, Words, hits_part, meant, not_found_text
-from central.console.week_grid import GridSpan, WeekGrid
-from central.errors import IncompleteError
+from central.errors import Conflict, IncompleteError, NotFoundError
 from central.routing import calendar
 from central.routing.duty import DAY_MS, WARN_DAYS, Rotas, TeamRota
 from central.routing.plan import WEEKDAYS
-from central.routing.rota import Gap, Override, Shift, Spell
+from central.routing.rota import Gap, Override, Shift
 from central.routing.words import clock_at, clock_words, days_words
 
 router = APIRouter(include_in_schema=False)
@@ -100,6 +100,7 @@ async def _page(
     *,
     week: str = "",
     said: str = "",
+    refused: str = "",
     faults: Mapping[str, str] | None = None,
     typed: Mapping[str, Any] | None = None,
     form: str = "",
@@ -121,7 +122,7 @@ async def _page(
         status,
         found=found,
         line=line,
-        grid=_grid(visit, found, monday, now),
+        grid=rota_grid(visit, found, monday, now),
         monday=monday,
         week_text=visit.figures.date(calendar.instant(zone, monday, 12 * 60)),
         before=(monday - timedelta(days=7)).isoformat(),
@@ -131,6 +132,7 @@ async def _page(
         shifts=[_shift_line(visit, found, shift, today) for shift in found.rota.shifts],
         overrides=[_override_line(visit, found, one) for one in found.rota.overrides if one.to_ms > now],
         said=said,
+        refused=refused,
         faults=faults or {},
         typed=shown,
         seeks={name: _seek(visit, found, name, shown[name]) for name in _WHO},
@@ -162,7 +164,7 @@ def _seek(visit: Visit, found: TeamRota, name: str, typed: str) -> Seek:
 
 def _team_line(visit: Visit, found: TeamRota) -> TeamLine:
     t, now, rota = visit.words, visit.now_ms(), found.rota
-    on = [_name(visit, found, spell.account) for spell in rota.on_at(now)]
+    on = [person_name(visit, found, spell.account) for spell in rota.on_at(now)]
     until = rota.until(now, WARN_DAYS * DAY_MS)
     following = rota.next_after(now, WARN_DAYS * DAY_MS) if rota.is_kept else None
     gaps = rota.gaps(now, now + WARN_DAYS * DAY_MS)
@@ -176,7 +178,9 @@ def _team_line(visit: Visit, found: TeamRota) -> TeamLine:
         following=""
         if following is None
         else t(
-            "rota.then", who=_name(visit, found, following.account), time=_when(visit, rota.zone, following.from_ms)
+            "rota.then",
+            who=person_name(visit, found, following.account),
+            time=_when(visit, rota.zone, following.from_ms),
         ),
         gaps=tuple(said),
     )
@@ -189,26 +193,22 @@ def _gap_words(visit: Visit, zone: ZoneInfo, gap: Gap) -> str:
 
 
 def _when(visit: Visit, zone: ZoneInfo, at_ms: int, *, since_ms: int | None = None) -> str:
-    """Sunday 22.11. 07:00; the clock alone when it is the day that was said already."""
+    """Sunday 22.11. 07:00; the clock alone when it is the day that was said already. Of two such times: which."""
     day, minute = calendar.local(at_ms, zone)
+    time, both = clock_words(minute), calendar.instants(zone, day, minute)
+    if len(both) > 1:
+        time = visit.words("rota.second_time" if at_ms >= both[1] else "rota.first_time", time=time)
     if since_ms is not None and calendar.local(since_ms, zone)[0] == day:
-        return clock_words(minute)
+        return time
     return visit.words(
-        "rota.when",
-        day=visit.words(f"weekday.d{day.weekday()}"),
-        date=f"{day.day}.{day.month}.",
-        time=clock_words(minute),
+        "rota.when", day=visit.words(f"weekday.d{day.weekday()}"), date=f"{day.day}.{day.month}.", time=time
     )
-
-
-def _name(visit: Visit, found: TeamRota, account: str | None) -> str:
-    return visit.words("rota.phone") if account is None else found.names.get(account, visit.words("rota.gone"))
 
 
 def _shift_line(visit: Visit, found: TeamRota, shift: Shift, today: date) -> dict[str, Any]:
     return {
         "id": shift.id,
-        "who": _name(visit, found, shift.account),
+        "who": person_name(visit, found, shift.account),
         "days": days_words(tuple(shift.weekdays), visit.words),
         "hours": f"{clock_words(shift.from_minute)}\u2013{clock_words(shift.to_minute % (24 * 60))}",
         "since": shift.from_day.isoformat(),
@@ -219,8 +219,8 @@ def _shift_line(visit: Visit, found: TeamRota, shift: Shift, today: date) -> dic
 
 def _override_line(visit: Visit, found: TeamRota, one: Override) -> dict[str, Any]:
     t = visit.words
-    who = "" if one.account is None else _name(visit, found, one.account)
-    whom = "" if one.instead_of is None else _name(visit, found, one.instead_of)
+    who = "" if one.account is None else person_name(visit, found, one.account)
+    whom = "" if one.instead_of is None else person_name(visit, found, one.instead_of)
     key = {(True, True): "stand_in", (True, False): "extra", (False, True): "away", (False, False): "closed"}[
         (bool(who), bool(whom))
     ]
@@ -243,89 +243,6 @@ def _clock_changes(visit: Visit, zone: ZoneInfo, monday: date) -> list[str]:
             key = "clock_forward" if change > 0 else "clock_back"
             found.append(visit.words(f"rota.{key}", day=visit.words(f"weekday.d{day}")))
     return found
-
-
-def _grid(visit: Visit, found: TeamRota, monday: date, now: int) -> WeekGrid:
-    rota, t = found.rota, visit.words
-    begin, end = calendar.instant(rota.zone, monday, 0), calendar.instant(rota.zone, monday + timedelta(days=7), 0)
-    spells = rota.spells(begin, end)
-    letters = _letters([_name(visit, found, spell.account) for spell in spells])
-    spans = []
-    for day in WEEKDAYS:
-        since, until = calendar.day_bounds(rota.zone, monday + timedelta(days=day))
-        of_day = [spell for spell in spells if spell.from_ms < until and spell.to_ms > since]
-        lanes = _lanes(of_day)
-        for spell, (lane, count) in zip(of_day, lanes, strict=True):
-            name = _name(visit, found, spell.account)
-            letter, pattern = letters[name]
-            first, last = _minute(max(spell.from_ms, since), rota.zone), _minute(min(spell.to_ms, until), rota.zone)
-            comes, goes = (clock_at(at, rota.zone) for at in (spell.from_ms, spell.to_ms))
-            spans.append(
-                GridSpan(
-                    day=day,
-                    begin=first if spell.from_ms > since else 0,
-                    to=last if spell.to_ms < until else 24 * 60,
-                    letter=letter,
-                    name=name,
-                    pattern=pattern,
-                    lane=lane,
-                    lanes=count,
-                    title=f"{name} {t('rota.span', begin=comes, to=goes)}",
-                )
-            )
-        spans += [
-            GridSpan(
-                day=day,
-                begin=_minute(gap.from_ms, rota.zone) if gap.from_ms > since else 0,
-                to=_minute(gap.to_ms, rota.zone) if gap.to_ms < until else 24 * 60,
-                letter="!",
-                name=t("rota.nobody"),
-                pattern=0,
-                is_gap=True,
-                title=t("rota.nobody"),
-            )
-            for gap in rota.gaps(since, until)
-        ]
-    today, minute = calendar.local(now, rota.zone)
-    is_now = monday <= today < monday + timedelta(days=7)
-    return WeekGrid(
-        spans=tuple(span for span in spans if span.begin < span.to),
-        legend=tuple((letter, name, pattern) for name, (letter, pattern) in letters.items()),
-        days=tuple(t(f"weekday.s{day}") for day in WEEKDAYS),
-        today=today.weekday() if is_now else None,
-        now=(today.weekday(), minute) if is_now else None,
-    )
-
-
-def _letters(names: Sequence[str]) -> dict[str, tuple[str, int]]:
-    """Initials that tell the people of this week apart, and a hatching each."""
-    found: dict[str, tuple[str, int]] = {}
-    taken: set[str] = set()
-    for name in dict.fromkeys(names):
-        initials = "".join(part[0] for part in name.split()[:2]).upper() or "?"
-        letter, number = initials, 2
-        while letter in taken:
-            letter, number = f"{initials[0]}{number}", number + 1
-        taken.add(letter)
-        found[name] = (letter, len(found) % 5)
-    return found
-
-
-def _lanes(spells: Sequence[Spell]) -> list[tuple[int, int]]:
-    """A lane for each, and how many lanes the day has: those who are on at once lie beside each other."""
-    ends: list[int] = []
-    places = []
-    for spell in spells:
-        lane = next((place for place, end in enumerate(ends) if end <= spell.from_ms), len(ends))
-        if lane == len(ends):
-            ends.append(0)
-        ends[lane] = spell.to_ms
-        places.append(lane)
-    return [(lane, len(ends)) for lane in places]
-
-
-def _minute(at_ms: int, zone: ZoneInfo) -> int:
-    return calendar.local(at_ms, zone)[1]
 
 
 # ── Writing ──────────────────────────────────────────────────────────────────────────────
@@ -371,8 +288,21 @@ async def add_shift(request: Request, visit: Changing, team_id: str) -> Response
 @router.post("/rota/{team_id}/shifts/{shift_id}/end")
 async def end_shift(visit: Changing, team_id: str, shift_id: str) -> Response:
     """Not from today on."""
-    await rotas_of(visit).end_shift(visit.actor, scope_of(visit, Action.CHANGE_PLANS), team_id, shift_id)
-    return RedirectResponse(f"/rota/{team_id}?said=shift_ended", 303)
+    work = rotas_of(visit).end_shift(visit.actor, scope_of(visit, Action.CHANGE_PLANS), team_id, shift_id)
+    return await _ended(visit, team_id, "shift", work)
+
+
+async def _ended(visit: Visit, team_id: str, what: str, work: Awaitable[None]) -> Response:
+    """End something, or say that somebody else has: it is over, or was taken out before it began."""
+    try:
+        await work
+    except ElsewhereError:
+        raise
+    except (Conflict, NotFoundError) as error:
+        if error.reason not in {"is_over", what}:
+            raise
+        return await _page(visit, team_id, refused=visit.words("rota.over_already"), status=error.status)
+    return RedirectResponse(f"/rota/{team_id}?said={what}_ended", 303)
 
 
 @router.post("/rota/{team_id}/overrides")
@@ -405,8 +335,8 @@ async def add_override(request: Request, visit: Changing, team_id: str) -> Respo
 @router.post("/rota/{team_id}/overrides/{override_id}/end")
 async def end_override(visit: Changing, team_id: str, override_id: str) -> Response:
     """Not from now on."""
-    await rotas_of(visit).end_override(visit.actor, scope_of(visit, Action.CHANGE_PLANS), team_id, override_id)
-    return RedirectResponse(f"/rota/{team_id}?said=override_ended", 303)
+    work = rotas_of(visit).end_override(visit.actor, scope_of(visit, Action.CHANGE_PLANS), team_id, override_id)
+    return await _ended(visit, team_id, "override", work)
 
 
 def _instant(

@@ -309,7 +309,7 @@ async def add_shift(visit: Changing, team_id: Ref, body: ShiftBody) -> MadeOut:
 
 @router.delete("/teams/{team_id}/rota/shifts/{shift_id}", tags=["rotas"], status_code=204)
 async def end_shift(visit: Changing, team_id: Ref, shift_id: Ref) -> None:
-    """Not held from today on."""
+    """Not held from today on; 409 when it is over already, 404 when it was taken out before it began."""
     await rotas_of(visit).end_shift(visit.actor, visit.scope_for(Action.CHANGE_PLANS), team_id, shift_id)
 
 
@@ -330,7 +330,7 @@ async def add_override(visit: Changing, team_id: Ref, body: OverrideBody) -> Mad
 
 @router.delete("/teams/{team_id}/rota/overrides/{override_id}", tags=["rotas"], status_code=204)
 async def end_override(visit: Changing, team_id: Ref, override_id: Ref) -> None:
-    """Does not hold from now on."""
+    """Does not hold from now on; 404 when somebody else has ended it."""
     await rotas_of(visit).end_override(visit.actor, visit.scope_for(Action.CHANGE_PLANS), team_id, override_id)
 
 

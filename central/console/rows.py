@@ -159,7 +159,7 @@ def kind_title(visit: Visit, alarm: AlarmView) -> str:
 def place_of(visit: Visit, alarm: AlarmView) -> str:
     """Where. No name of a resident: that is for who has the alarm. Technicians want the device as well."""
     hub = alarm.hub_label or (alarm.hub[:8] if alarm.hub else visit.words("queue.unknown_place"))
-    return f"{hub} · {alarm.device}" if alarm.device and alarm.queue is Queue.TECHNICAL else hub
+    return f"{hub} · {alarm.device_label}" if alarm.device and alarm.queue is Queue.TECHNICAL else hub
 
 
 async def _callers(visit: Visit, alarms: Sequence[AlarmView]) -> Mapping[str, str]:

@@ -8,7 +8,17 @@ from central.console.routine_view import Routine
 from central.console.rows import kind_title, place_of
 from central.views import AlarmDetail, TimelineEntry
 
-UNTOLD = frozenset({"shown", "renewed", "repeat", "notified", "notification_delivered", "notification_given_up"})
+UNTOLD = frozenset(
+    {
+        "shown",
+        "renewed",
+        "repeat",
+        "notified",
+        "notification_delivered",
+        "notification_unconfirmed",
+        "notification_given_up",
+    }
+)
 """What is of no use in a journal."""
 
 

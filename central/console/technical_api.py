@@ -139,10 +139,11 @@ class NoteBody(In):
 
 
 class OverBody(In):
-    """It is over, and what it was."""
+    """It is over, and what it was. `version` is the one that was looked at."""
 
     outcome: Outcome
     note: Annotated[str, Field(max_length=4000)] = ""
+    version: Annotated[int, Field(ge=1, le=2**31 - 1)]
 
 
 class TogetherBody(In):
@@ -251,10 +252,13 @@ async def note(visit: Mending, incident_id: Ref, body: NoteBody) -> IncidentOut:
 
 @router.post("/incidents/{incident_id}/close")
 async def close(visit: Mending, incident_id: Ref, body: OverBody) -> IncidentOut:
-    """It is over: what is still open under it is closed with the same outcome."""
+    """It is over: what is still open under it is closed with the same outcome.
+
+    409 when somebody wrote since `version`, or more alarms have come.
+    """
     scope = visit.scope_for(Action.KEEP_TECHNICAL)
     kept = visit.desk.services.incidents
-    return _out(visit, await kept.close(incident_id, visit.actor, scope, body.outcome, body.note))
+    return _out(visit, await kept.close(incident_id, visit.actor, scope, body.outcome, body.note, version=body.version))
 
 
 @router.post("/technical/close")

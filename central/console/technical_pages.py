@@ -117,7 +117,7 @@ async def _incident(visit: Visit, incident_id: str, number: int = 1, status: int
         number=number,
         pages=_pages(found.count),
         outcomes=TECHNICAL_OUTCOMES,
-        **({"fault": "", "typed": None} | said),
+        **({"fault": "", "typed": None, "chosen": ""} | said),
     )
 
 
@@ -165,13 +165,19 @@ async def close(
     incident_id: str,
     outcome: Annotated[str, Form(max_length=32)] = "",
     text: Annotated[str, Form(alias="note", max_length=5000)] = "",
+    version: Annotated[int, Form(ge=0, le=2**31 - 1)] = 0,
 ) -> Response:
     """It is over."""
+    kept = visit.desk.services.incidents
     try:
-        await visit.desk.services.incidents.close(incident_id, visit.actor, _kept(visit), outcome, text)
+        await kept.close(incident_id, visit.actor, _kept(visit), outcome, text, version=version)
     except (Conflict, IncompleteError) as error:
-        fault = visit.words(_REASONS.get(error.reason, f"technical.{error.reason}"))
-        return await _incident(visit, incident_id, status=error.status, fault=fault, typed=text)
+        is_stale = error.reason == "written_meanwhile"
+        fault = visit.words(
+            "technical.changed_meanwhile" if is_stale else _REASONS.get(error.reason, f"technical.{error.reason}")
+        )
+        typed = text or None  # the form that closes has no note of its own: what is kept stands
+        return await _incident(visit, incident_id, status=error.status, fault=fault, typed=typed, chosen=outcome)
     return RedirectResponse("/technical", 303)
 
 

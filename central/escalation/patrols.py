@@ -15,7 +15,8 @@ from central.escalation.receivers import Receiver, team_of
 from central.escalation.seen import seen_since
 from central.escalation.telling import tell
 from central.lifecycle import UNDO_MS
-from central.routing.plan import Channel
+from central.notify.channel import Address
+from central.notify.channels import carried, channels, promise_of
 from central.sql import Sql
 from central.views import SYSTEM
 from cloud_sync.identity import new_id
@@ -53,7 +54,7 @@ _HUSH = Sql(
 _NOT_OVER = Sql("DELETE FROM notification WHERE dispatch = :id AND state = 'pending' AND what = 'dispatch_over'")
 _TOLD = Sql(
     """SELECT DISTINCT channel, team, language, alarm FROM notification WHERE dispatch = :id AND what = 'dispatch'
-    AND channel <> 'console' AND state IN ('sent', 'delivered')"""
+    AND state IN ('sent', 'unconfirmed', 'delivered')"""
 )
 _OUT = Sql(
     """SELECT id FROM dispatch WHERE alarm = :alarm AND team IS NOT NULL
@@ -64,7 +65,7 @@ _OUT = Sql(
 async def send(
     connection: AsyncConnection,
     to: Receiver,
-    channels: Sequence[Channel],
+    ways: Sequence[str],
     now: int,
     *,
     alarm: str,
@@ -93,7 +94,7 @@ async def send(
         return None
     content = {"dispatch": row[0], "team": to.team, "why": "plan"}
     await event_log.append(connection, now, "dispatch_sent", SYSTEM, alarm=alarm, hub=hub, content=content)
-    await tell_team(connection, row[0], to, channels, now, alarm=alarm, number=number, step=step)
+    await tell_team(connection, row[0], to, ways, now, alarm=alarm, number=number, step=step)
     return str(row[0])
 
 
@@ -101,7 +102,7 @@ async def tell_team(
     connection: AsyncConnection,
     dispatch: str,
     to: Receiver,
-    channels: Sequence[Channel],
+    ways: Sequence[str],
     now: int,
     *,
     alarm: str,
@@ -109,15 +110,15 @@ async def tell_team(
     step: int | None = None,
 ) -> None:
     """Those of a team who are on duty hear that they are sent: each at their console, all by the duty telephone."""
-    for channel in channels:
+    for channel in ways:
         if not to.can_be_told(channel):
             continue
         whom: list[str | None] = [None]
-        if channel is Channel.CONSOLE:
+        if promise_of(channel).address is Address.CONSOLE:
             since = await seen_since(connection, now)
             whom = [row[0] for row in await _MEMBERS.rows(connection, team=to.team, since=since)] or whom
         for account in whom:
-            key = f"dispatch:{dispatch}:{channel.value}:{account or to.team}"
+            key = f"dispatch:{dispatch}:{channel}:{account or to.team}"
             await tell(
                 connection,
                 key,
@@ -138,7 +139,7 @@ async def tell_sent(
 ) -> None:
     """A person has sent a team: it is told by every way that it has."""
     for to in await team_of(connection, team, tenant):
-        await tell_team(connection, dispatch, to, tuple(Channel), now, alarm=alarm)
+        await tell_team(connection, dispatch, to, tuple(channels()), now, alarm=alarm)
 
 
 async def is_silent(connection: AsyncConnection, alarm: str, hub: str, number: int, step: int, now: int) -> None:
@@ -176,11 +177,13 @@ async def called_off(connection: AsyncConnection, dispatch: str, now: int, *, is
     """They need not go any more; who was told is told. `is_kept`: only when it has not been taken back."""
     await hush(connection, dispatch)
     for channel, team, language, alarm in await _TOLD.rows(connection, id=dispatch):
+        if channel not in carried():
+            continue  # consoles show it
         await tell(
             connection,
             f"dispatch:{dispatch}:over:{channel}:{team}",
             Receiver(team=team, language=language),
-            Channel(channel),
+            channel,
             "dispatch_over",
             now,
             alarm=alarm,

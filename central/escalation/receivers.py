@@ -9,9 +9,11 @@ import structlog
 from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from central.notify.channel import Address
+from central.notify.channels import promise_of
 from central.people.contacts import Agreement
 from central.routing.calendar import zone_or_usual
-from central.routing.plan import Channel, ReceiverKind, Step
+from central.routing.plan import ReceiverKind, Step
 from central.routing.services import service_of
 from central.sql import Row, Sql
 
@@ -57,15 +59,17 @@ class Receiver:
             bool(on_duty) if self.team is None else not on_duty.isdisjoint({self.team, HOUSE})
         )
 
-    def can_be_told(self, channel: Channel) -> bool:
+    def can_be_told(self, channel: str) -> bool:
         """Whether there is an address for it."""
-        match channel:
-            case Channel.CONSOLE:
+        match promise_of(channel).address:
+            case Address.CONSOLE:
                 return self.contact is None
-            case Channel.SMS:
+            case Address.PHONE:
                 return self.contact is not None or bool(self.phone)
-            case Channel.EMAIL:
+            case Address.EMAIL:
                 return self.contact is not None or bool(self.email)
+            case Address.NONE:
+                return False
 
 
 async def receivers_of(

@@ -3,6 +3,7 @@
 What is committed is on its way to every console, and counts as sent. It counts as delivered when a page in view says
 that it stands there. A step whose consoles sound, and none of which has shown the alarm, is a fault of ours: of each
 team whose consoles were to sound, until one of that team shows something again. A colleague elsewhere mends nothing.
+The condition is kept by the team's id, so that it lives on under another name; it ends with the team.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from central.escalation import patrols
 from central.escalation.seen import SEEN_MS
-from central.lifecycle import CENTRAL_KINDS
+from central.lifecycle import CENTRAL_KINDS, OF_A_TEAM
 from central.opening import Source
 from central.raising import end_condition, raise_technical
 from central.sql import Sql
 
-KIND = "not_shown"
+KIND = OF_A_TEAM
 HOUSE = ""
 """Consoles of a house without teams."""
 
@@ -26,15 +27,16 @@ _MINE = """alarm = :alarm AND channel = 'console' AND state = 'sent' AND (accoun
 _ANY = Sql(f"SELECT 1 FROM notification WHERE {_MINE} LIMIT 1")  # noqa: S608  # our own names
 _SHOWN = Sql(
     f"""UPDATE notification SET state = 'delivered', receipt_ms = :now WHERE {_MINE}
-    RETURNING dispatch, (SELECT t.name FROM team t WHERE t.id = notification.team)"""  # noqa: S608  # our own names
+    RETURNING dispatch, team"""  # noqa: S608  # our own names
 )
 _UNSEEN = Sql(
-    """SELECT t.name, sum(CASE WHEN n.state = 'sent' THEN 0 ELSE 1 END),
-       sum(CASE WHEN EXISTS (SELECT 1 FROM duty d WHERE d.team IN (coalesce(n.team, ''), '') AND d.has_sound
-         AND d.seen_ms > :since AND d.since_ms <= n.sent_ms) THEN 1 ELSE 0 END)
+    """SELECT n.team, sum(CASE WHEN n.state = 'sent' THEN 0 ELSE 1 END),
+       sum(CASE WHEN coalesce(t.state, 'active') = 'active' AND EXISTS
+         (SELECT 1 FROM duty d WHERE d.team IN (coalesce(n.team, ''), '') AND d.has_sound
+          AND d.seen_ms > :since AND d.since_ms <= n.sent_ms) THEN 1 ELSE 0 END)
     FROM notification n LEFT JOIN team t ON t.id = n.team
     WHERE n.alarm = :alarm AND n.round = :round AND n.step = :no AND n.channel = 'console'
-    GROUP BY t.name ORDER BY t.name"""
+    GROUP BY n.team ORDER BY n.team"""
 )
 
 
@@ -50,6 +52,11 @@ async def shown(connection: AsyncConnection, alarm: str, hub: str | None, accoun
         await patrols.has_got_it(connection, dispatch, hub, now)
     for team in sorted({row[1] or HOUSE for row in rows}):
         await end_condition(connection, "", team, KIND, now)
+
+
+async def forget(connection: AsyncConnection, team: str, now: int) -> None:
+    """A team is no more: nobody looks at its consoles, and nobody has to mend them."""
+    await end_condition(connection, "", team, KIND, now)
 
 
 async def is_unseen(connection: AsyncConnection, alarm: str, number: int, no: int, now: int) -> bool:

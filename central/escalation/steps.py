@@ -20,6 +20,7 @@ from central.escalation.receivers import HOUSE, Receiver, receivers_of
 from central.escalation.seen import comeback
 from central.escalation.telling import tell
 from central.lifecycle import GOERS
+from central.notify.channels import at_consoles, carried
 from central.routing.plan import DEFAULT_PLAN, Channel, Ends, Plan, ReceiverKind, Step
 from central.routing.store import DEFAULT_ZONE
 from central.sql import Sql
@@ -31,7 +32,6 @@ NOBODY_WITH_SOUND = "nobody_with_sound"
 NO_RECEIVER = "no_receiver"
 COMING_BACK = "coming_back"
 """Consoles that were on duty before central was restarted are waited for, for a few seconds."""
-_CARRIED = (Channel.SMS, Channel.EMAIL)
 
 _SNAPSHOT = Sql("SELECT snapshot, variant FROM alarm_plan WHERE alarm = :alarm")
 _STEP = Sql(
@@ -47,9 +47,9 @@ _RECEIVES = Sql(
 )
 _TOLD = Sql(
     """SELECT channel, team, contact, language, min(step) FROM notification
-    WHERE alarm = :alarm AND round = :round AND dispatch IS NULL AND channel <> 'console'
+    WHERE alarm = :alarm AND round = :round AND dispatch IS NULL
       AND what IN ('alarm_waits', 'alarm_waits_contact', 'nobody_on_duty') AND (answer IS NULL OR answer <> 'no')
-      AND state IN ('sent', 'delivered', 'failed') GROUP BY channel, team, contact, language"""
+      AND state IN ('sent', 'unconfirmed', 'delivered', 'failed') GROUP BY channel, team, contact, language"""
 )
 
 
@@ -127,11 +127,11 @@ async def _start(connection: AsyncConnection, case: Case, no: int, now: int) -> 
     receivers = await receivers_of(
         connection, step, tenant=case.tenant, resident=case.resident, kind=case.kind, now=now, zone=case.zone
     )
-    is_told = any(one.can_be_told(channel) for one in receivers for channel in step.channels if channel in _CARRIED)
+    is_told = any(one.can_be_told(channel) for one in receivers for channel in step.channels if channel in carried())
     has_sound, until_ms = await _hearing(connection, step, receivers, now)
     fault = ""
     if not (has_sound or is_told):
-        fault = NOBODY_WITH_SOUND if Channel.CONSOLE in step.channels and receivers else NO_RECEIVER
+        fault = NOBODY_WITH_SOUND if at_consoles(step.channels) and receivers else NO_RECEIVER
     has_failed = bool(fault) and not case.is_last(no)
     due_ms = now + step.patience_s * 1000
     is_waited_for = until_ms is not None and not is_told
@@ -157,7 +157,7 @@ async def _hearing(
     connection: AsyncConnection, step: Step, receivers: Sequence[Receiver], now: int
 ) -> tuple[bool, int | None]:
     """Whether a console is there that sounds; and until when it is waited for, when it is only expected back."""
-    if Channel.CONSOLE not in step.channels:
+    if not at_consoles(step.channels):
         return False, None
     here = await teams_with_sound(connection, now, is_here=True)
     if any(one.covers(here) for one in receivers):
@@ -224,12 +224,12 @@ class _Telling:
 
     async def tell_telephone(self, connection: AsyncConnection, one: Receiver, now: int) -> None:
         """Nobody hears the console: whoever carries the duty telephone is to know, whatever the plan says."""
-        if Channel.CONSOLE in self.step.channels and Channel.SMS not in self.step.channels and one.phone:
+        if at_consoles(self.step.channels) and Channel.SMS not in self.step.channels and one.phone:
             await self._tell(connection, one, Channel.SMS, "nobody_on_duty", now, next_ms=now)
 
     async def _send(self, connection: AsyncConnection, one: Receiver, now: int) -> None:
         channels = self.step.channels
-        if Channel.CONSOLE in channels and not self.is_heard and Channel.SMS not in channels:
+        if at_consoles(channels) and not self.is_heard and Channel.SMS not in channels:
             channels = (*channels, Channel.SMS)
         case = self.case
         await patrols.send(
@@ -245,7 +245,7 @@ class _Telling:
         )
 
     async def _tell(
-        self, connection: AsyncConnection, one: Receiver, channel: Channel, what: str, now: int, *, next_ms: int
+        self, connection: AsyncConnection, one: Receiver, channel: str, what: str, now: int, *, next_ms: int
     ) -> None:
         case = self.case
         key = _key(case.alarm, case.round, str(self.no), channel, one)
@@ -254,13 +254,18 @@ class _Telling:
         )
 
 
-def _key(alarm: str, number: int, where: str, channel: Channel, one: Receiver) -> str:
-    return f"{alarm}:{number}:{where}:{channel.value}:{one.contact or one.team or HOUSE}"
+def _key(alarm: str, number: int, where: str, channel: str, one: Receiver) -> str:
+    return f"{alarm}:{number}:{where}:{channel}:{one.contact or one.team or HOUSE}"
 
 
 async def tell_taken(connection: AsyncConnection, alarm: str, number: int, now: int) -> None:
-    """Whoever was called by telephone or letter in this round hears that nobody need come any more. Once each."""
+    """Whoever was called by telephone or letter in this round hears that nobody need come any more. Once each.
+
+    Whoever has a console sees it there.
+    """
     for channel, team, contact, language, step in await _TOLD.rows(connection, alarm=alarm, round=number):
+        if channel not in carried():
+            continue
         one = Receiver(team=team, contact=contact, language=language)
-        key = _key(alarm, number, "taken", Channel(channel), one)
-        await tell(connection, key, one, Channel(channel), "taken", now, alarm=alarm, number=number, step=step)
+        key = _key(alarm, number, "taken", channel, one)
+        await tell(connection, key, one, channel, "taken", now, alarm=alarm, number=number, step=step)

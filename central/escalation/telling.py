@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from central.escalation.receivers import Receiver
-from central.routing.plan import Channel
+from central.notify.channels import promise_of
 from central.sql import Sql
 from cloud_sync.identity import new_id
 
@@ -22,7 +22,7 @@ async def tell(
     connection: AsyncConnection,
     key: str,
     to: Receiver,
-    channel: Channel,
+    channel: str,
     what: str,
     now: int,
     *,
@@ -38,7 +38,7 @@ async def tell(
 
     `next_ms` is when it is due. To an account it goes by the address that its owner has given.
     """
-    is_console = channel is Channel.CONSOLE  # what is committed is on its way to every console by the feed
+    is_carried = promise_of(channel).is_carried  # otherwise it is on its way with this commit
     await _TELL.rows(
         connection,
         id=new_id().hex(),
@@ -47,15 +47,15 @@ async def tell(
         step=step,
         round=number,
         dispatch=dispatch,
-        channel=channel.value,
+        channel=str(channel),
         team=to.team,
         account=account,
         contact=to.contact,
         what=what,
         language=to.language,
-        state="sent" if is_console else "pending",
+        state="pending" if is_carried else "sent",
         next=now if next_ms is None else next_ms,
         now=now,
-        sent=now if is_console else None,
+        sent=None if is_carried else now,
         call_out=call_out,
     )

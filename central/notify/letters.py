@@ -10,8 +10,9 @@ from email.utils import formatdate
 from pathlib import Path
 
 from central.errors import SettingsError
-from central.notify.channel import ChannelError, Message
-from central.settings import EmailSettings
+from central.lines import blocking
+from central.notify.channel import Address, ChannelError, Line, Message, Promise
+from central.settings import CentralSettings, EmailSettings
 
 
 def password_in(path: Path, key: str) -> str:
@@ -24,8 +25,22 @@ def password_in(path: Path, key: str) -> str:
         raise SettingsError([f"{key}: {path} is no text."]) from None
 
 
+GREETED = 220
+
+
 class EmailChannel:
-    """See `central.notify.channel.Channel`. A new connection for each letter: there are few."""
+    """See `central.notify.channel.Channel`."""
+
+    promise = Promise(name="email", address=Address.EMAIL)
+
+    def line(self, settings: CentralSettings) -> Line | None:
+        """See `central.notify.channel.Channel`. Through the mail server of `[email]`, which is spoken to in turns."""
+        email = settings.email
+        return None if email is None else Line(carrier=EmailCarrier(email), slowest_s=2 * email.timeout_s)
+
+
+class EmailCarrier:
+    """See `central.notify.channel.Carrier`. A new connection for each letter: there are few."""
 
     def __init__(self, settings: EmailSettings, section: str = "email") -> None:
         self._settings = settings
@@ -37,7 +52,7 @@ class EmailChannel:
             raise SettingsError([f"{section}.ca_file: {settings.ca_file} cannot be used: {error.strerror}."]) from None
 
     async def send(self, address: str, message: Message, *, reference: str) -> str:
-        """See `central.notify.channel.Channel`. The reference is the letter's Message-ID."""
+        """See `central.notify.channel.Carrier`. The reference is the letter's Message-ID."""
         letter = EmailMessage()
         name = self._settings.sender.rpartition("@")[2]
         letter["Message-ID"] = f"<{reference}@{name}>"
@@ -45,13 +60,14 @@ class EmailChannel:
         letter["From"], letter["To"], letter["Subject"] = self._settings.sender, address, message.subject
         letter["Auto-Submitted"] = "auto-generated"
         letter.set_content(message.text)
-        await asyncio.to_thread(self._hand_over, letter)
+        server = await asyncio.to_thread(self._server)  # it looks up what this machine is called
+        await blocking(lambda: self._hand_over(server, letter), lambda: server.sock)
         return ""
 
-    def _hand_over(self, letter: EmailMessage) -> None:
+    def _hand_over(self, server: smtplib.SMTP, letter: EmailMessage) -> None:
         settings = self._settings
         try:
-            with self._connected() as server:
+            with self._connected(server):
                 if settings.username:
                     server.login(settings.username, self._password)
                 server.send_message(letter)
@@ -70,15 +86,31 @@ class EmailChannel:
         except (OSError, smtplib.SMTPException, ValueError) as error:
             raise ChannelError(f"unreachable: {type(error).__name__}") from None
 
-    def _connected(self) -> smtplib.SMTP:
+    def _server(self) -> smtplib.SMTP:
+        """Not connected yet. Its certificate is to be for the name of the settings, which `connect` does not note."""
         settings = self._settings
         if settings.tls == "tls":
-            return smtplib.SMTP_SSL(settings.host, settings.port, timeout=settings.timeout_s, context=self._context)
-        server = smtplib.SMTP(settings.host, settings.port, timeout=settings.timeout_s)
-        if settings.tls == "starttls":
-            try:
-                server.starttls(context=self._context)
-            except BaseException:
-                server.close()
-                raise
+            server: smtplib.SMTP = smtplib.SMTP_SSL(timeout=settings.timeout_s, context=self._context)
+        else:
+            server = smtplib.SMTP(timeout=settings.timeout_s)
+        server._host = settings.host  # type: ignore[attr-defined]  # noqa: SLF001  # the only way before it connects
         return server
+
+    def _connected(self, server: smtplib.SMTP) -> smtplib.SMTP:
+        try:
+            self._greet(server)
+        except BaseException:
+            server.close()
+            raise
+        return server
+
+    def _greet(self, server: smtplib.SMTP) -> None:
+        settings = self._settings
+        code, said = server.connect(settings.host, settings.port)
+        if code != GREETED:
+            raise smtplib.SMTPConnectError(code, said)
+        if settings.tls == "starttls":
+            server.starttls(context=self._context)
+
+
+CHANNEL = EmailChannel()

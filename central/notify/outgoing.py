@@ -25,8 +25,10 @@ from central.metrics import Metrics
 from central.notify import asks as asking
 from central.notify import duty_asks
 from central.notify.addresses import Contacts, Reach, place_of, reach_of
-from central.notify.channel import Channel, ChannelError, Message
+from central.notify.channel import Address, Awaited, Carrier, ChannelError, Message
+from central.notify.channels import carried, promise_of
 from central.notify.numbers import same_form
+from central.notify.receipts import Receipts, note_receipt
 from central.notify.texts import compose
 from central.opening import Source
 from central.raising import end_condition, raise_technical
@@ -41,8 +43,6 @@ from central.wakeup import Wakeup
 
 log = structlog.get_logger()
 
-CHANNELS = ("sms", "email")
-"""Those that somebody has to carry. A console needs none: what is committed reaches it by the feed."""
 AT_ONCE = 8
 BACK_OFF_MS = (2_000, 4_000, 8_000, 15_000, 30_000, 60_000)
 POLL_S = 1.0
@@ -73,12 +73,8 @@ _LATER = Sql(
 )
 _GIVEN_UP = Sql(
     """UPDATE notification SET state = 'given_up', fault = :fault
-    WHERE id = :id AND state IN ('pending', 'sent') RETURNING alarm, round, step, dispatch, what, call_out"""
-)
-_OF_REFERENCE = Sql("SELECT id, channel FROM notification WHERE provider_ref = :ref")
-_DELIVERED = Sql(
-    """UPDATE notification SET state = 'delivered', receipt_ms = :now
-    WHERE id = :id AND state = 'sent' RETURNING alarm, channel, dispatch, what"""
+    WHERE id = :id AND state IN ('pending', 'sent', 'unconfirmed')
+    RETURNING alarm, round, step, dispatch, what, call_out"""
 )
 _HUB = Sql("SELECT hub, handling, closed_ms, escalation_round FROM alarm WHERE id = :alarm")
 # Whoever sent them has to find another way to reach them.
@@ -123,6 +119,16 @@ def _how(due: _Due) -> str:
     return "kin_how" if due.what in asking.SAYS_HOW else ""
 
 
+def _address(kind: Address, reach: Reach) -> str:
+    match kind:
+        case Address.PHONE:
+            return reach.phone
+        case Address.EMAIL:
+            return reach.email
+        case _:
+            return ""
+
+
 class Outgoing:
     """The notifications of one database. Any number of processes may send."""
 
@@ -133,15 +139,19 @@ class Outgoing:
         clock: Clock,
         metrics: Metrics,
         wakeup: Wakeup,
-        channels: Mapping[str, Channel],
+        channels: Mapping[str, Carrier],
         contacts: Contacts,
         public_url: str,
         place: str = "",
         zone: str = DEFAULT_ZONE,
         give_up_ms: int,
         held_ms: int = 30_000,
+        awaited: Mapping[str, Awaited | None] | None = None,
     ) -> None:
-        """`held_ms`: longer than any carrier takes. A row that is being sent comes up again after that."""
+        """`channels`: those that are set up; `awaited`: their receipts. `held_ms`: longer than any carrier takes.
+
+        A row that is being sent comes up again after that.
+        """
         self._store = store
         self._clock = clock
         self._metrics = metrics
@@ -153,12 +163,14 @@ class Outgoing:
         self._zone = ZoneInfo(zone)
         self._give_up_ms = give_up_ms
         self._held_ms = held_ms
-        self._is_troubled = dict.fromkeys(CHANNELS, True)  # perhaps since before a restart: the first success ends it
+        self.receipts = Receipts(store=store, clock=clock, metrics=metrics, wakeup=wakeup, awaited=awaited or {})
+        self._is_troubled = dict.fromkeys(carried(), True)  # perhaps since before a restart: the first success ends it
 
     async def run(self) -> None:
-        """Sends what is due, until cancelled."""
+        """Sends what is due and looks for receipts, until cancelled."""
         async with asyncio.TaskGroup() as group:
-            for channel in CHANNELS:
+            group.create_task(self.receipts.run(), name="receipts")
+            for channel in carried():
                 group.create_task(self._run(channel), name=f"notify-{channel}")
 
     async def _run(self, channel: str) -> None:
@@ -207,13 +219,19 @@ class Outgoing:
             await self._give_up(due.id, due.channel, "no_address")
             return
         try:
-            reference = await carrier.send(address, message, reference=due.id)
+            async with asyncio.timeout(self._held_ms / 1000):  # one that says a little now and then
+                reference = await carrier.send(address, message, reference=due.id)
         except ChannelError as error:
             await self._failed(due, error)
+            return
+        except TimeoutError:
+            await self._failed(due, ChannelError("timeout"))
             return
         await self._sent(due, reference)
 
     async def _composed(self, due: _Due) -> tuple[str, Message]:
+        promise = promise_of(due.channel)
+
         async def work(connection: AsyncConnection) -> tuple[str, Message]:
             reach = await reach_of(
                 connection, self._contacts, team=due.team, contact=due.contact, alarm=due.alarm, account=due.account
@@ -226,9 +244,9 @@ class Outgoing:
                 place=place or self._place,
                 phone=phone,
                 codes=await self._codes(connection, due, reach),
-                how=_how(due) if due.channel == "sms" else "",
+                how=_how(due) if promise.takes_answers else "",
             )
-            return (reach.phone if due.channel == "sms" else reach.email), message
+            return _address(promise.address, reach), message
 
         if due.contact is None and due.what not in duty_asks.NAMES_CODE:
             return await self._store.fetch(work)
@@ -237,7 +255,7 @@ class Outgoing:
     async def _codes(self, connection: AsyncConnection, due: _Due, reach: Reach) -> list[tuple[str, str]]:
         """What a yes by SMS has to name: of this question, or of all that are open to the number."""
         calls = due.call_out if due.what in duty_asks.NAMES_CODE else None
-        if due.channel != "sms" or not (due.contact or calls) or not reach.phone:
+        if not promise_of(due.channel).takes_answers or not (due.contact or calls) or not reach.phone:
             return []
         now = self._clock.now_ms()
         mark = await self._contacts.number_mark(connection, same_form(reach.phone))
@@ -301,7 +319,7 @@ class Outgoing:
 
         await self._store.transact(Priority.PEOPLE, work)
 
-    async def _give_up(self, notification: str, channel: str, fault: str) -> None:
+    async def _give_up(self, notification: str, channel: str, fault: str, *, is_receipt: bool = False) -> None:
         """Say so to the technicians, and let the plan go on at once if it has somebody else to try."""
 
         async def work(connection: AsyncConnection) -> None:
@@ -310,6 +328,8 @@ class Outgoing:
             if row is None:
                 return
             alarm, number, step, dispatch, what, call_out = row
+            if is_receipt:
+                await note_receipt(connection, channel, now)
             source = Source(hub="", device=channel, happened_ms=now)
             await raise_technical(connection, CENTRAL_KINDS[KIND], source, now)
             if call_out is not None and what == called.WHAT:
@@ -334,28 +354,11 @@ class Outgoing:
 
     async def delivered(self, reference: str, error: str = "") -> bool:
         """The carrier says what became of a message. False: it is none of ours."""
-        row = await self._store.fetch(lambda connection: _OF_REFERENCE.one(connection, ref=reference))
+        row = await self.receipts.of(reference)
         if row is None:
             return False
         if error:
-            await self._give_up(row[0], row[1], f"undelivered: {error}")
-            return True
-
-        async def work(connection: AsyncConnection) -> None:
-            now = self._clock.now_ms()
-            found = await _DELIVERED.one(connection, id=row[0], now=now)
-            if found is not None:
-                alarm, channel, dispatch, what = found
-                hub = await _HUB.value(connection, alarm=alarm)
-                if dispatch is not None and what == "dispatch":
-                    await patrols.has_got_it(connection, dispatch, hub, now)
-                content = {"channel": channel}
-                await event_log.append(
-                    connection, now, "notification_delivered", SYSTEM, alarm=alarm, hub=hub, content=content
-                )
-                await feed.publish(connection, now, "alarm", alarm, "notification_delivered")
-
-        await self._store.transact(Priority.PEOPLE, work)
-        self._metrics.count("notify.delivered")
-        self._wakeup.wake()
+            await self._give_up(row[0], row[1], f"undelivered: {error}", is_receipt=True)
+        else:
+            await self.receipts.arrived(row[0])
         return True

@@ -8,6 +8,7 @@ from central.access import EVERYTHING, Scope
 from central.errors import IncompleteError, NotFoundError
 from central.people import contacts, services, visits
 from central.people.contacts import Entry
+from central.people.facts import check_as_of
 from central.people.recording import Recording, StaleRecordError
 from central.people.residents import Resident, resident_of
 from central.people.visits import PlannedVisit, VisitState
@@ -60,13 +61,21 @@ class Arranging(Recording):
 
         return await self._change(actor, resident, work, {"contact": contact})
 
-    async def end_contact(self, actor: Actor, resident: str, contact: str, *, scope: Scope = EVERYTHING) -> None:
-        """Not to be called any more. Raises NotFoundError."""
+    async def end_contact(
+        self, actor: Actor, resident: str, contact: str, version: int, *, scope: Scope = EVERYTHING
+    ) -> None:
+        """Not to be called any more. Raises NotFoundError, StaleRecordError."""
 
         async def work(connection: AsyncConnection, now: int) -> tuple[None, str]:
             await resident_of(connection, resident, scope)
-            if not await contacts.end(connection, resident, contact, by=actor.id, now=now):
-                raise NotFoundError("contact", contact)
+            sealed = await contacts.contacts_of(connection, None, resident)  # also one that does not open can be ended
+            known = next((one for one in sealed if one.id == contact), None)
+            if known is None:
+                raise NotFoundError("contact", contact[:32])
+            if known.version != version:
+                key = await self._vault.key_of(connection, resident, now)
+                raise StaleRecordError(await contacts.one(connection, key, contact), version)
+            await contacts.end(connection, resident, contact, by=actor.id, now=now)
             return None, "contact_ended"
 
         await self._change(actor, resident, work, {"contact": contact})
@@ -91,15 +100,18 @@ class Arranging(Recording):
         from_ms: int,
         to_ms: int | None,
         plan: str | None = None,
+        source: str = "other",
+        as_of_ms: int | None = None,
         scope: Scope = EVERYTHING,
     ) -> bool:
         """A service from then on, perhaps with a plan of its own. Returns whether it is news."""
 
-        async def work(connection: AsyncConnection, _: int) -> tuple[bool, str]:
+        async def work(connection: AsyncConnection, now: int) -> tuple[bool, str]:
             await resident_of(connection, resident, scope)
             is_new = await services.grant(
-                connection, resident, kind, from_ms=from_ms, to_ms=to_ms, by=actor.id, plan=plan
-            )
+                connection, resident, kind, from_ms=from_ms, to_ms=to_ms, plan=plan, source=source,
+                as_of_ms=check_as_of(as_of_ms, now), by=actor.id,
+            )  # fmt: skip
             return is_new, "service_granted" if is_new else ""
 
         return await self._change(actor, resident, work, {"service": kind})
@@ -114,30 +126,44 @@ class Arranging(Recording):
         from_ms: int,
         to_ms: int | None,
         plan: str | None,
+        source: str | None = None,
+        as_of_ms: int | None = None,
         scope: Scope = EVERYTHING,
     ) -> bool:
-        """Other dates, or another plan. Raises NotFoundError, IncompleteError, StaleRecordError."""
+        """Other dates, or another plan. Without a source it is the one there was.
 
-        async def work(connection: AsyncConnection, _: int) -> tuple[bool, str]:
+        Raises NotFoundError, IncompleteError, StaleRecordError.
+        """
+
+        async def work(connection: AsyncConnection, now: int) -> tuple[bool, str]:
             await resident_of(connection, resident, scope)
             known = {one.id: one for one in await services.services_of(connection, resident)}
             if service not in known:
                 raise NotFoundError("service", service[:32])
             is_new = await services.change(
-                connection, resident, service, version, from_ms=from_ms, to_ms=to_ms, plan=plan, by=actor.id
-            )
+                connection, resident, service, version, from_ms=from_ms, to_ms=to_ms, plan=plan,
+                source=known[service].source if source is None else source,
+                as_of_ms=None if as_of_ms is None else check_as_of(as_of_ms, now), by=actor.id, now=now,
+            )  # fmt: skip
             if is_new is None:
                 raise StaleRecordError(known[service], version)
             return is_new, "service_changed" if is_new else ""
 
         return await self._change(actor, resident, work, {"service": service})
 
-    async def end_service(self, actor: Actor, resident: str, service: str, *, scope: Scope = EVERYTHING) -> None:
-        """No longer, from now on. Raises NotFoundError."""
+    async def end_service(
+        self, actor: Actor, resident: str, service: str, version: int, *, scope: Scope = EVERYTHING
+    ) -> None:
+        """No longer, from now on. Raises NotFoundError, StaleRecordError."""
 
         async def work(connection: AsyncConnection, now: int) -> tuple[None, str]:
             await resident_of(connection, resident, scope)
-            if not await services.end(connection, resident, service, to_ms=now):
+            known = {one.id: one for one in await services.services_of(connection, resident)}
+            if service not in known:
+                raise NotFoundError("service", service[:32])
+            if known[service].version != version:
+                raise StaleRecordError(known[service], version)
+            if not await services.end(connection, resident, service, to_ms=now, by=actor.id):
                 raise NotFoundError("service", service)
             return None, "service_ended"
 

@@ -148,6 +148,21 @@ def _number(value: object) -> int:
     return value
 
 
+def check_source(source: str) -> None:
+    """That somebody known says so. Raises IncompleteError."""
+    if source not in SOURCES:
+        raise IncompleteError("unknown_source", "source", SOURCES)
+
+
+def check_as_of(as_of_ms: int | None, now: int) -> int:
+    """When something was true: now, unless somebody says when. Raises IncompleteError."""
+    if as_of_ms is None:
+        return now
+    if as_of_ms > now + DAY_MS:
+        raise IncompleteError("in_the_future", "as_of")
+    return as_of_ms
+
+
 def clean(kind: FactKind, text: str) -> str:
     """A text as it is kept. Raises IncompleteError."""
     text = "\n".join(" ".join(line.split()) for line in text.replace("\x00", "").strip().splitlines())
@@ -171,8 +186,7 @@ async def record(
 ) -> bool:
     """Write a fact, or with an empty text end the one there is. Returns whether anything has changed."""
     text = clean(kind, text)
-    if source not in SOURCES:
-        raise IncompleteError("unknown_source", "source", SOURCES)
+    check_source(source)
     before = [
         fact for fact in await current(connection, key, key.resident, opened=frozenset({kind})) if fact.kind is kind
     ]

@@ -156,13 +156,19 @@ async def _fill(
         changed |= await facts.record(connection, key, kind, text, as_of_ms=as_of, **stated)
     if record.entries is not None:
         changed |= await contacts.replace(connection, key, record.entries, as_of_ms=record.as_of_ms or now, **stated)
-    held = {one.kind for one in await services.services_of(connection, resident) if one.holds(now)}
+    held = {one.kind: one for one in await services.services_of(connection, resident) if one.holds(now)}
     for kind_word, from_ms, to_ms in record.granted:
-        if from_ms is None and kind_word in held:
+        if from_ms is None and (own := held.get(kind_word)) is not None:
+            if record.as_of_ms is not None:  # it goes on, as of that day
+                changed |= bool(await services.change(
+                    connection, resident, own.id, own.version, from_ms=own.from_ms, to_ms=own.to_ms, plan=own.plan,
+                    as_of_ms=record.as_of_ms, **stated,
+                ))  # fmt: skip
             continue
         changed |= await services.grant(
-            connection, resident, kind_word, from_ms=now if from_ms is None else from_ms, to_ms=to_ms, by=actor.id
-        )
+            connection, resident, kind_word, from_ms=now if from_ms is None else from_ms, to_ms=to_ms,
+            source=record.source, as_of_ms=record.as_of_ms or now, by=actor.id,
+        )  # fmt: skip
     for planned in record.visits:
         done = await visits.put(connection, resident, source="import", by=actor.id, now=now, **planned)
         changed |= done != "same"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -12,10 +13,10 @@ from central.errors import ActionError, Conflict, IncompleteError, NotFoundError
 from central.people import facts, residents, services
 from central.people.arranging import Arranging
 from central.people.facts import FactKind
-from central.people.recording import ADMINISTRATION
+from central.people.recording import ADMINISTRATION, StaleFactError
 from central.people.residents import Resident, resident_of
 from central.people.tenants import tenants, units
-from central.people.vault import Vault
+from central.people.vault import ResidentKey, Vault
 from central.sql import Sql
 from central.store import Priority
 from central.views import Actor
@@ -99,19 +100,24 @@ class Keeping(Arranging):
         *,
         source: str,
         as_of_ms: int | None = None,
+        replaces: str | None = None,
         scope: Scope = EVERYTHING,
     ) -> bool:
-        """Write a fact; an empty text ends the one there is. Returns whether anything has changed."""
+        """Write a fact; an empty text ends the one there is. Returns whether anything has changed.
+
+        `replaces`: the fact that whoever writes has seen there, empty for none; None is for who has not looked.
+        Raises NotFoundError, IncompleteError, StaleFactError.
+        """
 
         async def work(connection: AsyncConnection, now: int) -> tuple[bool, str]:
             await resident_of(connection, resident, scope)
-            if as_of_ms is not None and as_of_ms > now + facts.DAY_MS:
-                raise IncompleteError("in_the_future", "as_of")
+            stated_ms = facts.check_as_of(as_of_ms, now)
             key = await self._vault.key_of(connection, resident, now)
+            if replaces is not None:
+                await _check_seen(connection, key, kind, replaces, facts.clean(kind, text))
             is_new = await facts.record(
-                connection, key, kind, text, source=source, as_of_ms=now if as_of_ms is None else as_of_ms,
-                by=actor.id, now=now,
-            )  # fmt: skip
+                connection, key, kind, text, source=source, as_of_ms=stated_ms, by=actor.id, now=now
+            )
             return is_new, "resident_fact" if is_new else ""
 
         return await self._change(actor, resident, work, {"fact": kind.value})
@@ -186,6 +192,15 @@ async def add_resident(
     ):
         raise Conflict("resident_known")
     return await resident_of(connection, pseudonym, EVERYTHING)
+
+
+async def _check_seen(connection: AsyncConnection, key: ResidentKey, kind: FactKind, replaces: str, text: str) -> None:
+    """That what stands there is what they saw, or what they write. Raises StaleFactError."""
+    known = await facts.current(connection, key, key.resident, opened=frozenset({kind}))
+    theirs = next((one for one in known if one.kind is kind), None)
+    if replaces == (theirs.id if theirs else "") or text == (theirs.text if theirs else ""):
+        return
+    raise StaleFactError(kind, replace(theirs, text=None) if theirs and theirs.is_secret else theirs, replaces)
 
 
 async def _check_place(

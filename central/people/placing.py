@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -44,14 +44,17 @@ _SET_UNIT = Sql(
        version = version + 1 WHERE id = :id AND version = :version RETURNING version"""
 )
 _ANY_TEAM = Sql("SELECT 1 FROM team LIMIT 1")
-_PLACE_HUB = Sql("UPDATE hub SET tenant = :tenant, unit = :unit WHERE id = :hub RETURNING id")
-_PLACED = Sql("SELECT id, tenant, unit FROM hub WHERE tenant IS NOT NULL")
+_PLACE_HUB = Sql(
+    """UPDATE hub SET tenant = :tenant, unit = :unit, place_version = place_version + 1
+    WHERE id = :hub AND place_version = coalesce(CAST(:version AS INTEGER), place_version) RETURNING id"""
+)
+_PLACED = Sql("SELECT id, tenant, unit, place_version FROM hub WHERE tenant IS NOT NULL OR place_version > 1")
 _IN_USE = Sql(
     """SELECT 1 WHERE EXISTS (SELECT 1 FROM resident WHERE tenant = :tenant AND state = 'active')
        OR EXISTS (SELECT 1 FROM hub WHERE tenant = :tenant AND state = 'active')
        OR EXISTS (SELECT 1 FROM alarm WHERE tenant = :tenant AND closed_ms IS NULL)"""
 )
-_HUB_PLACE = Sql("SELECT tenant, unit FROM hub WHERE id = :hub")
+_HUB_PLACE = Sql("SELECT tenant, unit, place_version FROM hub WHERE id = :hub")
 
 
 class StaleTenantError(Conflict):
@@ -61,6 +64,24 @@ class StaleTenantError(Conflict):
         current = {"version": theirs.version, "name": theirs.name, "zone": theirs.zone, "language": theirs.language}
         current |= theirs.settings.model_dump(mode="json")
         super().__init__("stale", state=f"version {theirs.version}", current=current, yours={"version": yours})
+        self.theirs = theirs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubPlace:
+    """Where a hub stands. Without a tenant: nowhere in particular."""
+
+    tenant: str | None = None
+    unit: str | None = None
+    version: int = 1
+
+
+class StalePlaceError(Conflict):
+    """Somebody else has moved the hub meanwhile. `theirs` is where it stands now."""
+
+    def __init__(self, theirs: HubPlace, yours: int) -> None:
+        current = {"version": theirs.version, "tenant": theirs.tenant, "unit": theirs.unit}
+        super().__init__("stale", current=current, yours={"version": yours})
         self.theirs = theirs
 
 
@@ -202,9 +223,16 @@ class Places(Teaming):
         await self._change(actor, work, {"unit": unit})
 
     async def place_hub(
-        self, actor: Actor, hub: str, tenant: str | None, unit: str | None, scope: Scope = EVERYTHING
+        self,
+        actor: Actor,
+        hub: str,
+        tenant: str | None,
+        unit: str | None,
+        scope: Scope = EVERYTHING,
+        *,
+        version: int | None = None,
     ) -> None:
-        """Where a hub stands: its alarms belong there. Raises NotFoundError."""
+        """Where a hub stands: its alarms belong there. Raises NotFoundError, StalePlaceError when no more `version`."""
 
         async def work(connection: AsyncConnection, _: int) -> str:
             row = await _HUB_PLACE.one(connection, hub=hub)
@@ -219,15 +247,21 @@ class Places(Teaming):
                 and only({one.id: one for one in await units(connection)}, unit, "unit").tenant != tenant
             ):
                 raise IncompleteError("bad_unit", "unit")
-            await _PLACE_HUB.rows(connection, hub=hub, tenant=tenant, unit=unit)
+            if not await _PLACE_HUB.one(connection, hub=hub, tenant=tenant, unit=unit, version=version):
+                raise StalePlaceError(HubPlace(tenant=row[0], unit=row[1], version=row[2]), version or 0)
             return "hub_placed"
 
         await self._change(actor, work, {"tenant": tenant, "unit": unit}, hub=hub)
 
-    async def of_hubs(self) -> dict[str, tuple[str, str]]:
-        """Tenant and unit of every hub that was placed."""
+    async def of_hubs(self) -> dict[str, HubPlace]:
+        """Where every hub stands that was ever placed."""
         rows = await self._store.fetch(_PLACED.rows)
-        return {hub: (tenant, unit or "") for hub, tenant, unit in rows}
+        return {hub: HubPlace(tenant=tenant, unit=unit, version=version) for hub, tenant, unit, version in rows}
+
+    async def of_hub(self, hub: str) -> HubPlace:
+        """Where one stands."""
+        row = await self._store.fetch(lambda connection: _HUB_PLACE.one(connection, hub=hub))
+        return HubPlace() if row is None else HubPlace(tenant=row[0], unit=row[1], version=row[2])
 
 
 def _changed(before: Tenant, after: Tenant) -> dict[str, Any]:

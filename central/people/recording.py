@@ -12,6 +12,7 @@ from central.clock import Clock
 from central.errors import Conflict
 from central.people import looking, residents
 from central.people.contacts import Contact
+from central.people.facts import Fact, FactKind
 from central.people.looking import Basis, Purpose
 from central.people.services import Service
 from central.people.vault import Vault
@@ -31,6 +32,16 @@ class StaleRecordError(Conflict):
     def __init__(self, theirs: Contact | Service | PlannedVisit | None, yours: int) -> None:
         current = {"version": theirs.version} if theirs is not None else None
         super().__init__("stale", current=current, yours={"version": yours})
+        self.theirs = theirs
+
+
+class StaleFactError(Conflict):
+    """Somebody else has written this fact, or ended it, meanwhile. `theirs` is what stands there; a secret folded."""
+
+    def __init__(self, kind: FactKind, theirs: Fact | None, yours: str) -> None:
+        current = {"id": theirs.id, "source": theirs.source, "as_of_ms": theirs.as_of_ms} if theirs else {"id": ""}
+        super().__init__("stale", current=current, yours={"replaces": yours})
+        self.kind = kind
         self.theirs = theirs
 
 

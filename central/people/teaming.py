@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from central.access import ACCOUNT_IN_SCOPE, EVERYTHING, ElsewhereError, Scope
 from central.console.roles import Role
 from central.errors import Conflict, IncompleteError, NotFoundError
+from central.escalation import screens
 from central.people.place_changes import PlaceChanges, clean_name, one_of, only
 from central.people.tenants import TeamKind, teams, tenants, units
 from central.routing.plans import plans_naming
@@ -37,6 +38,11 @@ _ASSIGN = Sql(
 )
 _END_ASSIGNMENT = Sql(
     "UPDATE assignment SET to_ms = :now WHERE id = :id AND (to_ms IS NULL OR to_ms > :now) RETURNING account"
+)
+_ASSIGNMENT_OVER = Sql("SELECT to_ms FROM assignment WHERE id = :id")
+_ASSIGNED = Sql(
+    """SELECT 1 FROM assignment WHERE account = :account AND role = :role AND (to_ms IS NULL OR to_ms > :now)
+    AND coalesce(tenant, '') = :tenant AND coalesce(unit, '') = :unit"""
 )
 _ACCOUNT = Sql("SELECT 1 FROM user_account WHERE id = :id")
 _ACCOUNT_SEEN = Sql(f"SELECT 1 FROM user_account u WHERE u.id = :id AND {ACCOUNT_IN_SCOPE}")  # noqa: S608  # our own names
@@ -104,7 +110,7 @@ class Teaming(PlaceChanges):
             checked_email(email),
         )
 
-        async def work(connection: AsyncConnection, _: int) -> str:
+        async def work(connection: AsyncConnection, now: int) -> str:
             known = {one.id: one for one in await teams(connection)}
             own = only(known, team, "team")
             scope.check(own.tenant or "", own.unit, "team", team)
@@ -126,6 +132,8 @@ class Teaming(PlaceChanges):
             ):
                 raise Conflict("stale", current={"version": own.version}, yours={"version": version})
             await _fill(connection, team, serves, members, scope)
+            if not is_active:
+                await screens.forget(connection, team, now)
             return "team_changed"
 
         await self._change(actor, work, {"team": team})
@@ -164,7 +172,10 @@ class Teaming(PlaceChanges):
         unit: str | None = None,
         to_ms: int | None = None,
     ) -> str:
-        """A role somewhere, from now on. The first one ends what the account could do everywhere."""
+        """A role somewhere, from now on. The first one ends what the account could do everywhere.
+
+        Raises NotFoundError, IncompleteError, Conflict when they have it there already.
+        """
         assignment = new_id().hex()
 
         async def work(connection: AsyncConnection, now: int) -> str:
@@ -180,6 +191,10 @@ class Teaming(PlaceChanges):
                 place = own.tenant
             elif tenant is not None:
                 only({one.id: one for one in await tenants(connection)}, tenant, "tenant")
+            if await _ASSIGNED.one(
+                connection, account=account, role=role.value, tenant=place or "", unit=unit or "", now=now
+            ):
+                raise Conflict("assigned_already")
             await _ASSIGN.rows(
                 connection,
                 id=assignment,
@@ -197,12 +212,15 @@ class Teaming(PlaceChanges):
         return assignment
 
     async def end_assignment(self, actor: Actor, assignment: str) -> str:
-        """This role there no longer, at once. Returns whose it was. Raises NotFoundError."""
+        """This role there no longer, at once. Returns whose it was. Raises NotFoundError, Conflict when it is over."""
         found: list[str] = []
 
         async def work(connection: AsyncConnection, now: int) -> str:
             account = await _END_ASSIGNMENT.value(connection, id=assignment, now=now)
             if account is None:
+                over_ms = await _ASSIGNMENT_OVER.value(connection, id=assignment)
+                if over_ms is not None:
+                    raise Conflict("is_over", current={"to_ms": over_ms})
                 raise NotFoundError("assignment", assignment)
             found[:] = [account]
             return "role_ended"

@@ -14,14 +14,14 @@ from cloud_sync.identity import new_id
 MAX_LENGTH_MS = 24 * 3_600_000
 
 _BETWEEN = Sql(
-    """SELECT v.id, v.resident, v.team, t.name, v.from_ms, v.to_ms, v.state, v.source, v.reference, v.version
-    FROM visit v
+    """SELECT v.id, v.resident, v.team, t.name, v.from_ms, v.to_ms, v.state, v.source, v.reference, v.changed_ms,
+       v.version FROM visit v
     LEFT JOIN team t ON t.id = v.team WHERE v.resident = :resident AND v.to_ms >= :after AND v.from_ms < :before
     ORDER BY v.from_ms, v.id LIMIT 100"""
 )
 _ONE = Sql(
-    """SELECT v.id, v.resident, v.team, t.name, v.from_ms, v.to_ms, v.state, v.source, v.reference, v.version
-    FROM visit v LEFT JOIN team t ON t.id = v.team WHERE v.id = :id"""
+    """SELECT v.id, v.resident, v.team, t.name, v.from_ms, v.to_ms, v.state, v.source, v.reference, v.changed_ms,
+       v.version FROM visit v LEFT JOIN team t ON t.id = v.team WHERE v.id = :id"""
 )
 _KNOWN = Sql(
     """SELECT id, team, from_ms, to_ms, state FROM visit
@@ -48,7 +48,7 @@ class VisitState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedVisit:
-    """One visit."""
+    """One visit. `changed_ms`: when its source last said anything new of it."""
 
     id: str
     resident: str
@@ -59,11 +59,12 @@ class PlannedVisit:
     state: VisitState
     source: str
     reference: str
+    changed_ms: int
     version: int
 
 
 def _read(row: Row) -> PlannedVisit:
-    visit, resident, team, team_name, from_ms, to_ms, state, source, reference, version = row
+    visit, resident, team, team_name, from_ms, to_ms, state, source, reference, changed_ms, version = row
     return PlannedVisit(
         id=visit,
         resident=resident,
@@ -74,6 +75,7 @@ def _read(row: Row) -> PlannedVisit:
         state=VisitState(state),
         source=source,
         reference=reference,
+        changed_ms=changed_ms,
         version=version,
     )
 

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 
 from central.errors import IncompleteError
 from central.lifecycle import GOERS
-from central.routing.plan import Channel, Ends, Plan, ReceiverKind, Step
+from central.notify.channel import Address
+from central.notify.channels import at_consoles, channels, nearest, promise_of
+from central.routing.plan import Ends, Plan, ReceiverKind, Step
 from central.routing.teams import Team
 
 
@@ -44,12 +46,16 @@ def faults_of(plan: Plan, teams: Mapping[str, Team]) -> tuple[PlanFault, ...]:
 
 def _faults_of_step(step: Step, where: str, teams: Mapping[str, Team]) -> Iterator[PlanFault]:
     """A team without members has everybody, and so has an installation without centres: consoles are always there."""
+    for name in step.channels:
+        if name not in channels():
+            values = {"channel": name, "near": nearest(name)}
+            yield PlanFault(where=f"{where}.channels", reason="no_such_channel", values=values)
     if step.ends is Ends.ACCEPTED and not _can_go(step, teams):
         yield PlanFault(where=f"{where}.channels", reason="nobody_goes")
     match step.receiver:
         case ReceiverKind.CENTRES:
             centres = [team for team in teams.values() if team.kind == "centre"]
-            if Channel.CONSOLE not in step.channels and not any(_can_be_told(step, team) for team in centres):
+            if not at_consoles(step.channels) and not any(_can_be_told(step, team) for team in centres):
                 yield PlanFault(where=f"{where}.channels", reason="no_centre_told")
         case ReceiverKind.TEAM:
             team = teams.get(step.team or "")
@@ -57,9 +63,10 @@ def _faults_of_step(step: Step, where: str, teams: Mapping[str, Team]) -> Iterat
                 near = difflib.get_close_matches(step.team or "", teams, n=1)
                 yield PlanFault(where=f"{where}.team", reason="no_team", values={"near": near[0] if near else ""})
                 return
-            if Channel.SMS in step.channels and not team.has_phone:
+            needed = {promise_of(name).address for name in step.channels}
+            if Address.PHONE in needed and not team.has_phone:
                 yield PlanFault(where=f"{where}.channels", reason="no_phone", values={"team": team.name})
-            if Channel.EMAIL in step.channels and not team.has_email:
+            if Address.EMAIL in needed and not team.has_email:
                 yield PlanFault(where=f"{where}.channels", reason="no_email", values={"team": team.name})
 
 
@@ -72,4 +79,5 @@ def _can_go(step: Step, teams: Mapping[str, Team]) -> bool:
 
 
 def _can_be_told(step: Step, team: Team) -> bool:
-    return (Channel.SMS in step.channels and team.has_phone) or (Channel.EMAIL in step.channels and team.has_email)
+    needed = {promise_of(name).address for name in step.channels}
+    return (Address.PHONE in needed and team.has_phone) or (Address.EMAIL in needed and team.has_email)

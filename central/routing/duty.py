@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from central import event_log
 from central.access import ACCOUNT_IN_SCOPE, ElsewhereError, Scope
 from central.clock import Clock
-from central.errors import IncompleteError, NotFoundError
+from central.errors import Conflict, IncompleteError, NotFoundError
 from central.routing.calendar import local
 from central.routing.plan import DAY_MIN
 from central.routing.rota import Gap, Override, Rota, Shift, mask_of, weekdays_of
@@ -230,7 +230,7 @@ class Rotas:
         return shift_id
 
     async def end_shift(self, actor: Actor, scope: Scope, team_id: str, shift_id: str) -> None:
-        """Not held any more from today on. Raises NotFoundError."""
+        """Not held any more from today on. Raises NotFoundError, Conflict when somebody else has ended it already."""
         now = self._clock.now_ms()
 
         async def work(connection: AsyncConnection) -> None:
@@ -241,9 +241,11 @@ class Rotas:
             if shift is None:
                 raise NotFoundError("shift", shift_id)
             yesterday = local(now, rota.zone)[0] - timedelta(days=1)
+            if shift.to_day is not None and shift.to_day <= yesterday:
+                raise Conflict("is_over", current={"to_day": shift.to_day.isoformat()})
             if yesterday < shift.from_day:
                 await _DROP_SHIFT.rows(connection, id=shift_id, team=team.id)
-            elif shift.to_day is None or shift.to_day > yesterday:
+            else:
                 await _END_SHIFT.rows(connection, id=shift_id, team=team.id, day=yesterday.isoformat())
             content = {"team": team.id, "shift": shift_id}
             await event_log.append(connection, now, "shift_ended", actor, content=content)

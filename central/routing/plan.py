@@ -14,6 +14,8 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from central.notify.channels import LONGEST_NAME, at_consoles
+
 DAY_MIN = 24 * 60
 MAX_STEPS = 12
 MAX_VARIANTS = 12
@@ -21,6 +23,8 @@ MAX_DEFER_H = 72
 WEEKDAYS = tuple(range(7))
 """0 is Monday, as in `datetime.weekday`."""
 
+ChannelName = Annotated[str, Field(pattern=rf"^[a-z][a-z0-9_]{{0,{LONGEST_NAME - 1}}}$")]
+"""Whether there is such a channel is asked when a plan is written (`central.routing.checking`), not when it runs."""
 Minute = Annotated[int, Field(ge=0, le=DAY_MIN)]
 
 
@@ -39,7 +43,7 @@ class ReceiverKind(StrEnum):
 
 
 class Channel(StrEnum):
-    """How somebody is told."""
+    """How somebody is told: the ways that come with Vaktpost. Others have a name too: `central.notify.channels`."""
 
     CONSOLE = "console"
     SMS = "sms"
@@ -60,7 +64,7 @@ class Step(_Value):
     receiver: ReceiverKind
     team: str | None = None
     """Id of the team, for `ReceiverKind.TEAM` only."""
-    channels: tuple[Channel, ...] = (Channel.CONSOLE,)
+    channels: tuple[ChannelName, ...] = (Channel.CONSOLE,)
     patience_s: Annotated[int, Field(ge=5, le=3600)] = 60
     """Without an answer for so long the next step begins; at the last one, it begins again."""
     ends: Ends = Ends.CLAIMED
@@ -73,7 +77,7 @@ class Step(_Value):
             raise ValueError("a step says how its receiver is told: console, sms or email")
         if len(set(self.channels)) != len(self.channels):
             raise ValueError("a channel stands in a step once")
-        if self.receiver is ReceiverKind.CONTACTS and Channel.CONSOLE in self.channels:
+        if self.receiver is ReceiverKind.CONTACTS and at_consoles(self.channels):
             raise ValueError("next of kin have no console: tell them by sms or email")
         return self
 

@@ -21,6 +21,10 @@ class Tongue(Protocol):
         """The form of a text for one or for others."""
         ...
 
+    def either(self, key: str, fallback: str, **values: object) -> str:
+        """A text, or the fallback where there is none."""
+        ...
+
 
 def in_words(plan: Plan, teams: Mapping[str, str], t: Tongue) -> list[str]:
     """One sentence per variant."""
@@ -61,7 +65,7 @@ def receiver_words(step: Step, teams: Mapping[str, str], t: Tongue) -> str:
 
 def channels_words(step: Step, t: Tongue) -> str:
     """How they are told."""
-    return _listed([t(f"planwords.by_{channel}") for channel in step.channels], t)
+    return _listed([t.either(f"planwords.by_{channel}", channel) for channel in step.channels], t)
 
 
 def hours_words(hours: WeekHours, t: Tongue) -> str:

@@ -309,7 +309,7 @@ def _of(book: DutyBook, found: dict[str, Standing], tenant: str | None, unit: st
 async def _tell(connection: AsyncConnection, row: CallOutRow, rung: Rung, number: int, alarm: str, now: int) -> None:
     for who in rung.called:
         for channel in who.ways:
-            key = f"call-out:{row.id}:{number}:{rung.no}:{channel.value}:{who.account or row.team}"
+            key = f"call-out:{row.id}:{number}:{rung.no}:{channel}:{who.account or row.team}"
             await tell(
                 connection, key, who.to, channel, WHAT, now, alarm=alarm, number=number, step=rung.no,
                 account=who.account, call_out=row.id,

@@ -14,7 +14,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from central import event_log, feed
 from central.escalation.receivers import Receiver
 from central.escalation.telling import tell
-from central.routing.plan import Channel
 from central.sql import Row, Sql
 from central.views import SYSTEM, Actor
 
@@ -47,14 +46,16 @@ _SAID_NO = """EXISTS (SELECT 1 FROM notification m WHERE m.call_out = n.call_out
 # Each in the round in which they were called last: who was told then that it is over is not told again.
 _TOLD = Sql(
     f"""SELECT n.channel, n.team, n.account, n.language, max(n.round) FROM notification n
-    WHERE n.call_out = :id AND n.what = 'fault_waits' AND n.state IN ('sent', 'delivered', 'failed') AND NOT {_SAID_NO}
+    WHERE n.call_out = :id AND n.what = 'fault_waits'
+      AND n.state IN ('sent', 'unconfirmed', 'delivered', 'failed') AND NOT {_SAID_NO}
     GROUP BY n.channel, n.team, n.account, n.language ORDER BY n.channel, n.account"""  # noqa: S608  # our own names
 )
 _HASTEN = Sql(
     f"""UPDATE call_out SET due_ms = :now, fence = fence + 1
     WHERE id = :id AND round = :round AND no = :no AND state = 'running' AND due_ms > :now AND NOT EXISTS
       (SELECT 1 FROM notification n WHERE n.call_out = :id AND n.round = :round AND n.step = :no
-       AND n.what = 'fault_waits' AND n.state IN ('pending', 'sent', 'delivered') AND NOT {_SAID_NO}) RETURNING id"""  # noqa: S608
+       AND n.what = 'fault_waits' AND n.state IN ('pending', 'sent', 'unconfirmed', 'delivered') AND NOT {_SAID_NO})
+    RETURNING id"""  # noqa: S608
 )
 _HUB = Sql("SELECT hub FROM alarm WHERE id = :alarm")
 _ALARM = Sql("SELECT alarm FROM call_out WHERE id = :id")
@@ -143,7 +144,7 @@ async def tell_end(
         key = f"call-out:{row.id}:{number}:end:{channel}:{account or team}"
         to = Receiver(team=team, language=language)
         await tell(
-            connection, key, to, Channel(channel), what, now, alarm=row.alarm, account=account, call_out=row.id,
+            connection, key, to, channel, what, now, alarm=row.alarm, account=account, call_out=row.id,
             number=number,
         )  # fmt: skip
 

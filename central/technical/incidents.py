@@ -58,7 +58,7 @@ _NOTE = Sql(
 _CLOSE = Sql(
     """UPDATE incident SET state = 'closed', closed_ms = :now, closed_by = :name, outcome = :outcome,
        note = coalesce(:note, note), version = version + 1
-    WHERE id = :id AND state <> 'closed' AND owner = :owner RETURNING still_open"""
+    WHERE id = :id AND version = :version AND state <> 'closed' AND owner = :owner RETURNING still_open"""
 )
 
 
@@ -179,15 +179,18 @@ class Incidents:
                 found = await self._load(connection, incident_id, scope)
                 if not found.is_open:
                     raise _refusal(found)
-                raise Conflict(
-                    "written_meanwhile", state=found.state, current={"note": found.note or ""}, yours={"note": text}
-                )
+                raise _changed_meanwhile(found, text)
             return "incident_noted", {"note_digest": digest}
 
         return await self._act(incident_id, actor, scope, work)
 
-    async def close(self, incident_id: str, actor: Actor, scope: Scope, outcome: str, note: str = "") -> Incident:
+    async def close(
+        self, incident_id: str, actor: Actor, scope: Scope, outcome: str, note: str = "", *, version: int
+    ) -> Incident:
         """It is over: what is still open under it is closed with the same outcome. Needs the claim.
+
+        Nothing is closed that nobody can have read: when somebody wrote since `version`, or more alarms have come, it
+        is refused.
 
         Raises IncompleteError, Conflict.
         """
@@ -204,9 +207,13 @@ class Incidents:
                 outcome=outcome,
                 note=sealed or None,
                 owner=actor.id,
+                version=version,
             )
             if row is None:
-                raise _refusal(await _load(connection, incident_id, scope))
+                found = await self._load(connection, incident_id, scope)
+                if not found.is_open or found.owner != actor.id:
+                    raise _refusal(found)
+                raise _changed_meanwhile(found, note)
             content = {"outcome": outcome, "still_open": row[0]}
             return "incident_closed", content | ({"note_digest": digest} if digest else {})
 
@@ -262,6 +269,11 @@ def _checked(text: str) -> str:
     if len(text) > MAX_NOTE:
         raise IncompleteError("note_too_long", "note")
     return text
+
+
+def _changed_meanwhile(found: Incident, text: str) -> Conflict:
+    current = {"version": found.version, "note": found.note or "", "still_open": found.still_open}
+    return Conflict("written_meanwhile", state=found.state, current=current, yours={"note": text})
 
 
 def _refusal(found: Incident) -> Conflict:

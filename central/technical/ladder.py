@@ -10,10 +10,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from central.escalation.receivers import Receiver
-from central.routing.plan import Channel
+from central.notify.channels import carried
 from central.technical.duty import DutyContact, Technician
 
-WAYS = (Channel.SMS, Channel.EMAIL)
 ON_DUTY, BACKUP, TEAM = "on_duty", "backup", "team"
 NOBODY_ON_DUTY, NO_ROTA, NO_BACKUP, NO_ADDRESS, CALLED_ALREADY = (
     "nobody_on_duty", "no_rota", "no_backup", "no_address", "called_already",
@@ -30,9 +29,9 @@ class Called:
     account: str | None = None
 
     @property
-    def ways(self) -> tuple[Channel, ...]:
+    def ways(self) -> tuple[str, ...]:
         """By which there is an address."""
-        return tuple(one for one in WAYS if self.to.can_be_told(one))
+        return tuple(one for one in carried() if self.to.can_be_told(one))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,12 +24,21 @@ _LOG = Sql(
 _MESSAGES = Sql(
     """SELECT n.channel, n.team, n.contact, n.what, coalesce(n.sent_ms, n.made_ms), a.resident, c.position
     FROM notification n JOIN alarm a ON a.id = n.alarm LEFT JOIN contact c ON c.id = n.contact
-    WHERE n.state IN ('sent', 'delivered') ORDER BY n.made_ms, n.id"""
+    WHERE n.state IN ('sent', 'unconfirmed', 'delivered') ORDER BY n.made_ms, n.id"""
 )
 _WHOSE = Sql("SELECT id, resident FROM alarm")
 # What stands in the log for other readers: the acts themselves are told from what came of them.
 _NOT_TOLD = frozenset(
-    {"shown", "home_reassured", "notified", "notification_delivered", "nurse_presence", "nurse_reset", "secret_opened"}
+    {
+        "shown",
+        "home_reassured",
+        "notified",
+        "notification_delivered",
+        "notification_unconfirmed",
+        "nurse_presence",
+        "nurse_reset",
+        "secret_opened",
+    }
 )
 
 

@@ -153,7 +153,7 @@ class Storm:
 
 @dataclass(frozen=True, slots=True)
 class CentralDies:
-    """Central is gone."""
+    """Central is killed: it writes nothing more, and takes leave of nobody."""
 
 
 @dataclass(frozen=True, slots=True)

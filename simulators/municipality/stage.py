@@ -7,6 +7,7 @@ central does every second is done there, in the same order, by central itself.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import time
 from collections.abc import AsyncIterator, Callable
@@ -14,12 +15,14 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
 from central.daemon import Central, open_central
+from central.errors import NotStoredError
 from central.settings import CentralSettings
 from central.sql import Sql
 from simulators.municipality.account import Lamp
 from simulators.municipality.founding import Ids, contact_phone, found_municipality
 from simulators.municipality.homes import Home
 from simulators.municipality.hours import SECOND_MS, TownClock
+from simulators.municipality.killing import cut_off
 from simulators.municipality.script import (
     Accepts,
     Act,
@@ -56,6 +59,8 @@ BEAT_MS = 10 * SECOND_MS
 """While an alarm waits, consoles are seen at least so often: one that is not seen for longer counts as gone."""
 LONGEST_MS = 15 * 60 * SECOND_MS
 STORM_AT_ONCE = 64
+LAST_WORD = "last_word"
+"""A security event that central has noted when it is killed, and would have written as it closes."""
 
 _DUE = Sql(
     """SELECT min(due) FROM (
@@ -157,6 +162,13 @@ class Stage:
         self._central = None
         stack, self._stack = self._stack, AsyncExitStack()
         await stack.aclose()
+
+    async def _kill(self) -> None:
+        """In the middle of the night, without a last word: what it had only in mind is lost."""
+        self.central.services.security.note(LAST_WORD, hub=None, path="https")
+        async with cut_off(self._settings.database_url):
+            with contextlib.suppress(NotStoredError):  # so it is to it: what it had to say is not taken
+                await self._close()
 
     @property
     def central(self) -> Central:
@@ -332,7 +344,7 @@ class Stage:
                     home.hang_up()
                 for one in self._working.values():
                     one.is_connected = False
-                await self._close()
+                await self._kill()
                 self.night.away.append((self._clock.now_ms(), self._clock.now_ms()))
             case CentralStarts():
                 await self._open()

@@ -9,7 +9,7 @@ from central import event_log
 from central.sql import Sql
 from central.store import Store
 from simulators.municipality.hours import SECOND_MS
-from simulators.municipality.stage import Night
+from simulators.municipality.stage import LAST_WORD, Night
 from simulators.sms_provider import Text
 
 LATE_MS = 1 * SECOND_MS
@@ -21,9 +21,10 @@ _PERSONAL = Sql(
       (SELECT count(*) FROM escalation e WHERE e.alarm = a.id) FROM alarm a WHERE a.queue = 'personal'"""
 )
 _KEYS = Sql("SELECT key, count(*), max(attempts) FROM notification GROUP BY key")
-_SENT = Sql("SELECT count(*) FROM notification WHERE channel = 'sms' AND state IN ('sent', 'delivered')")
+_SENT = Sql("SELECT count(*) FROM notification WHERE channel = 'sms' AND state IN ('sent', 'unconfirmed', 'delivered')")
 _PENDING = Sql("SELECT count(*) FROM notification WHERE state IN ('pending', 'given_up', 'failed')")
 _FEED = Sql("SELECT min(no), max(no), count(*) FROM feed")
+_LAST_WORDS = Sql("SELECT count(*) FROM security_event WHERE reason = :reason")
 _TAKEN = Sql("SELECT alarm, at_ms, what FROM log_entry WHERE alarm IS NOT NULL ORDER BY no")
 
 
@@ -37,6 +38,7 @@ async def faults(store: Store, night: Night, texts: Sequence[Text]) -> list[str]
         pending = await _PENDING.value(connection)
         feed = await _FEED.one(connection)
         log = await _TAKEN.rows(connection)
+        last_words = await _LAST_WORDS.value(connection, reason=LAST_WORD)
     found = [f"forsaken: {one}" for one in night.forsaken]
     found += _late(steps, night)
     for alarm, resident, claimed_ms, closed_ms, handling, count in personal:
@@ -50,6 +52,8 @@ async def faults(store: Store, night: Night, texts: Sequence[Text]) -> list[str]
         found.append(f"the provider carried {len(texts)} texts, and {sent} were to be sent")
     if pending:
         found.append(f"{pending} notifications were never sent")
+    if last_words:
+        found.append("central was killed, and has written something all the same: it closed as it should")
     verdict = await event_log.verify(store)
     if not verdict.is_whole:
         found.append(f"the event log is broken at {verdict.broken_at}: {verdict.problem}")

@@ -17,7 +17,8 @@ from central.sql import Sql
 from central.views import Actor
 from simulators.busy_night import area_without_power, plan_in_force
 from simulators.console_pages import ConsolePage, NoneYetError, address, page_routes
-from simulators.furnished import furnish
+from simulators.furnished import RESIDENT, furnish
+from simulators.heard_days import heard_for_days
 from simulators.many_rows import fill
 
 VENDOR = Path(__file__).parent / "vendor"
@@ -37,6 +38,16 @@ _RUN = """async () => {
     (node) => `${rule.id} at ${node.target.join(' ')}: ${node.any[0]?.message ?? rule.help}`));
 }"""
 
+NORWEGIAN, ENGLISH = "nb-NO", "en-GB"
+TEMPLATES = Path(__file__).parents[2] / "central" / "console" / "templates"
+WAYS = [
+    pytest.param("dark", DESK, NORWEGIAN, id="desk-dark-nb"),
+    pytest.param("light", DESK, NORWEGIAN, id="desk-light-nb"),
+    pytest.param("dark", PHONE, NORWEGIAN, id="phone-dark-nb"),
+    pytest.param("light", PHONE, NORWEGIAN, id="phone-light-nb"),
+    pytest.param("light", DESK, ENGLISH, id="desk-light-en"),
+    pytest.param("dark", PHONE, ENGLISH, id="phone-dark-en"),
+]
 looks = pytest.mark.parametrize("theme", ["dark", "light"])
 sizes = pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
 
@@ -56,13 +67,15 @@ def is_part(page: ConsolePage) -> bool:
 
 
 @pytest.mark.timeout(600)  # some fifty pages, one after the other
-@looks
-@sizes
-async def test_every_page_passes(people: Any, night: Any, server: Any, theme: str, size: dict[str, int]) -> None:
+@pytest.mark.parametrize(("theme", "size", "locale"), WAYS)
+async def test_every_page_passes(
+    people: Any, night: Any, server: Any, theme: str, size: dict[str, int], locale: str
+) -> None:
     await furnish(server.services)
     await fill(server.services, 3)
     await plan_in_force(server.services)
     await area_without_power(server.services)
+    await heard_for_days(server.services)
     found: list[str] = []
     not_seen: set[str] = set()
     signed_in: dict[Role, Any] = {}
@@ -71,10 +84,10 @@ async def test_every_page_passes(people: Any, night: Any, server: Any, theme: st
             continue
         role = one.role or Role.LEAD
         if role not in signed_in:
-            signed_in[role] = await people(f"Kari {role.value.title()}", role, size=size, theme=theme)
+            signed_in[role] = await people(f"Kari {role.value.title()}", role, size=size, theme=theme, locale=locale)
         page = signed_in[role].page
         if one.role is None:
-            context = await people.chromium.new_context(viewport=size, color_scheme=theme, locale="nb-NO")
+            context = await people.chromium.new_context(viewport=size, color_scheme=theme, locale=locale)
             page = await context.new_page()
         try:
             path = await address(one, server.services)
@@ -85,6 +98,7 @@ async def test_every_page_passes(people: Any, night: Any, server: Any, theme: st
         assert answer is not None
         is_page = answer.headers.get("content-type", "").startswith("text/html")
         if is_page:
+            assert await page.locator("html").get_attribute("lang") == locale[:2]
             found += await faults(page, one.route)
         if one.role is None:
             await page.context.close()
@@ -148,6 +162,47 @@ async def test_the_console_passes_in_every_state(
     await server.stop()
     await expect(page.locator("#lost[role=alert]")).to_be_visible(timeout=LOST_WITHIN_MS)
     found += await faults(page, "lost")
+    assert not found, "\n".join(found)
+
+
+DIALOGS = {
+    "help", "gate", "leave", "again", "dispatch-dialog", "offer-dialog", "decline-dialog", "call-dialog",
+    "criterion-dialog", "take-over-dialog",
+}  # fmt: skip
+_OPEN = """(id) => {
+  const opener = document.querySelector(`[data-open="${id}"]:not([aria-disabled])`);
+  if (opener) opener.click(); else document.getElementById(id).showModal();
+}"""
+
+
+def test_the_dialogs_that_are_looked_at_are_all_there_are() -> None:
+    pages = "".join(path.read_text() for path in TEMPLATES.glob("*.html"))
+    written = set(re.findall(r'<dialog[^>]* id="([^"]+)"', pages))
+    assert written == DIALOGS
+
+
+@pytest.mark.parametrize(("theme", "size", "locale"), WAYS)
+async def test_every_dialog_passes_with_what_it_offers(
+    people: Any, home: Any, server: Any, theme: str, size: dict[str, int], locale: str
+) -> None:
+    await furnish(server.services)
+    await home.raise_event("pendant_pressed", resident=RESIDENT)
+    lead = await people("Nina Berg", Role.LEAD, size=size, theme=theme, locale=locale)
+    page = (await lead.open()).page
+    await page.keyboard.press("n")
+    await expect(page.locator("#alarm-live")).to_have_attribute("data-mine", "yes")
+    await expect(page.locator("#alarm-resident .next-visits .src")).to_have_count(1)
+    found = await faults(page, "alarm of one's own")
+    there = await page.eval_on_selector_all("dialog", "(all) => all.map((one) => one.id)")
+    assert set(there) == DIALOGS
+    for name in sorted(there, key=lambda one: one == "again"):  # that one closes by signing in, and is the last
+        await page.evaluate(_OPEN, name)
+        await expect(page.locator(f"#{name}")).to_be_visible()
+        if name in {"dispatch-dialog", "offer-dialog"}:
+            await expect(page.locator(f"#{name} [data-choices] option").first).to_be_attached()
+        found += await faults(page, name)
+        if name != "again":
+            await page.evaluate("(id) => document.getElementById(id).close()", name)
     assert not found, "\n".join(found)
 
 

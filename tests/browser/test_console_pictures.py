@@ -9,6 +9,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from central.console.roles import Role
+from simulators.heard_days import heard_for_days
 from simulators.live_hub import LiveHub
 
 DESK = {"width": 1440, "height": 900}
@@ -90,6 +91,26 @@ async def test_the_pages_of_everybody_else(people: Any, night: Any, shots: Path,
     await ada.context.clear_cookies()
     await ada.page.goto(ada.server.url + "/sign-in")
     await look(ada.page, shots, f"sign-in-{word}")
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+@pytest.mark.parametrize("size", [DESK, NARROW, PHONE], ids=["desk", "narrow", "phone"])
+async def test_when_a_hub_was_heard(people: Any, home: LiveHub, shots: Path, size: dict[str, int], theme: str) -> None:
+    await heard_for_days(home.central.services)
+    tore = await people("Tore Berg", Role.TECHNICIAN, size=size, theme=theme)
+    await tore.open(f"/hubs/{home.id}")
+    await expect(tore.page.locator("#heard .strips tbody tr")).to_have_count(14)
+    strips = tore.page.locator("#heard .strips svg:not(:empty)")
+    await expect(strips).to_have_count(11)
+    await strips.first.scroll_into_view_if_needed()
+    boxes = [await strips.nth(number).bounding_box() for number in range(11)]
+    assert all(box is not None and box["width"] > 150 and box["height"] >= 16 for box in boxes), boxes
+    # Two widths of a dot at least, also on a telephone: what was missed is seen.
+    gap = await tore.page.locator("#heard tbody .missed").first.bounding_box()
+    assert gap is not None
+    assert gap["width"] >= 1.5
+    await look(tore.page, shots, f"heard-{size['width']}-{theme}")
+    await tore.page.locator("#heard").screenshot(path=shots / f"heard-{size['width']}-{theme}-strips.png")
 
 
 async def test_an_empty_queue_and_the_gate(people: Any, home: LiveHub, shots: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from playwright.async_api import Route, expect
 
+from central.console.accounts import Accounts
 from central.console.roles import Role
 from central.views import Actor
 from simulators.furnished import RESIDENT, furnish
@@ -154,6 +155,59 @@ async def test_a_number_that_is_called_asks_what_came_of_it_and_remembers(
         await server.services.alarms.dispatch_step(sent.id, PATROL, step)
     await expect(page.locator("#alarm-work")).to_contain_text("ferdig")
     await expect(page.locator(".a-acts .btn.primary")).to_have_attribute("data-act", "outcome")
+
+
+async def test_a_call_and_a_hand_over_have_their_keys_but_not_while_one_types(people: Any, home: LiveHub) -> None:
+    await home.raise_event("pendant_pressed")
+    page = (await (await people("Operator One")).open()).page
+    call, offer = page.locator("#call-dialog"), page.locator("#offer-dialog")
+    await page.keyboard.press("c")
+    await page.keyboard.press("h")  # no alarm is open
+    await page.locator("#queue li[data-alarm]").first.click()
+    await expect(page.locator("#alarm-title")).to_have_text("Trygghetsalarm")
+    await page.keyboard.press("h")  # nobody hands over what they do not have
+    await expect(offer).to_be_hidden()
+    await page.keyboard.press("t")
+    await expect(page.locator("#alarm-live")).to_have_attribute("data-mine", "yes")
+    await page.keyboard.press("c")
+    await expect(call).to_be_visible()
+    await page.keyboard.press("h")  # one thing at a time
+    await expect(offer).to_be_hidden()
+    await page.locator("#call-dialog label.choice", has_text="Ikke svar").click()
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#alarm-history")).to_contain_text("ikke svar", ignore_case=True)
+    await expect(call).to_be_hidden()
+    await page.keyboard.press("h")
+    await expect(offer).to_be_visible()
+    await page.keyboard.press("Escape")
+    await expect(offer).to_be_hidden()
+    await expect(page.locator("#alarm-live")).to_be_visible()  # Escape has closed the dialog, and not the alarm
+    await page.click("#note-text")
+    await page.keyboard.type("Ch ch")
+    await expect(page.locator("#note-text")).to_have_value("Ch ch")
+    await expect(call).to_be_hidden()
+    await expect(offer).to_be_hidden()
+
+
+async def test_a_call_and_a_hand_over_have_no_keys_where_single_keys_are_switched_off(
+    people: Any, server: Any, home: LiveHub
+) -> None:
+    await home.raise_event("pendant_pressed")
+    operator = await people("Operator One")
+    accounts = Accounts(server.services.store, server.services.clock)
+    account = await accounts.id_of("Operator One")
+    assert account is not None
+    await accounts.set_preferences(account, language="nb", theme="auto", has_single_keys=False)
+    page = (await operator.open()).page
+    await page.locator("#queue li[data-alarm]").first.click()
+    await page.locator(".a-acts [data-act=claim]").click()
+    await expect(page.locator("#alarm-live")).to_have_attribute("data-mine", "yes")
+    for key, dialog in (("c", "call-dialog"), ("h", "offer-dialog")):
+        await page.keyboard.press(key)
+        await expect(page.locator(f"#{dialog}")).to_be_hidden()
+        await page.locator(f".a-acts [data-open={dialog}]").click()  # the button does it all the same
+        await expect(page.locator(f"#{dialog}")).to_be_visible()
+        await page.keyboard.press("Escape")
 
 
 async def test_the_tab_says_how_many_wait_and_colours_change_without_a_reload(people: Any, home: LiveHub) -> None:

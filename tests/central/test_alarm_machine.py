@@ -451,6 +451,7 @@ def test_in_any_order_of_acts_nobody_is_forgotten_and_the_home_hears_the_truth(n
             print_blob=True,
         ),
     )
-    if night.bench.store.dialect.is_sqlite:  # on the other one there are too few examples to say so
+    # On PostgreSQL there are too few examples to say so, and by chance one act may not come off in a thousand.
+    if night.bench.store.dialect.is_sqlite and settings.default.derandomize:  # type: ignore[attr-defined]
         rare = {"claim", "take_over", "dispatch"} - set(machine.acts)  # type: ignore[attr-defined]
         assert not rare, machine.acts  # type: ignore[attr-defined]

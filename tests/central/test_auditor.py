@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from central.audit import auditor as auditing
 from central.audit.auditor import Auditor, Voice
 from central.audit.watch import AuditorWatch
 from central.lifecycle import Queue
@@ -156,6 +157,29 @@ async def test_a_way_that_is_broken_does_not_end_it_and_is_said_on_standard_erro
     assert len(ear.heard) == 1
     said = [json.loads(line)["auditor"] for line in out.getvalue().splitlines()]
     assert {"way": "sms", "not_told": "unreachable"} in said
+
+
+@pytest.mark.sqlite
+async def test_a_way_that_never_ends_holds_up_neither_the_others_nor_the_next_look(
+    bench: Bench, ear: Ear, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Endless:
+        async def send(self, _address: str, _message: Message, *, reference: str) -> str:
+            await asyncio.Event().wait()
+            return reference
+
+    monkeypatch.setattr(auditing, "TELL_WITHIN_S", 0.2)
+    out = io.StringIO()
+    voices = (Voice(name="sms", channel=Endless(), to=("+47",)), Voice(name="email", channel=ear, to=("a@b.c",)))
+    auditor = Auditor(bench.services.settings, bench.clock, voices, out=out)
+    bench.clock.advance(31)
+    await auditor.look()
+    async with asyncio.timeout(10):
+        await auditor.speak()
+    assert len(ear.heard) == 1
+    assert {"way": "sms", "not_told": "timeout"} in [
+        json.loads(line)["auditor"] for line in out.getvalue().splitlines()
+    ]
 
 
 @pytest.mark.sqlite

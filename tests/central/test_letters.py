@@ -8,7 +8,7 @@ import pytest
 
 from central.errors import SettingsError
 from central.notify.channel import ChannelError, Message
-from central.notify.letters import EmailChannel
+from central.notify.letters import EmailCarrier
 from central.settings import EmailSettings, load
 from simulators.certificates import Authority
 from simulators.mail_server import MailServer
@@ -34,7 +34,7 @@ async def test_a_letter_goes_sealed_and_signed_in_with_one_name_for_ever(tmp_pat
     (tmp_path / "ca.crt").write_bytes(authority.pem)
     (tmp_path / "password").write_text("en hemmelighet\n")
     async with MailServer(tls=authority.server_context(tmp_path / "tls"), password="en hemmelighet").running() as mail:
-        channel = EmailChannel(settings(mail.port, tmp_path / "ca.crt", tmp_path / "password"))
+        channel = EmailCarrier(settings(mail.port, tmp_path / "ca.crt", tmp_path / "password"))
         for _ in range(2):
             await channel.send("vakt@kommune.example", LETTER, reference="abc")
         assert all(letter.was_sealed and letter.signed_in == "vaktpost" for letter in mail.letters)
@@ -53,7 +53,7 @@ async def test_no_letter_goes_to_a_server_that_somebody_else_vouches_for_or_that
     (tmp_path / "password").write_text("en hemmelighet")
     for tls in (Authority("another").server_context(tmp_path / "tls"), None):
         async with MailServer(tls=tls).running() as mail:
-            channel = EmailChannel(settings(mail.port, tmp_path / "ca.crt", tmp_path / "password"))
+            channel = EmailCarrier(settings(mail.port, tmp_path / "ca.crt", tmp_path / "password"))
             with pytest.raises(ChannelError):
                 await channel.send("vakt@kommune.example", LETTER, reference="abc")
             assert mail.letters == []
@@ -80,4 +80,4 @@ def test_settings_that_cannot_work_are_answered_with_what_would(tmp_path: Path, 
 
 def test_a_password_that_cannot_be_read_is_said_at_the_start(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="password_file"):
-        EmailChannel(settings(25, tmp_path / "no.crt", tmp_path / "nothing"))
+        EmailCarrier(settings(25, tmp_path / "no.crt", tmp_path / "nothing"))

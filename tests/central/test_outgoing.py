@@ -13,10 +13,10 @@ import pytest
 from central.escalation.tick import Escalation
 from central.lifecycle import CENTRAL_KINDS, Queue
 from central.metrics import Metrics
-from central.notify.channel import Channel, ChannelError, Message
-from central.notify.letters import EmailChannel
+from central.notify.channel import Carrier, ChannelError, Message
+from central.notify.letters import EmailCarrier
 from central.notify.outgoing import Outgoing
-from central.notify.phones import SmsChannel
+from central.notify.phones import SmsCarrier
 from central.opening import Source
 from central.people.contacts import entry_from
 from central.raising import raise_technical
@@ -40,7 +40,7 @@ PHONE, ADDRESS = "+4790000002", "vakt@kommune.example"
 class Desk:
     """Outgoing with a real provider and a real mail server at the other end."""
 
-    def __init__(self, bench: Bench, sms: SmsOperator, mail: MailServer, channels: dict[str, Channel]) -> None:
+    def __init__(self, bench: Bench, sms: SmsOperator, mail: MailServer, channels: dict[str, Carrier]) -> None:
         self.bench, self.sms, self.mail, self.channels = bench, sms, mail, channels
         self.out = self.another()
 
@@ -83,7 +83,7 @@ async def desk(bench: Bench, tmp_path: Path, stack: AsyncExitStack) -> Desk:
         timeout_s=2,
     )
     email = EmailSettings(host="127.0.0.1", port=mail.port, tls="none", sender="vaktpost@kommune.example", timeout_s=2)
-    return Desk(bench, operator, mail, {"sms": SmsChannel(HttpProvider(sms)), "email": EmailChannel(email)})
+    return Desk(bench, operator, mail, {"sms": SmsCarrier(HttpProvider(sms)), "email": EmailCarrier(email)})
 
 
 @pytest.fixture(autouse=True)

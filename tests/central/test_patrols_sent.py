@@ -372,8 +372,56 @@ async def test_what_a_colleague_elsewhere_shows_does_not_hide_the_consoles_that_
     await night.ticking.tick()
     await bench.alarms.mark_shown(alarm.id, "abcdef34", ANNA.id)
     assert await bench.kinds(Queue.TECHNICAL) == ["not_shown"]
-    assert [row[0] for row in await bench.rows("SELECT device FROM alarm WHERE kind = 'not_shown'")] == ["Team c"]
+    assert [row[0] for row in await bench.rows("SELECT device FROM alarm WHERE kind = 'not_shown'")] == [CENTRE]
+    (fault,) = await bench.alarms.queue(Queue.TECHNICAL)
+    assert fault.device_label == "Team c"
     await bench.alarms.mark_shown(alarm.id, "abcdef12", FIRST.id)
+    assert await bench.kinds(Queue.TECHNICAL) == []
+
+
+async def nothing_shown(night: Night) -> AlarmView:
+    """The centre's consoles were to sound, and have shown nothing."""
+    await night.plan(Step(receiver=ReceiverKind.TEAM, team=CENTRE, patience_s=60), goes(NORTH, 600))
+    alarm = await night.bench.press(night.hub)
+    night.bench.clock.advance(61)
+    await night.ticking.tick()
+    assert await night.bench.kinds(Queue.TECHNICAL) == ["not_shown"]
+    return alarm
+
+
+async def change(night: Night, *, name: str = "Team c", is_active: bool = True) -> None:
+    """The centre, as somebody changes it in the organisation's pages."""
+    version = await night.bench.value(f"SELECT version FROM team WHERE id = '{CENTRE}'")
+    await night.bench.services.people.places.set_team(
+        FIRST, CENTRE, version, name=name, kind="centre", unit=None, serves=(), members=None, phone="", email="",
+        is_active=is_active,
+    )  # fmt: skip
+
+
+async def test_what_a_team_has_not_shown_is_known_under_its_new_name_and_over_when_it_shows_again(
+    night: Night, bench: Bench
+) -> None:
+    alarm = await nothing_shown(night)
+    await change(night, name="The new centre")
+    (fault,) = await bench.alarms.queue(Queue.TECHNICAL)
+    assert (fault.device, fault.device_label) == (CENTRE, "The new centre")
+    await bench.press(night.hub, device="pendant-2")
+    bench.clock.advance(61)  # it has shown nothing again: the same fault, not a second one
+    await night.ticking.tick()
+    assert await bench.kinds(Queue.TECHNICAL) == ["not_shown"]
+    await bench.alarms.mark_shown(alarm.id, "abcdef12", FIRST.id)
+    assert await bench.kinds(Queue.TECHNICAL) == []
+
+
+async def test_what_a_team_has_not_shown_ends_with_the_team(night: Night, bench: Bench) -> None:
+    await nothing_shown(night)
+    again = await bench.press(night.hub, device="pendant-2")  # asks it just before it ends
+    await night.run("UPDATE plan SET state = 'ended'")
+    await change(night, is_active=False)
+    assert await bench.kinds(Queue.TECHNICAL) == []
+    bench.clock.advance(61)
+    await night.ticking.tick()
+    assert "escalated" in [entry.what for entry in (await bench.alarms.alarm(again.id)).timeline]
     assert await bench.kinds(Queue.TECHNICAL) == []
 
 

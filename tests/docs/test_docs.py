@@ -154,7 +154,7 @@ def _toml() -> Iterator[tuple[str, str]]:
 TOML = dict(_toml())
 _CENTRAL = {
     *("mqtt", "sms", "hubs", "console", "database", "data_dir", "master_key"),
-    *("email", "notify", "call_out", "audit"),
+    *("email", "channels", "notify", "call_out", "audit"),
 }
 _LEAST = {
     "hub": "[hub]\n",

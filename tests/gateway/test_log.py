@@ -3,7 +3,6 @@ from __future__ import annotations
 import io
 import json
 import logging
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,14 +12,10 @@ from gateway import log
 
 
 @pytest.fixture
-def stream() -> Iterator[io.StringIO]:
-    root = logging.getLogger()
-    before = (root.handlers[:], root.level)
+def stream() -> io.StringIO:
     stream = io.StringIO()
     log.configure(level="debug", as_json=True, stream=stream)
-    yield stream
-    root.handlers[:], root.level = before[0], before[1]
-    structlog.reset_defaults()
+    return stream
 
 
 def lines(stream: io.StringIO) -> list[dict[str, Any]]:
@@ -54,10 +49,7 @@ def test_a_log_that_nobody_reads_any_more_stops_nothing() -> None:
             raise BrokenPipeError
 
     log.configure(as_json=True, stream=Gone())
-    try:
-        structlog.get_logger().info("still_here")
-    finally:
-        structlog.reset_defaults()
+    structlog.get_logger().info("still_here")
 
 
 def test_a_fact_is_one_line_of_json_with_time_and_level(stream: io.StringIO) -> None:

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from central.console.accounts import Accounts
+from central.console.roles import Role
+from central.daemon import open_central
+from central.errors import NotStoredError
+from central.founding import Plan, found
+from central.settings import DatabaseSettings, load
 from simulators import postgresql
 from simulators.municipality import account, night, town
 from simulators.municipality.hours import TownClock
+from simulators.municipality.killing import cut_off
 from simulators.municipality.play import SEED, play
 from simulators.municipality.script import Told
+from simulators.municipality.stage import LAST_WORD
 from simulators.postgresql import Postgres
 
 SHORT = Told(0, "Resident 001", "pressed the pendant")
@@ -47,6 +57,27 @@ async def test_a_night_is_told_as_it_was_written_and_nobody_is_forgotten(databas
     assert len(played.script.told) > 400
     storm = played.night.storms[0]
     assert storm.before_presses < storm.envelopes - len(storm.presses_s), "people waited for the storm to be over"
+
+
+async def test_a_central_that_is_killed_leaves_what_was_committed_and_no_last_word(
+    database_url: str, tmp_path: Path
+) -> None:
+    """The night rests on it: a central that closes as it should would flatter what comes after."""
+    found(Plan(data_dir=tmp_path / "central", names=["localhost"], hub_port=0, console_port=0), 1_790_000_000_000)
+    settings = load(tmp_path / "central" / "central.toml")
+    if database_url:
+        settings = settings.model_copy(update={"database": DatabaseSettings(url=database_url)})
+    async with AsyncExitStack() as stack:
+        services = (await stack.enter_async_context(open_central(settings))).services
+        await Accounts(services.store, services.clock).add("Operator One", Role.RESPONDER)
+        services.security.note(LAST_WORD, hub=None, path="https")
+        async with cut_off(settings.database_url):
+            with contextlib.suppress(NotStoredError):
+                await stack.aclose()
+    async with open_central(settings) as central:
+        services = central.services
+        assert await Accounts(services.store, services.clock).id_of("Operator One")
+        assert [event.reason for event in await services.security.recent()] == []
 
 
 def test_a_night_is_the_same_for_the_same_seed_and_another_for_another() -> None:

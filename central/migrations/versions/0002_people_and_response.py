@@ -276,6 +276,7 @@ def upgrade() -> None:
     op.create_index('ix_notification_dispatch', 'notification', ['dispatch'], unique=False)
     op.create_index('ix_notification_mark', 'notification', ['mark'], unique=False)
     op.create_index('ix_notification_pending_next_ms', 'notification', ['next_ms'], unique=False, sqlite_where=sa.text("state = 'pending'"), postgresql_where=sa.text("state = 'pending'"))
+    op.create_index('ix_notification_channel_state_sent_ms', 'notification', ['channel', 'state', 'sent_ms'], unique=False)
     op.create_index('ix_notification_provider_ref', 'notification', ['provider_ref'], unique=False)
     op.create_table('outcome_list',
     sa.Column('tenant', sa.String(length=16), nullable=False),
@@ -372,6 +373,8 @@ def upgrade() -> None:
     sa.Column('plan', sa.String(length=16), nullable=True),
     sa.Column('from_ms', sa.BigInteger(), nullable=False),
     sa.Column('to_ms', sa.BigInteger(), nullable=True),
+    sa.Column('source', sa.String(length=64), nullable=False),
+    sa.Column('as_of_ms', sa.BigInteger(), nullable=False),
     sa.Column('written_by', sa.String(length=32), nullable=False),
     sa.Column('version', sa.Integer(), server_default='1', nullable=False),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_service'))
@@ -448,6 +451,18 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('hub', name=op.f('pk_hub_heard'))
     )
     op.create_index('ix_hub_heard_heard_ms', 'hub_heard', ['heard_ms'], unique=False)
+    op.create_table('hub_day',
+    sa.Column('day', sa.Integer(), autoincrement=False, nullable=False),
+    sa.Column('hub', sa.String(length=16), nullable=False),
+    sa.Column('heard_00', sa.BigInteger(), nullable=False),
+    sa.Column('heard_04', sa.BigInteger(), nullable=False),
+    sa.Column('heard_08', sa.BigInteger(), nullable=False),
+    sa.Column('heard_12', sa.BigInteger(), nullable=False),
+    sa.Column('heard_16', sa.BigInteger(), nullable=False),
+    sa.Column('heard_20', sa.BigInteger(), nullable=False),
+    sa.PrimaryKeyConstraint('day', 'hub', name=op.f('pk_hub_day')),
+    sqlite_with_rowid=False
+    )
     op.create_index('ix_session_csrf', 'session', ['csrf'], unique=False)
     op.add_column('alarm', sa.Column('tenant', sa.String(length=16), nullable=True))
     op.add_column('alarm', sa.Column('unit', sa.String(length=16), nullable=True))
@@ -476,6 +491,8 @@ def upgrade() -> None:
     op.create_index('ix_alarm_deferred_visit', 'alarm', ['deferred_visit'], unique=False, sqlite_where=sa.text("handling = 'deferred'"), postgresql_where=sa.text("handling = 'deferred'"))
     op.add_column('hub', sa.Column('tenant', sa.String(length=16), nullable=True))
     op.add_column('hub', sa.Column('unit', sa.String(length=16), nullable=True))
+    op.add_column('hub', sa.Column('place_version', sa.Integer(), server_default='1', nullable=False))
+    op.add_column('user_account', sa.Column('version', sa.Integer(), server_default='1', nullable=False))
     op.add_column('hub', sa.Column('operator', sa.String(length=64), server_default='', nullable=False))
     op.add_column('resident', sa.Column('tenant', sa.String(length=16), nullable=True))
     op.add_column('resident', sa.Column('unit', sa.String(length=16), nullable=True))

@@ -174,7 +174,7 @@ SOUND: Mapping[str, Sound] = {
         by=Role.TECHNICIAN, form={"note": "ringt netteier", "version": "2"}, first=CLAIM_CASE
     ),
     "POST /technical/incidents/{incident_id}/close": Sound(
-        by=Role.TECHNICIAN, form={"outcome": "power_restored", "note": "alt i orden"}, first=CLAIM_CASE
+        by=Role.TECHNICIAN, form={"outcome": "power_restored", "note": "alt i orden", "version": "2"}, first=CLAIM_CASE
     ),
     "POST /technical/maintenance": Sound(
         by=Role.TECHNICIAN,
@@ -247,12 +247,14 @@ SOUND: Mapping[str, Sound] = {
     "POST /residents/{resident_id}/contacts": _lead(
         {"name": "Ola Nes", "relation": "sønn", "phone": "+47 999 00 002", "document": "A-1", "service": ["TA"]}
     ),
-    "POST /residents/{resident_id}/contacts/{contact_id}/end": _lead(),
+    "POST /residents/{resident_id}/contacts/{contact_id}/end": _lead({"version": "1"}),
     "POST /residents/{resident_id}/contacts/{contact_id}/up": _lead(),
     "POST /residents/{resident_id}/contacts/{contact_id}": _lead(
         {"version": "1", "name": "Ola Nes", "relation": "sønn", "phone": "+47 999 00 002", "service": ["TA"]}
     ),
-    "POST /residents/{resident_id}/services": _lead({"service": "DT", "from_day": "{day}"}),
+    "POST /residents/{resident_id}/services": _lead(
+        {"service": "DT", "from_day": "{day}", "source": "epj", "as_of": "{day}"}
+    ),
     "POST /residents/{resident_id}/services/{service_id}": _lead({"version": "1", "from_day": "{day}", "to_day": ""}),
     "POST /residents/{resident_id}/visits": _lead(
         {"day": "{later_day}", "begin": "08:00", "end": "09:00", "team": "{team_id}"}
@@ -261,7 +263,7 @@ SOUND: Mapping[str, Sound] = {
         {"version": "1", "day": "{later_day}", "begin": "08:00", "end": "09:00", "team": "{team_id}"}
     ),
     "POST /residents/{resident_id}/visits/{visit_id}/state": _lead({"version": "1", "state": "done"}),
-    "POST /residents/{resident_id}/services/{service_id}/end": _lead(),
+    "POST /residents/{resident_id}/services/{service_id}/end": _lead({"version": "1"}),
     "POST /residents/{resident_id}/place": _lead(
         {"version": "{resident_version}", "unit": "{unit_id}", "hub": "{hub_id}", "is_critical": "true"}
     ),
@@ -284,7 +286,7 @@ SOUND: Mapping[str, Sound] = {
     "POST /api/v1/residents/{resident_id}/contacts": _api(Role.LEAD, CONTACT),
     "PUT /api/v1/residents/{resident_id}/contacts/{contact_id}": _api(Role.LEAD, CONTACT | {"version": 1}),
     "POST /api/v1/residents/{resident_id}/contacts/{contact_id}/earlier": _api(Role.LEAD),
-    "DELETE /api/v1/residents/{resident_id}/contacts/{contact_id}": _api(Role.LEAD),
+    "DELETE /api/v1/residents/{resident_id}/contacts/{contact_id}": _api(Role.LEAD, query={"version": "1"}),
     "POST /api/v1/residents/{resident_id}/services": _api(Role.LEAD, {"kind": "DT", "from_ms": "{soon_ms}"}),
     "PUT /api/v1/residents/{resident_id}/services/{service_id}": _api(
         Role.LEAD, {"from_ms": "{soon_ms}", "version": 1}
@@ -308,7 +310,7 @@ SOUND: Mapping[str, Sound] = {
         Role.TECHNICIAN, {"note": "ringt", "version": 2}, first=CLAIM_CASE
     ),
     "POST /api/v1/incidents/{incident_id}/close": _api(
-        Role.TECHNICIAN, {"outcome": "power_restored", "note": "i orden"}, first=CLAIM_CASE
+        Role.TECHNICIAN, {"outcome": "power_restored", "note": "i orden", "version": 2}, first=CLAIM_CASE
     ),
     "POST /api/v1/technical/close": _api(Role.TECHNICIAN, {"alarms": ["{technical_id}"], "outcome": "power_restored"}),
     "POST /api/v1/maintenance": _api(
@@ -329,7 +331,9 @@ SOUND: Mapping[str, Sound] = {
         Role.ADMINISTRATOR, {"account": "{account_id}", "role": "lead", "tenant": "{tenant_id}"}
     ),
     "DELETE /api/v1/assignments/{assignment_id}": _api(Role.ADMINISTRATOR),
-    "PUT /api/v1/hubs/{hub_id}/place": _api(Role.ADMINISTRATOR, {"tenant": "{tenant_id}", "unit": "{unit_id}"}),
+    "PUT /api/v1/hubs/{hub_id}/place": _api(
+        Role.ADMINISTRATOR, {"tenant": "{tenant_id}", "unit": "{unit_id}", "version": 2}
+    ),
     "POST /places/accounts/part": _admin({"q": "vakt"}),
     "POST /places/sites/part": _admin({"q": "nord"}),
     "POST /places/tenants": _admin({"name": "Nesset", "zone": "Europe/Oslo"}),
@@ -360,12 +364,12 @@ SOUND: Mapping[str, Sound] = {
     "POST /places/teams/{team_id}/members/{account_id}/end": _admin(),
     "POST /places/assignments": _admin({"account": "{account_id}", "role": "lead", "where": "{tenant_id}:{unit_id}"}),
     "POST /places/assignments/{assignment_id}/end": _admin(),
-    "POST /places/hubs/{hub_id}": _admin({"where": "{tenant_id}:{unit_id}"}),
+    "POST /places/hubs/{hub_id}": _admin({"where": "{tenant_id}:{unit_id}", "version": "2"}),
     "POST /users": _admin({"name": "Per Vik", "role": "responder"}),
     "POST /users/{account_id}/link": _admin(),
-    "POST /users/{account_id}/role": _admin({"role": "lead"}),
-    "POST /users/{account_id}/disable": _admin(),
-    "POST /users/{account_id}/enable": _admin(),
+    "POST /users/{account_id}/role": _admin({"role": "lead", "version": "1"}),
+    "POST /users/{account_id}/disable": _admin({"version": "1"}),
+    "POST /users/{account_id}/enable": _admin({"version": "1"}),
     "POST /log/verify": _admin(),
 }
 

@@ -173,4 +173,5 @@ def test_the_api_answers_as_it_is_described_in_every_role(served: Served, role: 
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("role", list(Role))
 def test_the_api_answers_as_it_is_described_for_long(served: Served, role: Role) -> None:
-    check(served, role, 100, is_whole=True)
+    """Most for a lead, who may do most: nearly all that the others send is refused before it is read."""
+    check(served, role, 100 if role is Role.LEAD else 20, is_whole=True)

@@ -38,7 +38,6 @@ FORGED: Mapping[str, tuple[dict[str, str], set[int], str]] = {
 }
 
 
-@pytest.mark.long_on_postgresql
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("what", FORGED)
 async def test_what_was_forged_changes_nothing_on_any_route_and_is_noted(bad: Bad, what: str) -> None:
@@ -68,7 +67,6 @@ def beyond(bad: Bad, role: Role) -> Iterator[tuple[str, str, str]]:
             yield name, name.split(" ")[0], filled(route.path, bad.own)
 
 
-@pytest.mark.long_on_postgresql
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("role", list(Role))
 async def test_what_a_role_does_not_cover_changes_nothing_and_is_noted(bad: Bad, role: Role) -> None:

@@ -4,7 +4,8 @@ The routes come from the application, what is right from `sound_requests.py`; he
 A new route without a sound request fails the tests of scopes, which say what to write.
 
 Most of it is between the request and the application: on PostgreSQL, where comparing all rows takes minutes, it is run
-by `make soak`. Sound requests and what databases take differently are tried on both each time.
+by `make soak`. What the database has a part in is tried on both each time: sound requests, what databases take
+differently, another tenant's ids, stale versions, what stands behind an address.
 """
 
 from __future__ import annotations
@@ -391,7 +392,6 @@ async def test_what_databases_take_differently_is_refused_or_taken_by_both(bad: 
     bad.done(900)
 
 
-@pytest.mark.long_on_postgresql
 @pytest.mark.timeout(300)
 async def test_another_tenants_ids_in_a_body_are_refused(bad: Bad) -> None:
     """By somebody of one tenant only: what they name in a form is theirs, or is not there."""
@@ -474,7 +474,6 @@ def sent_json(case: Case, bad: Bad) -> dict[str, Any]:
     return dict(sent_as(case.sound, bad.own)["content"])
 
 
-@pytest.mark.long_on_postgresql
 @pytest.mark.timeout(300)
 async def test_what_stands_behind_an_address_is_in_range_and_known(bad: Bad) -> None:
     """Page numbers, limits and names of filters of every page and list."""
@@ -522,7 +521,6 @@ async def test_what_stands_behind_an_address_is_in_range_and_known(bad: Bad) -> 
     assert tried > 200
 
 
-@pytest.mark.long_on_postgresql
 @pytest.mark.timeout(300)
 async def test_a_stale_version_is_refused_with_what_has_changed(bad: Bad) -> None:
     cases, tried = await bad.cases(), []

@@ -126,11 +126,11 @@ async def test_an_unknown_name_costs_the_same_check_as_a_wrong_password(console:
 
 async def test_a_disabled_account_is_out_at_once_and_cannot_come_back(console: Any, first: Any, ada: Any) -> None:
     account_id = await console.accounts.id_of("Operator One")
-    answer = await ada.post(f"/users/{account_id}/disable")
+    answer = await ada.post(f"/users/{account_id}/disable", form={"version": "1"})
     assert "stengt ute" in answer.text
     assert (await first.get("/api/v1/session")).status == 401
     assert (await console.browser().sign_in("Operator One")).status == 401
-    await ada.post(f"/users/{account_id}/enable")
+    await ada.post(f"/users/{account_id}/enable", form={"version": "2"})
     assert (await console.browser().sign_in("Operator One")).status == 303
 
 

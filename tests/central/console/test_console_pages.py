@@ -262,7 +262,7 @@ async def test_another_role_takes_effect_at_once_and_nobody_changes_their_own(
     console: Any, ada: Any, first: Any
 ) -> None:
     account_id = await console.accounts.id_of("Operator One")
-    await ada.post(f"/users/{account_id}/role", form={"role": "installer"})
+    await ada.post(f"/users/{account_id}/role", form={"role": "installer", "version": "1"})
     assert (await first.get("/")).status == 303
     assert (await first.sign_in("Operator One")).status == 303
     assert (await first.get("/users")).status == 403

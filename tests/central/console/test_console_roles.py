@@ -237,6 +237,8 @@ EXPECTED: dict[str, frozenset[Role] | None] = {
     "GET /api/v1/duty": frozenset({R, L, T}),
     "GET /api/v1/hubs": frozenset({L, T, I, A}),
     "GET /api/v1/hubs/{hub_id}": frozenset({L, T, I, A}),
+    "GET /api/v1/hubs/{hub_id}/availability": frozenset({L, T, I, A}),
+    "GET /api/v1/hubs/{hub_id}/place": frozenset({A}),
     "GET /api/v1/hubs/{hub_id}/checks": frozenset({L, T, I, A}),
     "POST /api/v1/hubs/{hub_id}/checks": frozenset({T, I}),
     "GET /api/v1/metrics": frozenset({L, T, I, A}),

@@ -59,7 +59,9 @@ async def test_an_organisation_is_founded_over_the_api(console: Any, ada: Any, h
     role = await made(ada, "/assignments", {"account": account.id, "role": "lead", "tenant": tenant})
     assert role in [one["id"] for one in (await call(ada, "GET", "/assignments")).json["assignments"]]
     assert (await call(ada, "DELETE", f"/assignments/{role}")).status == 204
-    assert (await call(ada, "PUT", f"/hubs/{hub.id.hex()}/place", {"tenant": tenant, "unit": zone})).status == 204
+    assert (
+        await call(ada, "PUT", f"/hubs/{hub.id.hex()}/place", {"tenant": tenant, "unit": zone, "version": 1})
+    ).status == 204
     assert await console.bench.value("SELECT unit FROM hub") == zone
 
 
@@ -130,7 +132,7 @@ async def test_a_resident_is_registered_and_kept_over_the_api(
     assert (await call(other, "PUT", f"/residents/r-1/contacts/{contact}", changed)).json["changed"] is True
     stale = await call(other, "PUT", f"/residents/r-1/contacts/{contact}", changed)
     assert (stale.status, stale.json["current"]["version"]) == (409, 2)
-    assert (await call(other, "DELETE", f"/residents/r-1/contacts/{second}")).status == 204
+    assert (await call(other, "DELETE", f"/residents/r-1/contacts/{second}?version=1")).status == 204
     until = {"from_ms": service["from_ms"], "to_ms": now + 24 * HOUR_MS, "version": service["version"]}
     assert (await call(other, "PUT", f"/residents/r-1/services/{service['id']}", until)).json["changed"] is True
     moved = {"from_ms": now + 3 * HOUR_MS, "to_ms": now + 4 * HOUR_MS, "version": planned["version"]}
@@ -181,7 +183,7 @@ async def test_records_of_another_municipality_are_not_found(console: Any, other
         ("PUT", "/residents/r-1/place", {"version": 1}),
         ("POST", "/residents/r-1/contacts", {"person": PERSON}),
         ("PUT", f"/residents/r-1/contacts/{contact}", {"person": PERSON, "version": 1}),
-        ("DELETE", f"/residents/r-1/contacts/{contact}", None),
+        ("DELETE", f"/residents/r-1/contacts/{contact}?version=1", None),
         ("POST", "/residents/r-1/services", {"kind": "TA", "from_ms": 0}),
         ("POST", "/residents/r-1/visits", {"from_ms": 0, "to_ms": 1}),
         ("POST", "/residents/r-1/erase", {"confirm": "r-1"}),
@@ -209,9 +211,9 @@ async def test_an_incident_is_taken_written_about_and_closed_over_the_api(
     assert (await call(tore, "PUT", f"/incidents/{incident}/note", noted)).json["note"] == "Netteier er ringt"
     stale = await call(tore, "PUT", f"/incidents/{incident}/note", noted | {"note": "Noe annet"})
     assert (stale.status, stale.json["current"]["note"]) == (409, "Netteier er ringt")
-    wrong = await call(tore, "POST", f"/incidents/{incident}/close", {"outcome": "magic"})
+    wrong = await call(tore, "POST", f"/incidents/{incident}/close", {"outcome": "magic", "version": 3})
     assert (wrong.status, wrong.json["field"]) == (422, "outcome")
-    closed = await call(tore, "POST", f"/incidents/{incident}/close", {"outcome": "power_restored"})
+    closed = await call(tore, "POST", f"/incidents/{incident}/close", {"outcome": "power_restored", "version": 3})
     assert closed.json["state"] == "closed"
     assert [one["id"] for one in (await call(tore, "GET", "/incidents?closed=true")).json] == [incident]
     assert (await call(tore, "GET", f"/incidents/{incident}")).json["alarms"] == []

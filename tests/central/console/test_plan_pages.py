@@ -253,7 +253,8 @@ async def test_nothing_that_is_typed_runs_as_a_script(nina: Any, tenant: str) ->
 async def test_a_plan_is_ended_unless_a_service_names_it(bench: Any, nina: Any, tenant: str) -> None:
     plan = await saved(nina, tenant)
     await bench.change(
-        f"INSERT INTO service (id, resident, kind, plan, from_ms, written_by) VALUES ('s', 'r', 'TA', '{plan}', 0, 'x')"
+        "INSERT INTO service (id, resident, kind, plan, from_ms, source, as_of_ms, written_by)"
+        f" VALUES ('s', 'r', 'TA', '{plan}', 0, 'home_care', 0, 'x')"
     )
     end = {"csrf": nina.csrf, "version": "1"}
     refused = await nina.request("POST", f"/plans/{plan}/end", form=end)

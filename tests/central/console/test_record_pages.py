@@ -56,6 +56,13 @@ def day(bench: Any, days: int = 0) -> str:
     return moment.date().isoformat()
 
 
+def soon(bench: Any, minutes: int) -> dict[str, str]:
+    """A visit of an hour and a half that is near enough to wait for, whatever hour it is now."""
+    at = datetime.fromtimestamp(bench.clock.now_ms() / 1000, UTC) + timedelta(minutes=minutes)
+    begin, end = at.astimezone(OSLO), (at + timedelta(minutes=90)).astimezone(OSLO)
+    return {"day": begin.date().isoformat(), "begin": f"{begin:%H:%M}", "end": f"{end:%H:%M}"}
+
+
 async def contact_id(bench: Any) -> str:
     found: str = await bench.value("SELECT id FROM contact WHERE ended_ms IS NULL")
     return found
@@ -197,7 +204,7 @@ async def test_faults_of_a_service_stand_at_their_fields(console: Any, other: An
         answer = await sent(other, path, **fields)
         assert (answer.status, f'id="fault-{where}"' in answer.text) == (422, True), fields
     service = await bench.value("SELECT id FROM service")
-    ended = await sent(other, f"{path}/{service}/end")
+    ended = await sent(other, f"{path}/{service}/end", version="1")
     assert ended.status == 303
     assert await bench.value("SELECT to_ms FROM service") == bench.clock.now_ms()
 
@@ -221,7 +228,8 @@ async def test_an_alarm_waits_for_a_planned_visit_through_its_moves_and_comes_ba
 ) -> None:
     bench = console.bench
     assert T("record.visit_text") in (await other.get(f"/residents/{resident}/visits/new")).text
-    planned_visit = await planned(console, other, resident)
+    visit = soon(bench, 360)
+    planned_visit = await planned(console, other, resident, **visit)
     alarm = await bench.press(hub, resident=resident)
     await first.post(f"/api/v1/alarms/{alarm.id}/claim")
     offered = (await first.get(f"/api/v1/alarms/{alarm.id}/choices")).json["visits"]
@@ -231,8 +239,8 @@ async def test_an_alarm_waits_for_a_planned_visit_through_its_moves_and_comes_ba
     deferred = await first.post(f"/api/v1/alarms/{alarm.id}/close", content=body)
     assert (deferred.json["stage"], deferred.json["criterion"]) == ("deferred", "0/practical")
     path = f"/residents/{resident}/visits/{planned_visit}"
-    assert 'value="08:00"' in (await other.get(path)).text
-    moved = await sent(other, path, version="1", day=day(bench, 1), begin="08:30", end="10:00")
+    assert f'value="{visit["begin"]}"' in (await other.get(path)).text
+    moved = await sent(other, path, version="1", **soon(bench, 390))
     assert moved.status == 303
     await bench.alarms.sweep()
     assert (await bench.alarms.alarm(alarm.id)).alarm.stage.word == "deferred"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -292,3 +294,22 @@ async def test_an_alarm_does_not_wait_for_an_import(town: Any, tmp_path: Path) -
     assert not importing.done()
     assert [one.id for one in await town.bench.alarms.queue()] == [alarm.id]
     assert (await importing).added == 100
+
+
+async def test_services_of_a_file_have_its_source_and_its_day_renews_them(town: Any, tmp_path: Path) -> None:
+    head = "pseudonym;tenant;services;source;as_of\n"
+
+    async def held() -> list[tuple[str, str, int]]:
+        rows = await town.bench.rows("SELECT kind, source, as_of_ms FROM service")
+        return [tuple(row) for row in rows]
+
+    now = town.bench.clock.now_ms()
+    assert (await taken(town, written(tmp_path, head + "r-1;Aure;TA;epj;\n"))).added == 1
+    assert await held() == [("TA", "epj", now)]
+    town.bench.clock.advance(40 * 24 * 3600)
+    assert (await taken(town, written(tmp_path, head + "r-1;Aure;TA;epj;\n"))).same == 1  # says no day
+    day = datetime.fromtimestamp(town.bench.clock.now_ms() / 1000, UTC).date() - timedelta(days=2)
+    assert (await taken(town, written(tmp_path, head + f"r-1;Aure;TA;epj;{day}\n"))).changed == 1
+    assert (await taken(town, written(tmp_path, head + f"r-1;Aure;TA;epj;{day}\n"))).same == 1
+    midnight = datetime.fromisoformat(str(day)).replace(tzinfo=ZoneInfo("Europe/Oslo"))
+    assert await held() == [("TA", "epj", int(midnight.timestamp() * 1000))]

@@ -311,8 +311,8 @@ async def test_what_was_written_about_an_incident_is_sealed_and_can_be_erased(to
     assert await town.people.keeping.forget(LEAD, found.id) == 1
     gone = await incidents.one(found.id, EVERYTHING)
     assert (gone.note, gone.words) == (None, Legible.ERASED)
-    await incidents.claim(found.id, FIRST, EVERYTHING)
-    await incidents.close(found.id, FIRST, EVERYTHING, "power_restored", "Enda en linje.")
+    mine = await incidents.claim(found.id, FIRST, EVERYTHING)
+    await incidents.close(found.id, FIRST, EVERYTHING, "power_restored", "Enda en linje.", version=mine.version)
     assert (await event_log.verify(bench.store)).is_whole
 
 

@@ -40,8 +40,8 @@ async def put(
 async def grant(bench: Any, resident: str, kind: str, plan: str | None, since: int = NOW, until: str = "NULL") -> None:
     named = f"'{plan}'" if plan else "NULL"
     await bench.change(
-        "INSERT INTO service (id, resident, kind, plan, from_ms, to_ms, written_by)"
-        f" VALUES ('{resident}-{kind}', '{resident}', '{kind}', {named}, {since}, {until}, 'test')"
+        "INSERT INTO service (id, resident, kind, plan, from_ms, to_ms, source, as_of_ms, written_by)"
+        f" VALUES ('{resident}-{kind}', '{resident}', '{kind}', {named}, {since}, {until}, 'other', 0, 'test')"
     )
 
 

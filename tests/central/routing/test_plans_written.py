@@ -148,8 +148,8 @@ async def test_what_does_not_exist_is_not_found(town: Any) -> None:
 async def test_a_plan_that_is_in_use_is_not_ended(town: Any) -> None:
     found = await write(town, plan(team(town.patrol)), service=None)
     await town.bench.change(
-        "INSERT INTO service (id, resident, kind, plan, from_ms, written_by)"
-        f" VALUES ('s', 'r-1', 'TA', '{found.id}', 0, 'test')"
+        "INSERT INTO service (id, resident, kind, plan, from_ms, source, as_of_ms, written_by)"
+        f" VALUES ('s', 'r-1', 'TA', '{found.id}', 0, 'other', 0, 'test')"
     )
     with pytest.raises(Conflict) as refused:
         await town.plans.end(town.lead, EVERYTHING, (found.id, 1))

@@ -133,12 +133,12 @@ async def test_closing_needs_the_claim_and_an_outcome_and_closes_what_is_left(be
     await area.sweep()
     found = await the_incident(incidents)
     with pytest.raises(Conflict, match="not_claimed"):
-        await incidents.close(found.id, FIRST, EVERYTHING, "power_restored")
-    await incidents.claim(found.id, FIRST, EVERYTHING)
+        await incidents.close(found.id, FIRST, EVERYTHING, "power_restored", version=found.version)
+    version = (await incidents.claim(found.id, FIRST, EVERYTHING)).version
     with pytest.raises(IncompleteError):
-        await incidents.close(found.id, FIRST, EVERYTHING, "")
+        await incidents.close(found.id, FIRST, EVERYTHING, "", version=version)
     await bench.alarms.claim(alarms[0], SECOND)  # one by name: it stays with who has it
-    await incidents.close(found.id, FIRST, EVERYTHING, "power_restored", "Transformatoren er byttet.")
+    await incidents.close(found.id, FIRST, EVERYTHING, "power_restored", "Transformatoren er byttet.", version=version)
     await area.sweep()
     rows = await bench.rows("SELECT id, closed_by, outcome, incident FROM alarm WHERE closed_ms IS NOT NULL")
     assert {row[0] for row in rows} == set(alarms[1:])
@@ -157,7 +157,7 @@ async def test_two_notes_at_once_and_neither_is_lost_in_silence(area, incidents)
     await incidents.note(found.id, FIRST, EVERYTHING, "Ringt netteier.", version=found.version)
     with pytest.raises(Conflict) as refused:
         await incidents.note(found.id, SECOND, EVERYTHING, "Ingen svar.", version=found.version)
-    assert refused.value.current == {"note": "Ringt netteier."}
+    assert (refused.value.current or {})["note"] == "Ringt netteier."
     assert refused.value.yours == {"note": "Ingen svar."}
 
 

@@ -73,7 +73,10 @@ async def test_an_incident_is_taken_noted_and_closed_on_its_page(bench, area, to
     assert "&lt;b&gt;Ringt" in stale.text
     missing = await tore.post(f"{where}/close", form={"outcome": ""})
     assert (missing.status, "Velg hva det var." in missing.text) == (422, True)
-    assert (await tore.post(f"{where}/close", form={"outcome": "power_restored"})).status == 303
+    unread = await tore.post(f"{where}/close", form={"outcome": "power_restored", "version": version})
+    assert unread.status == 409  # the note has come since
+    now = str(int(version) + 1)
+    assert (await tore.post(f"{where}/close", form={"outcome": "power_restored", "version": now})).status == 303
     await area.sweep()
     assert await bench.value("SELECT count(*) FROM alarm WHERE closed_ms IS NULL") == 0
 
