@@ -44,14 +44,19 @@ team = Table(
     metadata,
     Column("id", ID16, primary_key=True),
     Column("kind", String(16), nullable=False),  # centre | patrol | ward | technical
-    Column("name", String(128), nullable=False, unique=True),
+    Column("name", String(128), nullable=False),
     Column("tenant", ID16),  # NULL: serves those named in team_tenant
     Column("unit", ID16),
     Column("phone", String(32), nullable=False, server_default=""),  # a duty telephone, nobody's own
     Column("email", String(254), nullable=False, server_default=""),
     Column("state", String(16), nullable=False, server_default="active"),
     Column("version", Integer, nullable=False, server_default="1"),
-)
+    # A name is one municipality's own: what another one calls its teams is not told by a refusal.
+    Index("ux_team_tenant_name", "tenant", "name", unique=True),
+    Index("ix_team_name", "name"),
+    Index("ux_team_shared_name", "name", unique=True,
+          sqlite_where=text("tenant IS NULL"), postgresql_where=text("tenant IS NULL")),
+)  # fmt: skip
 
 team_tenant = Table(
     "team_tenant",

@@ -323,6 +323,7 @@ incident = Table(
     Column("owner_name", String(128)),
     Column("claimed_ms", MS),
     Column("note", Text),  # sealed
+    Column("noted_version", Integer, nullable=False, server_default="0"),  # the first that had this note
     Column("outcome", String(32)),
     Column("closed_ms", MS),
     Column("closed_by", String(128)),

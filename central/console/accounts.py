@@ -22,6 +22,7 @@ from central.clock import Clock
 from central.console.passwords import Passwords, fault
 from central.console.roles import Role
 from central.errors import ActionError, Conflict, IncompleteError, NotFoundError
+from central.people.duty_address import forget_address
 from central.sql import Sql
 from central.store import Priority, Store
 from central.tables import login_link, session, user_account
@@ -172,7 +173,7 @@ class Accounts:
         await self._change(account_id, version, ends_sessions=True, role=role.value)
 
     async def set_active(self, account_id: str, is_active: bool, *, version: int | None = None) -> None:
-        """Let in or shut out; shut out means at once. Raises StaleAccountError."""
+        """Let in or shut out, which means at once and without the telephone they gave. Raises StaleAccountError."""
         state = "active" if is_active else "disabled"
         await self._change(account_id, version, ends_sessions=not is_active, state=state)
 
@@ -284,6 +285,8 @@ class Accounts:
             )
             if changed.rowcount != 1:
                 raise NotFoundError("account", account_id)
+            if values.get("state") == "disabled":
+                await forget_address(connection, account_id)
             if ends_sessions:
                 await connection.execute(
                     update(session)

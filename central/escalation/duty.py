@@ -15,6 +15,7 @@ from central import event_log, feed
 from central.clock import Clock
 from central.escalation import seen as seeing
 from central.escalation.seen import back_again, seen_since
+from central.routing.teams import TEAM_LABEL
 from central.sql import Row, Sql
 from central.store import Priority, Store
 from central.views import SYSTEM
@@ -53,10 +54,11 @@ _STILL = Sql(
     WHERE account = :account AND console = :console"""
 )
 _TO_TAKE = Sql(
-    """SELECT t.id, t.name, t.kind, (SELECT count(*) FROM team_member m WHERE m.team = t.id AND m.account = :account)
+    f"""SELECT t.id, {TEAM_LABEL}, t.kind,
+       (SELECT count(*) FROM team_member m WHERE m.team = t.id AND m.account = :account)
     FROM team t WHERE t.state = 'active' AND (
        EXISTS (SELECT 1 FROM team_member m WHERE m.team = t.id AND m.account = :account)
-       OR NOT EXISTS (SELECT 1 FROM team_member m WHERE m.team = t.id)) ORDER BY t.name"""
+       OR NOT EXISTS (SELECT 1 FROM team_member m WHERE m.team = t.id)) ORDER BY t.name, t.id"""  # noqa: S608  # our own
 )
 _OTHERS = Sql(
     """SELECT DISTINCT team, account_name FROM duty WHERE account <> :account AND has_sound AND seen_ms > :since
@@ -68,9 +70,10 @@ _IS_ON = Sql(
 _GONE = Sql("DELETE FROM duty WHERE account = :account AND console = :console")
 _FORGET = Sql("DELETE FROM duty WHERE seen_ms <= :before")
 _ON_DUTY = Sql(
-    """SELECT t.id, t.name, d.account, d.account_name, d.console, d.has_sound, d.since_ms
+    f"""SELECT t.id, {TEAM_LABEL}, d.account, d.account_name, d.console, d.has_sound, d.since_ms
     FROM team t LEFT JOIN duty d ON d.team IN (t.id, '') AND d.seen_ms > :since
-    WHERE t.state = 'active' AND t.kind IN ('centre', 'ward') ORDER BY t.name, d.account_name, d.console"""
+    WHERE t.state = 'active' AND t.kind IN ('centre', 'ward')
+    ORDER BY t.name, t.id, d.account_name, d.console"""  # noqa: S608  # our own names
 )
 _IN_HOUSE = Sql(
     """SELECT DISTINCT '', '', account, account_name, console, has_sound, since_ms FROM duty

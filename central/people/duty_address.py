@@ -39,6 +39,11 @@ async def address_of(connection: AsyncConnection, account: str) -> DutyAddress:
     return DutyAddress() if row is None else DutyAddress(phone=row[0], email=row[1])
 
 
+async def forget_address(connection: AsyncConnection, account: str) -> None:
+    """Of somebody who is never called again."""
+    await _DROP.rows(connection, account=account)
+
+
 async def keep_address(store: Store, clock: Clock, actor: Actor, *, phone: str, email: str) -> None:
     """One's own. The log says that it was changed, and not to what. Raises IncompleteError."""
     phone, email = checked_phone(phone), checked_email(email)
@@ -48,7 +53,7 @@ async def keep_address(store: Store, clock: Clock, actor: Actor, *, phone: str, 
         if phone or email:
             await _KEEP.rows(connection, account=actor.id, phone=phone, email=email, now=now)
         else:
-            await _DROP.rows(connection, account=actor.id)
+            await forget_address(connection, actor.id)
         await event_log.append(connection, now, "duty_address_changed", actor, content={"account": actor.id})
 
     await store.transact(Priority.PEOPLE, work)

@@ -16,7 +16,7 @@ from central.people import facts, residents, visits
 from central.people.contacts import check_reachable, entry_from
 from central.people.facts import FactKind
 from central.people.import_file import Record
-from central.people.tenants import Tenant, Unit, tenants, units
+from central.people.tenants import Team, Tenant, Unit, teams, tenants, units
 from central.people.visits import VisitState
 from central.routing.services import SERVICES
 from central.sql import Sql
@@ -26,7 +26,6 @@ _TRUE, _FALSE = frozenset({"1", "true", "yes", "ja", "x"}), frozenset({"", "0", 
 UNREACHABLE = "who has agreed to be told of alarms needs a telephone or an e-mail address."
 
 _HUBS = Sql("SELECT id, label, tenant FROM hub")
-_TEAMS = Sql("SELECT id, name FROM team WHERE state = 'active'")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +35,7 @@ class Known:
     tenants: Mapping[str, Tenant]
     units: Sequence[Unit]
     hubs: Sequence[tuple[Any, ...]]
-    teams: Mapping[str, str]
+    teams: Sequence[Team]
     zone: ZoneInfo
     now: int
 
@@ -47,7 +46,7 @@ class Known:
             tenants={one.name.casefold(): one for one in await tenants(connection)},
             units=await units(connection),
             hubs=[tuple(row) for row in await _HUBS.rows(connection)],
-            teams={row[1].casefold(): row[0] for row in await _TEAMS.rows(connection)},
+            teams=[one for one in await teams(connection) if one.is_active],
             zone=zone,
             now=now,
         )
@@ -175,6 +174,14 @@ class Known:
                 column = "contact_phone" if error.reason == "unreachable" and record.is_row else error.field
                 faults.append(f"{column} of contact {number}: {said}{choices}")
 
+    def _team(self, name: str, tenant: Tenant | None) -> str | None:
+        """The id of one that serves the tenant; its own goes before one that several share."""
+        if tenant is None:
+            return None
+        serving = [one for one in self.teams if tenant.id == one.tenant or (not one.tenant and tenant.id in one.serves)]
+        found = sorted((not one.tenant, one.id) for one in serving if one.name.casefold() == name.casefold())
+        return found[0][1] if found else None
+
     def _visits(self, record: Record, faults: list[str]) -> None:
         for one in _list(record.raw, "visits", faults):
             if not isinstance(one, dict) or set(one) - {"from", "to", "team", "reference", "state"}:
@@ -182,8 +189,9 @@ class Known:
                 continue
             begin = self._day(str(one.get("from") or ""), "visits.from", faults)
             end = self._day(str(one.get("to") or ""), "visits.to", faults)
-            team = str(one.get("team") or "")
-            if team and team.casefold() not in self.teams:
+            named = str(one.get("team") or "")
+            team = self._team(named, record.tenant)
+            if named and team is None:
                 faults.append("visits.team: there is no such team.")
             reference = str(one.get("reference") or "")[:64]
             state = str(one.get("state") or "planned")
@@ -198,7 +206,7 @@ class Known:
                     {
                         "from_ms": begin,
                         "to_ms": end,
-                        "team": self.teams.get(team.casefold()),
+                        "team": team,
                         "reference": reference,
                         "state": VisitState(state),
                     }

@@ -115,7 +115,7 @@ class Teaming(PlaceChanges):
             own = only(known, team, "team")
             scope.check(own.tenant or "", own.unit, "team", team)
             await _check_served(connection, own.tenant, unit, serves, scope)
-            if any(one.name == name and one.id != team for one in known.values()):
+            if any(one.name == name and one.tenant == own.tenant and one.id != team for one in known.values()):
                 raise Conflict("name_taken")
             if not is_active and (plans := await plans_naming(connection, team)):
                 raise Conflict("team_in_plans", state=", ".join(plans), current={"plans": list(plans)})

@@ -12,8 +12,13 @@ from central.sql import Row, Sql
 TECHNICAL = "technical"
 """The kind of the teams that answer for equipment."""
 
+TEAM_LABEL = (
+    "(t.name || CASE WHEN EXISTS (SELECT 1 FROM team o WHERE o.name = t.name AND o.id <> t.id AND o.state = 'active')"
+    " THEN coalesce((SELECT ' · ' || x.name FROM tenant x WHERE x.id = t.tenant), '') ELSE '' END)"
+)
+"""What team `t` is called among teams of several municipalities: two of them may use one name."""
 _COLUMNS = (
-    "t.id, t.kind, t.name, t.tenant, t.phone <> '', t.email <> '',"
+    "t.id, t.kind, " + TEAM_LABEL + ", t.tenant, t.phone <> '', t.email <> '',"  # noqa: S608  # our own names
     " (SELECT count(*) FROM team_member m WHERE m.team = t.id)"
 )
 _OF_TENANT = Sql(
@@ -26,7 +31,7 @@ _OF_ALL = Sql(
 )
 _EVERY = Sql(f"SELECT {_COLUMNS} FROM team t WHERE t.state = 'active' ORDER BY t.kind, t.name")  # noqa: S608  # our own names
 _SERVED = Sql("SELECT team, tenant FROM team_tenant")
-_NAMES = Sql("SELECT id, name FROM team")
+_NAMES = Sql(f"SELECT t.id, {TEAM_LABEL} FROM team t")  # noqa: S608  # our own names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -52,8 +52,8 @@ _RELEASE = Sql(
     WHERE id = :id AND state <> 'closed' AND owner = :owner RETURNING id"""
 )
 _NOTE = Sql(
-    """UPDATE incident SET note = :note, version = version + 1
-    WHERE id = :id AND version = :version AND state <> 'closed' RETURNING id"""
+    """UPDATE incident SET note = :note, noted_version = version + 1, version = version + 1
+    WHERE id = :id AND :version BETWEEN noted_version AND version AND state <> 'closed' RETURNING id"""
 )
 _CLOSE = Sql(
     """UPDATE incident SET state = 'closed', closed_ms = :now, closed_by = :name, outcome = :outcome,
@@ -171,7 +171,10 @@ class Incidents:
         return await self._act(incident_id, actor, scope, work)
 
     async def note(self, incident_id: str, actor: Actor, scope: Scope, text: str, *, version: int) -> Incident:
-        """What is known and who was called. Raises Conflict when somebody wrote since `version`."""
+        """What is known and who was called. Raises Conflict when somebody wrote since `version`.
+
+        Faults that have come since then are no reason to refuse it: in a storm no note could be written at all.
+        """
 
         async def work(connection: AsyncConnection, now: int) -> tuple[str, Mapping[str, Any]]:
             sealed, digest = await self._sealed(connection, incident_id, text, now)

@@ -137,3 +137,16 @@ async def test_the_gate_offers_ones_own_teams_and_says_who_else_has_them(bench: 
     assert (found[WARD].is_named, found[DESK].is_named) == (True, False)
     assert (found[WARD].others, found[DESK].others) == ((), ("berit",))
     assert WARD not in {team.id for team in await duty.to_take("berit")}
+
+
+@pytest.mark.usefixtures("teams")
+async def test_teams_of_one_name_in_two_municipalities_are_told_apart(bench: Bench, duty: Duty) -> None:
+    for number, place in enumerate(("Aure", "Smøla")):
+        tenant, team = f"{number}a" * 8, f"{number}b" * 8
+        await bench.change(f"INSERT INTO tenant (id, name, created_ms) VALUES ('{tenant}', '{place}', 0)")
+        await bench.change(f"INSERT INTO team (id, kind, name, tenant) VALUES ('{team}', 'ward', 'Natt', '{tenant}')")
+    apart = {"Natt · Aure", "Natt · Smøla", "centre"}
+    assert apart <= {team.name for team in await duty.to_take("anna")}
+    assert apart <= {one.name for one in await duty.cover()}
+    await bench.change(f"UPDATE team SET state = 'ended' WHERE id = '{'1b' * 8}'")
+    assert {"Natt", "centre"} <= {one.name for one in await duty.cover()}

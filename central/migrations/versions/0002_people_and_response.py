@@ -215,6 +215,7 @@ def upgrade() -> None:
     sa.Column('owner_name', sa.String(length=128), nullable=True),
     sa.Column('claimed_ms', sa.BigInteger(), nullable=True),
     sa.Column('note', sa.Text(), nullable=True),
+    sa.Column('noted_version', sa.Integer(), server_default='0', nullable=False),
     sa.Column('outcome', sa.String(length=32), nullable=True),
     sa.Column('closed_ms', sa.BigInteger(), nullable=True),
     sa.Column('closed_by', sa.String(length=128), nullable=True),
@@ -390,9 +391,11 @@ def upgrade() -> None:
     sa.Column('email', sa.String(length=254), server_default='', nullable=False),
     sa.Column('state', sa.String(length=16), server_default='active', nullable=False),
     sa.Column('version', sa.Integer(), server_default='1', nullable=False),
-    sa.PrimaryKeyConstraint('id', name=op.f('pk_team')),
-    sa.UniqueConstraint('name', name=op.f('uq_team_name'))
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_team'))
     )
+    op.create_index('ix_team_name', 'team', ['name'], unique=False)
+    op.create_index('ux_team_shared_name', 'team', ['name'], unique=True, sqlite_where=sa.text('tenant IS NULL'), postgresql_where=sa.text('tenant IS NULL'))
+    op.create_index('ux_team_tenant_name', 'team', ['tenant', 'name'], unique=True)
     op.create_table('team_member',
     sa.Column('team', sa.String(length=16), nullable=False),
     sa.Column('account', sa.String(length=32), nullable=False),

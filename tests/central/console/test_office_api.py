@@ -56,6 +56,14 @@ async def test_an_organisation_is_founded_over_the_api(console: Any, ada: Any, h
     assert (await call(ada, "PUT", f"/teams/{team}", body)).status == 409
     teams = (await call(ada, "GET", "/teams")).json["teams"]
     assert [one["name"] for one in teams if one["tenant"] == tenant] == ["Natt"]
+    twice = await call(ada, "POST", "/teams", {"name": "Natt", "kind": "patrol", "tenant": tenant})
+    assert (twice.status, twice.json["reason"]) == (409, "name_taken")
+    neighbour = await made(ada, "/tenants", {"name": "Vestmark", "zone": "Europe/Oslo", "language": "nb"})
+    theirs = await made(ada, "/teams", {"name": "Natt", "kind": "patrol", "tenant": neighbour})
+    day = await made(ada, "/teams", {"name": "Dag", "kind": "patrol", "tenant": neighbour})
+    for own, name, status in ((day, "Natt", 409), (day, "Kveld", 200), (theirs, "Natt", 200)):
+        words = {"name": name, "kind": "patrol", "version": 1}
+        assert (await call(ada, "PUT", f"/teams/{own}", words)).status == status, name
     role = await made(ada, "/assignments", {"account": account.id, "role": "lead", "tenant": tenant})
     assert role in [one["id"] for one in (await call(ada, "GET", "/assignments")).json["assignments"]]
     assert (await call(ada, "DELETE", f"/assignments/{role}")).status == 204

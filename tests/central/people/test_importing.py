@@ -196,6 +196,28 @@ async def test_a_visit_that_cannot_be_is_refused_with_its_field(
     assert await town.bench.value("SELECT count(*) FROM visit") == 0
 
 
+async def test_a_visit_goes_to_the_team_of_the_residents_own_municipality(town: Any, tmp_path: Path) -> None:
+    places = town.people.places
+    theirs = await places.add_team(LEAD, "Nattpatruljen", "patrol", tenant=town.other)
+    shared = await places.add_team(LEAD, "Nattpatruljen", "patrol", serves=[town.aure])
+    visit = {"from": "2026-11-23T08:00", "to": "2026-11-23T09:00", "reference": "v-1", "team": "nattpatruljen"}
+    people = [{"pseudonym": "r-1", "tenant": "Aure", "visits": [visit]}]
+    await taken(town, written(tmp_path, json.dumps(people), "people.json"))
+    assert await town.bench.value("SELECT team FROM visit") == shared
+    own = await places.add_team(LEAD, "Nattpatruljen", "patrol", tenant=town.aure)
+    await taken(town, written(tmp_path, json.dumps(people), "people.json"))
+    assert await town.bench.value("SELECT team FROM visit") == own
+    people[0] |= {"pseudonym": "r-2", "tenant": "Smøla"}
+    await taken(town, written(tmp_path, json.dumps(people), "people.json"))
+    assert await town.bench.rows("SELECT count(*), count(DISTINCT team) FROM visit") == [(2, 2)]
+    assert await town.bench.value(f"SELECT count(*) FROM visit WHERE team = '{theirs}'") == 1
+    only_theirs = await places.add_team(LEAD, "Smølapatruljen", "patrol", tenant=town.other)
+    strange = [{"pseudonym": "r-3", "tenant": "Aure", "visits": [visit | {"team": "Smølapatruljen"}]}]
+    with pytest.raises(FileRefusedError, match="there is no such team"):
+        await taken(town, written(tmp_path, json.dumps(strange), "people.json"))
+    assert await town.bench.value(f"SELECT count(*) FROM visit WHERE team = '{only_theirs}'") == 0
+
+
 async def test_a_hub_is_one_and_stands_where_the_resident_lives(town: Any, tmp_path: Path) -> None:
     places = town.people.places
     here, there, twin = [(await town.bench.enrolled(label)).id.hex() for label in ("Aure 1", "Smøla 1", "Aure 1")]

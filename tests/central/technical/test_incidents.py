@@ -149,6 +149,23 @@ async def test_closing_needs_the_claim_and_an_outcome_and_closes_what_is_left(be
     assert (await event_log.verify(bench.store)).is_whole
 
 
+async def test_faults_that_come_while_a_note_is_written_do_not_refuse_it(area, incidents) -> None:
+    await area.unit()
+    hubs = await area.hubs(60)
+    await area.fail(hubs[:25])
+    await area.sweep()
+    found = await the_incident(incidents)
+    await area.fail(hubs[25:50])
+    await area.sweep()
+    grown = await the_incident(incidents)
+    assert (grown.id, grown.count) == (found.id, 50)
+    assert grown.version > found.version
+    noted = await incidents.note(found.id, FIRST, EVERYTHING, "Ringt netteier.", version=found.version)
+    assert noted.note == "Ringt netteier."
+    with pytest.raises(Conflict, match="written_meanwhile"):
+        await incidents.note(found.id, SECOND, EVERYTHING, "Ingen svar.", version=noted.version + 1)
+
+
 async def test_two_notes_at_once_and_neither_is_lost_in_silence(area, incidents) -> None:
     await area.unit()
     await area.fail(await area.hubs(25))

@@ -283,3 +283,12 @@ async def test_somebody_gives_the_telephone_by_which_they_are_called_and_takes_i
     assert "900" not in log
     assert (await tore.post("/me/reach", form={"phone": "", "email": ""})).status == 303
     assert await bench.value("SELECT count(*) FROM duty_address") == 0
+
+
+async def test_a_telephone_of_ones_own_is_forgotten_when_one_is_shut_out(bench, console, tore) -> None:
+    assert (await tore.post("/me/reach", form={"phone": "900 00 001", "email": ""})).status == 303
+    (account,) = await bench.rows("SELECT account FROM duty_address")
+    await console.accounts.set_active(account[0], True)
+    assert await bench.value("SELECT count(*) FROM duty_address") == 1
+    await console.accounts.set_active(account[0], False)
+    assert await bench.value("SELECT count(*) FROM duty_address") == 0
