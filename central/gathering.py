@@ -34,7 +34,7 @@ HOLD_BESIDE_OTHERS_S = 0.03
 """Where others write beside it. The log and the feed are locked for the end of it only."""
 MOST = 64
 TOGETHER = 1
-TOGETHER_FAR = 4
+TOGETHER_FAR = 2
 """Pieces that are written with statements in common. A statement costs little but where it has to be sent."""
 
 

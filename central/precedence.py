@@ -30,14 +30,14 @@ class Precedence:
         return self._alarms > 0
 
     @contextmanager
-    def claimed(self) -> Iterator[None]:
+    def claimed(self, linger_s: float = TO_THE_SCREEN_S) -> Iterator[None]:
         """An alarm is being dealt with in this block, and is on its way to the screens for a moment after it."""
         self._alarms += 1
         self._calm.clear()
         try:
             yield
         finally:
-            asyncio.get_running_loop().call_later(TO_THE_SCREEN_S, self._release)
+            asyncio.get_running_loop().call_later(linger_s, self._release)
 
     def _release(self) -> None:
         self._alarms -= 1

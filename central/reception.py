@@ -163,7 +163,13 @@ class Reception:
         return _claimed_lane(raw) in {int(Lane.TECHNICAL), int(Lane.TELEMETRY)}
 
     async def _answer(self, hub: Enrolled, message: Message, path: str, *, may_be_doubled: bool) -> list[bytes]:
-        is_new = await self._in_order(hub, message, path)
+        if isinstance(message, Envelope) and message.lane.is_urgent:
+            # Where the windows are shared this is a transaction, and bulky work would be in its way as well. What is
+            # replayed is known before that, mostly, and holds nothing up.
+            with self._ingest.precedence.claimed(linger_s=0.0):
+                is_new = await self.is_new(hub, message, path)
+        else:
+            is_new = await self._in_order(hub, message, path)
         if not is_new:
             if may_be_doubled and isinstance(message, Envelope):
                 return [await self._ingest.receipt_again(message)]

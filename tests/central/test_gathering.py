@@ -12,6 +12,7 @@ from central.errors import NotStoredError
 from central.gathering import MOST
 from central.lifecycle import Queue
 from central.precedence import Precedence
+from cloud_sync.errors import ReplayedError
 from cloud_sync.identity import Lane
 from simulators.frame_hub import FrameHub
 from tests.central.conftest import Bench
@@ -155,6 +156,38 @@ async def test_on_sqlite_a_transaction_is_rolled_back_for_an_alarm_and_done_agai
     assert await bench.value("SELECT count(*) FROM log_entry WHERE what = 'raised'") == 4 * FAULTS
     assert (await event_log.verify(bench.store)).is_whole
     assert not gathering._has_given_way
+
+
+async def test_bulky_work_stands_still_once_an_alarm_is_authentic_and_not_for_a_replayed_one(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (hub,) = await known(bench, 1)
+    reception = bench.reception
+    precedence, windows = reception._ingest.precedence, reception._windows
+    seen: list[tuple[str, bool]] = []
+    accept, receive = windows.accept, reception._ingest.receive
+
+    async def placed(*words: Any) -> bool:
+        is_new = await accept(*words)
+        seen.append(("placed", precedence.is_claimed))
+        return is_new
+
+    async def taken(*words: Any) -> bytes:
+        seen.append(("taken", precedence.is_claimed))
+        return await receive(*words)
+
+    monkeypatch.setattr(windows, "accept", placed)
+    monkeypatch.setattr(reception._ingest, "receive", taken)
+    frame = hub.envelope(hub.seal("pendant_pressed", device="pendant-1"))
+    await reception.receive(frame, "https")
+    assert seen == [("placed", True), ("taken", True)]
+    async with asyncio.timeout(10):
+        await precedence._calm.wait()
+    with pytest.raises(ReplayedError):
+        await reception.receive(frame, "https")
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert not precedence.is_claimed
 
 
 async def test_a_row_of_alarms_stops_no_two_transactions_running(bench: Bench) -> None:
