@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import structlog
 
 from cloud_sync.record import Record
 from gateway.errors import JournalError, JournalFullError
-from gateway.journal.directory import Reserve, delete_database, set_asides, surplus
+from gateway.journal.directory import delete_database, set_asides, surplus
 from gateway.journal.hop import hop
 from gateway.journal.numbering import Spans, row_id
 from gateway.journal.reports import Trouble
@@ -130,7 +130,11 @@ def _walk(connection: sqlite3.Connection, query: str, after: int) -> list[int]:
 
 
 async def keep_house(
-    stores: Sequence[Store], reserve: Reserve, today: Callable[[], int], kept_days: int, wanted: asyncio.Event
+    stores: Sequence[Store],
+    fill_reserve: Callable[[], Awaitable[bool]],
+    today: Callable[[], int],
+    kept_days: int,
+    wanted: asyncio.Event,
 ) -> None:
     """Let go what was kept long enough, and hold a reserve for alarms when there is room.
 
@@ -141,7 +145,7 @@ async def keep_house(
         wanted.clear()
         is_there = False
         try:
-            is_there = await hop(reserve.fill)
+            is_there = await fill_reserve()
         except OSError as error:
             _log.info("journal_reserve_not_filled", why=str(error))
         with suppress(TimeoutError):

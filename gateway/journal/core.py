@@ -68,6 +68,7 @@ class Core:
         self._owned: int | None = None
         self._owning: asyncio.Task[int] | None = None
         self._probing: asyncio.Task[ProbeResult] | None = None
+        self._filling: asyncio.Task[bool] | None = None
         self._reserve_wanted = asyncio.Event()
         self._looked_at = float("-inf")
         self._is_card_good = False
@@ -104,7 +105,7 @@ class Core:
         )
         self._early = None
         self._begin(
-            keep_house(self.stores, self.reserve, self.today, self.settings.kept_days, self._reserve_wanted),
+            keep_house(self.stores, self._fill_reserve, self.today, self.settings.kept_days, self._reserve_wanted),
             "journal-house",
         )
         for store in self.stores:
@@ -124,10 +125,24 @@ class Core:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        are_closed = await asyncio.gather(*(store.close() for store in self.stores))
+        are_closed = await asyncio.gather(*(store.close() for store in self.stores), self._is_still())
         if self._owned is not None and all(are_closed):  # what hangs may still write: then it ends with the process
             os.close(self._owned)
             self._owned = None
+
+    async def _is_still(self) -> bool:
+        """Whether no thread of the upkeep writes to the card any more."""
+        busy = [task for task in (self._filling, self._probing) if task is not None]
+        if busy:
+            await asyncio.wait(busy, timeout=self.settings.close_s)
+            await asyncio.gather(*(task for task in busy if task.done()), return_exceptions=True)
+        return all(task.done() for task in busy)
+
+    async def _fill_reserve(self) -> bool:
+        """Whether the reserve is there. Whoever stops waiting leaves it to go on. Raises OSError."""
+        if self._filling is None or self._filling.done():
+            self._filling = asyncio.create_task(hop(self.reserve.fill), name="journal-reserve")
+        return await asyncio.shield(self._filling)
 
     async def take_hold(self) -> None:
         """See Host."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import stat
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from cloud_sync.identity import Lane, new_id
 from cloud_sync.ranges import SeqRanges
 from gateway.errors import JournalError, JournalFullError, JournalRefusedError
 from gateway.journal import Journal, open_journal
+from gateway.journal.directory import Reserve
 from gateway.journal.inspection import dump
 
 NONE = SeqRanges()
@@ -446,6 +448,37 @@ async def test_two_daemons_cannot_have_one_journal(journal_at: Any, run: Any) ->
             async with journal_at():
                 pass
         await journal.start_epoch(run.epoch, run.header)  # the first one is none the worse
+
+
+@pytest.mark.parametrize("hangs", [False, True])
+async def test_nobody_else_has_the_journal_while_its_reserve_is_still_being_made(
+    journal_at: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hangs: bool
+) -> None:
+    begun, goes_on = threading.Event(), threading.Event()
+    fill = Reserve.fill
+
+    def slowly(reserve: Reserve) -> bool:
+        begun.set()
+        goes_on.wait(30)
+        return fill(reserve)
+
+    monkeypatch.setattr(Reserve, "fill", slowly)
+    async with journal_at(close_s=0.2 if hangs else 30.0) as journal:
+        async with asyncio.timeout(10):
+            while not begun.is_set():
+                await asyncio.sleep(0.001)
+        closing = asyncio.create_task(journal.close(is_clean=True))
+        if hangs:
+            await closing
+        with pytest.raises(JournalRefusedError, match="in use by another process"):
+            async with journal_at():
+                pass
+        goes_on.set()
+        await closing
+    if not hangs:
+        assert {"reserve-1", "reserve-2"} <= {path.name for path in (tmp_path / "journal").iterdir()}
+        async with journal_at():
+            pass
 
 
 async def test_only_the_owner_can_look_into_the_journal(journal_at: Any, run: Any, tmp_path: Path) -> None:
