@@ -468,8 +468,8 @@ async def test_nobody_else_has_the_journal_while_its_reserve_is_still_being_made
             while not begun.is_set():
                 await asyncio.sleep(0.001)
         closing = asyncio.create_task(journal.close(is_clean=True))
-        if hangs:
-            await closing
+        await asyncio.wait([closing], timeout=None if hangs else 0.3)
+        assert closing.done() == hangs
         with pytest.raises(JournalRefusedError, match="in use by another process"):
             async with journal_at():
                 pass
