@@ -163,13 +163,7 @@ class Reception:
         return _claimed_lane(raw) in {int(Lane.TECHNICAL), int(Lane.TELEMETRY)}
 
     async def _answer(self, hub: Enrolled, message: Message, path: str, *, may_be_doubled: bool) -> list[bytes]:
-        if isinstance(message, Envelope) and message.lane.is_urgent:
-            # Where the windows are shared this is a transaction, and bulky work would be in its way as well. What is
-            # replayed is known before that, mostly, and holds nothing up.
-            with self._ingest.precedence.claimed(linger_s=0.0):
-                is_new = await self.is_new(hub, message, path)
-        else:
-            is_new = await self._in_order(hub, message, path)
+        is_new = await self._in_order(hub, message, path)
         if not is_new:
             if may_be_doubled and isinstance(message, Envelope):
                 return [await self._ingest.receipt_again(message)]
@@ -178,7 +172,13 @@ class Reception:
 
     async def _in_order(self, hub: Enrolled, message: Message, path: str) -> bool:
         """Whether it is new. What is bulky stays in its order: none overtakes what may open it."""
-        if _sort(message) is not Sort.BULK or self._store.dialect.is_shared:  # there the windows see to both
+        sort = _sort(message)
+        if sort is Sort.URGENT:
+            # Where the windows are shared this is a transaction, and bulky work would be in its way as well. What is
+            # replayed is known before that, mostly, and holds nothing up.
+            with self._ingest.precedence.claimed(linger_s=0.0):
+                return await self.is_new(hub, message, path)
+        if sort is not Sort.BULK or self._store.dialect.is_shared:  # there the windows see to both
             return await self.is_new(hub, message, path)
         async with self._one_by_one:
             await self._ingest.precedence.give_way()

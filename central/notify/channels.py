@@ -24,7 +24,6 @@ GROUP = "vaktpost.channels"
 LONGEST_NAME = 16
 """As the rows of messages have room for it."""
 _OURS: tuple[Channel, ...] = (consoles.CHANNEL, phones.CHANNEL, letters.CHANNEL)
-_PROMISES: Mapping[str, Promise] = {one.promise.name: one.promise for one in _OURS}
 
 
 @cache
@@ -48,9 +47,6 @@ def channels() -> Mapping[str, Channel]:
 
 def promise_of(name: str) -> Promise:
     """What a way promises. One that is no more reaches nobody: what was to go by it is given up, loudly."""
-    ours = _PROMISES.get(name)
-    if ours is not None:
-        return ours
     channel = channels().get(name)
     return Promise(name=name, address=Address.NONE) if channel is None else channel.promise
 

@@ -125,12 +125,12 @@ class Core:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        are_closed = await asyncio.gather(*(store.close() for store in self.stores), self._is_still())
+        are_closed = await asyncio.gather(*(store.close() for store in self.stores), self._has_no_writer())
         if self._owned is not None and all(are_closed):  # what hangs may still write: then it ends with the process
             os.close(self._owned)
             self._owned = None
 
-    async def _is_still(self) -> bool:
+    async def _has_no_writer(self) -> bool:
         """Whether no thread of the upkeep writes to the card any more."""
         busy = [task for task in (self._filling, self._probing) if task is not None]
         if busy:
