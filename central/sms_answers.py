@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -44,6 +45,7 @@ LOOK_S = 30.0
 KEPT_MS = 7 * 24 * 3600 * 1000
 TRIM_S = 3600.0
 POLL_S = 1.0
+NOTHING_NEW = "nothing_new"
 
 _ANY = Sql("SELECT 1 FROM sms_answer WHERE done_ms IS NULL AND due_ms <= :now LIMIT 1")
 _DUE = Sql(
@@ -52,10 +54,12 @@ _DUE = Sql(
     AND done_ms IS NULL AND due_ms <= :now
     RETURNING id, hub, epoch, lane, seq, number, is_asked, created_ms, attempts"""
 )
+# A newer one that waits is going to say it; one that was sent has said it.
 _NEWER = Sql(
     """SELECT 1 FROM sms_answer WHERE hub = :hub AND epoch = :epoch AND lane = :lane AND seq = :seq AND id > :id
-    AND number = :number AND done_ms IS NULL LIMIT 1"""
+    AND number = :number AND (done_ms IS NULL OR state IS NOT NULL) LIMIT 1"""
 )
+_ASKED = Sql("UPDATE sms_answer SET is_asked = true WHERE id = :id")
 _STATE = Sql(
     """SELECT s.told, s.completed_ms, a.version, a.handling, a.dispatch, a.queue
     FROM stub s LEFT JOIN alarm a ON a.id = s.alarm
@@ -89,6 +93,24 @@ _ANSWERS = {
     ReplyState.ON_THE_WAY: AnswerState.ON_THE_WAY,
     ReplyState.CLOSED: AnswerState.CLOSED,
 }
+
+
+class _Due(NamedTuple):
+    """An answer that is to be sent now, in the order of the columns of `_DUE`."""
+
+    id: int
+    hub: str
+    epoch: str
+    lane: int
+    seq: int
+    number: str
+    is_asked: bool
+    created_ms: int
+    attempts: int
+
+    def event(self) -> dict[str, object]:
+        """What it answers."""
+        return {"hub": self.hub, "epoch": self.epoch, "lane": self.lane, "seq": self.seq}
 
 
 class SmsAnswers:
@@ -136,15 +158,16 @@ class SmsAnswers:
     async def send_due(self) -> int:
         """Hand over what is due now. Returns how many rows there were."""
 
-        async def work(connection: AsyncConnection) -> list[Row]:
+        async def work(connection: AsyncConnection) -> tuple[int, list[_Due]]:
             now = self._clock.now_ms()
-            return await _DUE.rows(connection, now=now, held=now + HELD_MS, limit=AT_ONCE)
+            due = await _DUE.rows(connection, now=now, held=now + HELD_MS, limit=AT_ONCE)
+            return len(due), await _one_of_each(connection, due, now)
 
         if not await self._is_any_due():
             return 0
-        rows = sorted(await self._store.transact(Priority.UPKEEP, work), key=lambda row: row[0])
+        taken, rows = await self._store.transact(Priority.UPKEEP, work)
         await asyncio.gather(*(self._send(row) for row in rows))
-        return len(rows)
+        return taken
 
     async def refresh(self) -> None:
         """Say again what is still true, before homes stop to believe it."""
@@ -159,35 +182,34 @@ class SmsAnswers:
         now = self._clock.now_ms()
         return bool(await self._store.ask(_ANY, now=now))
 
-    async def _send(self, row: Row) -> None:
-        number, *four, phone, is_asked, created_ms, attempts = row
-        key = dict(zip(("hub", "epoch", "lane", "seq"), four, strict=True))
+    async def _send(self, row: _Due) -> None:
+        key = row.event()
 
         async def look(connection: AsyncConnection) -> tuple[bool, Row | None]:
-            newer = await _NEWER.one(connection, **key, id=number, number=phone)
+            newer = await _NEWER.one(connection, **key, id=row.id, number=row.number)
             return newer is not None, await _STATE.one(connection, **key)
 
         has_newer, known = await self._store.fetch(look)
-        state, version = _state_of(row[4], known)
-        if has_newer or (not is_asked and known is not None and known[0] == int(state)):
-            await self._done(number, key, None, "", "nothing_new")
+        state, version = _state_of(row.seq, known)
+        if has_newer or (not row.is_asked and known is not None and known[0] == int(state)):
+            await self._done(row.id, key, None, "", NOTHING_NEW)
             return
         answer = StubAnswer(
-            hub=bytes.fromhex(row[1]),
-            epoch=bytes.fromhex(row[2]),
-            lane=Lane(row[3]),
-            seq=row[4],
+            hub=bytes.fromhex(row.hub),
+            epoch=bytes.fromhex(row.epoch),
+            lane=Lane(row.lane),
+            seq=row.seq,
             central_ms=self._clock.now_ms(),
             version=version,
             state=state,
         )
         text = to_text(answer.signed(self._keys.sign_id, self._keys.sign))
         try:
-            reference = await self._provider.send(phone, text, reference=f"answer-{number}")
+            reference = await self._provider.send(row.number, text, reference=f"answer-{row.id}")
         except SmsError as error:
-            await self._failed(number, key, attempts, created_ms, error)
+            await self._failed(row, error)
             return
-        await self._done(number, key, state, reference, None)
+        await self._done(row.id, key, state, reference, None)
         self._metrics.count("sms.answered")
         self._failures = 0
         if self._is_troubled:
@@ -211,19 +233,17 @@ class SmsAnswers:
 
         await self._store.transact(Priority.UPKEEP, work)
 
-    async def _failed(
-        self, number: int, key: dict[str, object], attempts: int, created_ms: int, error: SmsError
-    ) -> None:
+    async def _failed(self, row: _Due, error: SmsError) -> None:
         now = self._clock.now_ms()
         self._metrics.count("sms.failed")
-        log.warning("sms_answer_not_sent", reason=str(error), attempts=attempts)
-        if error.is_final or now - created_ms > GIVE_UP_MS:
-            await self._done(number, key, None, "", str(error)[:96])
+        log.warning("sms_answer_not_sent", reason=str(error), attempts=row.attempts)
+        if error.is_final or now - row.created_ms > GIVE_UP_MS:
+            await self._done(row.id, row.event(), None, "", str(error)[:96])
         else:
-            due = now + BACK_OFF_MS[min(attempts, len(BACK_OFF_MS)) - 1]
+            due = now + BACK_OFF_MS[min(row.attempts, len(BACK_OFF_MS)) - 1]
 
             async def work(connection: AsyncConnection) -> None:
-                await _LATER.rows(connection, id=number, due=due, error=str(error)[:96])
+                await _LATER.rows(connection, id=row.id, due=due, error=str(error)[:96])
 
             await self._store.transact(Priority.UPKEEP, work)
         self._failures += 1
@@ -258,6 +278,20 @@ class SmsAnswers:
             await _TRIM.rows(connection, before=self._clock.now_ms() - KEPT_MS)
 
         await self._store.transact(Priority.UPKEEP, work)
+
+
+async def _one_of_each(connection: AsyncConnection, due: list[Row], now: int) -> list[_Due]:
+    """The newest for each event and number. It speaks for the others, whose question it takes over."""
+    newest: dict[tuple[object, ...], _Due] = {}
+    for row in sorted((_Due(*columns) for columns in due), key=lambda row: row.id):
+        one = (row.number, *row.event().values())
+        older = newest.get(one)
+        if older is not None:
+            await _DONE.rows(connection, id=older.id, now=now, state=None, reference=None, error=NOTHING_NEW)
+        if older is not None and older.is_asked and not row.is_asked:
+            await _ASKED.rows(connection, id=row.id)
+        newest[one] = row._replace(is_asked=row.is_asked or (older is not None and older.is_asked))
+    return list(newest.values())
 
 
 def _state_of(seq: int, known: Row | None) -> tuple[AnswerState, int]:

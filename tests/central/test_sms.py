@@ -366,6 +366,32 @@ async def test_a_provider_that_fails_is_tried_again_and_tells_the_state_of_then(
     assert await bench.alarms.queue(Queue.TECHNICAL) == []
 
 
+async def test_two_answers_about_one_event_are_one_text_whichever_goes_first(desk):
+    bench, hub = desk.bench, desk.hub
+    await desk.text(stub_of(hub.seal("pendant_pressed")))
+    (alarm,) = await open_alarms(bench)
+    await bench.alarms.claim(alarm.id, ME)
+    await bench.change("UPDATE sms_answer SET attempts = 1 WHERE id = (SELECT min(id) FROM sms_answer)")
+    held = bench.clock.now_ms() + 5_000
+    await bench.change(f"UPDATE sms_answer SET due_ms = {held} WHERE id = (SELECT min(id) FROM sms_answer)")
+    assert await desk.told() == [AnswerState.TAKEN]  # the first has failed and waits: the second overtakes it
+    bench.clock.advance(10)
+    assert await desk.told() == []  # and has said what it would say
+
+
+async def test_a_change_that_changes_nothing_does_not_swallow_a_question(desk):
+    bench, hub = desk.bench, desk.hub
+    sealed = hub.seal("pendant_pressed")
+    await desk.text(stub_of(sealed))
+    assert await desk.told() == [AnswerState.WAITING]
+    bench.clock.advance(30)
+    assert await desk.text(stub_of(sealed)) == "again"  # the answer was lost on the way: the hub asks again
+    (alarm,) = await open_alarms(bench)
+    await bench.alarms.claim(alarm.id, ME)
+    await bench.alarms.release(alarm.id, ME)
+    assert await desk.told() == [AnswerState.WAITING]
+
+
 async def test_a_text_that_the_provider_never_takes_is_given_up_and_told(desk):
     await desk.text(stub_of(desk.hub.seal("pendant_pressed")))
     desk.provider.errors = [SmsError("http_400", is_final=True)]

@@ -27,7 +27,10 @@ from gateway.health.facts import (
 )
 
 GIB = 1024**3
-SHORT = Deadlines(journal_s=0.1, uplink_s=0.1, test_s=0.1, quick_s=0.1)
+AMPLE = Deadlines(journal_s=30, uplink_s=30, test_s=30, quick_s=30)
+"""For what answers at once: on a busy machine that takes a while too."""
+HUNG_S = 1.0
+"""For what never answers. What shares the deadline and answers has it too."""
 
 
 def giving(value: Any) -> Callable[[], Awaitable[Any]]:
@@ -73,7 +76,7 @@ GOOD = HealthSources(
 
 
 def examiner(**changes: Any) -> Examiner:
-    deadlines = changes.pop("deadlines", SHORT)
+    deadlines = changes.pop("deadlines", AMPLE)
     return Examiner(
         replace(GOOD, **changes),
         boot_s=time.monotonic,
@@ -126,7 +129,8 @@ async def test_a_sound_hub_is_in_order_in_every_line() -> None:
 async def test_one_source_that_hangs_or_fails_spoils_its_own_line_only(
     changes: dict[str, Any], wanted: dict[str, str]
 ) -> None:
-    examined = examiner(**changes)
+    hung = Deadlines(journal_s=HUNG_S, uplink_s=HUNG_S, test_s=HUNG_S, quick_s=30)
+    examined = examiner(**changes, deadlines=hung)
     assert deviations(await examined.examine()) == wanted
     await examined.close()
 
@@ -192,7 +196,7 @@ async def test_a_card_that_hangs_is_not_written_to_again_until_it_answers() -> N
         await release.wait()
         return JournalFacts(write_ms=1.0, read_ms=1.0, free_bytes=GIB, total_bytes=GIB, reserve_bytes=0)
 
-    examined = examiner(journal=probe)
+    examined = examiner(journal=probe, deadlines=replace(AMPLE, journal_s=HUNG_S))
     for _ in range(3):
         assert deviations(await examined.examine())["journal.write"] is Outcome.FAIL
     assert started == 1
@@ -240,7 +244,7 @@ async def test_what_went_wrong_is_told_by_its_kind_and_never_by_its_content() ->
 
 
 async def test_closing_ends_what_hangs() -> None:
-    examined = examiner(journal=hang)
+    examined = examiner(journal=hang, deadlines=replace(AMPLE, journal_s=0.1))
     await examined.examine()
     await examined.close()
     assert not [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
