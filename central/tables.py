@@ -187,6 +187,7 @@ _PERSONAL_OPEN = "queue = 'personal' AND closed_ms IS NULL"
 _OWNED = "closed_ms IS NULL AND owner IS NOT NULL"
 _NAMED = "queue = 'personal' AND outcome IS NOT NULL"
 _LOUD = "queue = 'technical' AND closed_ms IS NULL AND incident IS NULL AND quiet IS NULL"
+_STRANGERS = "kind = 'unknown_hub' AND closed_ms IS NULL"
 
 alarm = Table(
     "alarm",
@@ -272,6 +273,7 @@ alarm = Table(
           sqlite_where=text("incident IS NOT NULL"), postgresql_where=text("incident IS NOT NULL")),
     Index("ix_alarm_quiet", "quiet", sqlite_where=text("quiet IS NOT NULL"),
           postgresql_where=text("quiet IS NOT NULL")),
+    Index("ix_alarm_strangers", "hub", sqlite_where=text(_STRANGERS), postgresql_where=text(_STRANGERS)),
     Index("ix_alarm_hub_raised_ms", "hub", "raised_ms"),
     Index("ix_alarm_queue_closed_ms", "queue", "closed_ms", sqlite_where=text("closed_ms IS NOT NULL"),
           postgresql_where=text("closed_ms IS NOT NULL")),

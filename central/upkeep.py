@@ -23,7 +23,8 @@ log = structlog.get_logger()
 PROBE_S = 5.0
 SWEEP_S = 1.0
 FLUSH_S = 5.0
-CHECKPOINT_S = 0.5
+CHECKPOINT_S = 2.5
+"""A checkpoint takes some thirty milliseconds however little there is to copy, and commits stand behind its syncs."""
 TRIM_S = 3600.0
 STORE_PATIENCE_S = 60.0
 CHORE_PATIENCE_S = 60.0

@@ -12,13 +12,15 @@ from central.opening import Source
 from central.raising import end_condition, raise_technical
 from central.sql import Row, Sql
 from central.store import Priority, Store
+from central.technical.conditions import technical_key
 from central.wakeup import Wakeup
 
 PATIENCE_MS = 60_000
 KIND = "auditor_silent"
 
 _MARK = Sql("SELECT at_ms, content FROM audit_mark WHERE name = 'auditor'")
-_OPEN = Sql("SELECT 1 FROM alarm WHERE queue = 'technical' AND kind = 'auditor_silent' AND closed_ms IS NULL")
+# By its key: of open technical alarms there may be a hundred thousand.
+_OPEN = Sql("SELECT 1 FROM alarm WHERE fold_key = :key AND closed_ms IS NULL")
 
 
 class AuditorWatch:
@@ -33,7 +35,7 @@ class AuditorWatch:
         """Raise or end the alarm. An auditor that was never there, or was sent away, is not missed."""
 
         async def read(connection: AsyncConnection) -> tuple[Row | None, bool]:
-            return await _MARK.one(connection), await _OPEN.one(connection) is not None
+            return await _MARK.one(connection), await _OPEN.one(connection, key=technical_key("", "", KIND)) is not None
 
         mark, is_raised = await self._store.fetch(read)
         is_silent = mark is not None and self._clock.now_ms() - mark[0] > _patience_ms(mark[1])

@@ -490,6 +490,7 @@ def upgrade() -> None:
     op.drop_index('ix_alarm_closed_ms', 'alarm')
     op.create_index('ix_alarm_queue_closed_ms', 'alarm', ['queue', 'closed_ms'], unique=False, sqlite_where=sa.text("closed_ms IS NOT NULL"), postgresql_where=sa.text("closed_ms IS NOT NULL"))
     op.create_index('ix_alarm_incident', 'alarm', ['incident', 'closed_ms', 'rank', 'raised_ms', 'id'], unique=False, sqlite_where=sa.text("incident IS NOT NULL"), postgresql_where=sa.text("incident IS NOT NULL"))
+    op.create_index('ix_alarm_strangers', 'alarm', ['hub'], unique=False, sqlite_where=sa.text("kind = 'unknown_hub' AND closed_ms IS NULL"), postgresql_where=sa.text("kind = 'unknown_hub' AND closed_ms IS NULL"))
     op.create_index('ix_alarm_quiet', 'alarm', ['quiet'], unique=False, sqlite_where=sa.text("quiet IS NOT NULL"), postgresql_where=sa.text("quiet IS NOT NULL"))
     op.create_index('ix_alarm_deferred_visit', 'alarm', ['deferred_visit'], unique=False, sqlite_where=sa.text("handling = 'deferred'"), postgresql_where=sa.text("handling = 'deferred'"))
     op.add_column('hub', sa.Column('tenant', sa.String(length=16), nullable=True))

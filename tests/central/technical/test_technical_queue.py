@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -9,8 +10,10 @@ import pytest
 from central.access import EVERYTHING
 from central.alarms.handling import _NEXT
 from central.alarms.looking import _QUEUES, _RECENT
+from central.audit.watch import _OPEN as _SILENT
 from central.console.open_count import _COUNT, _OWN, count_open
 from central.lifecycle import Queue
+from central.quarantine import _SENDERS
 from central.sql import Sql
 from central.technical.looking import _COUNTS, _ROWS
 from tests.central.conftest import FIRST
@@ -72,6 +75,15 @@ async def test_a_storm_is_counted_from_an_index(bench: Any, statement: Sql) -> N
     assert "ix_alarm_technical_counts" in await plan_of(bench, statement)
 
 
+@pytest.mark.parametrize(
+    ("statement", "index"),
+    [(_SENDERS, "ix_alarm_strangers"), (_SILENT, "ix_alarm_fold_key_closed_ms|ux_alarm_open_fold_key")],
+)
+async def test_what_is_asked_of_few_is_not_looked_for_among_a_storm(bench: Any, statement: Sql, index: str) -> None:
+    await storm(bench)
+    assert re.search(index, await plan_of(bench, statement))
+
+
 async def storm(bench: Any) -> None:
     await bench.change(
         "INSERT INTO alarm (id, queue, kind, alarm_class, rank, first_rank, hub, fold_key, happened_ms, raised_ms,"
@@ -84,6 +96,7 @@ async def storm(bench: Any) -> None:
 async def plan_of(bench: Any, statement: Sql) -> str:
     """How the database would go about it; PostgreSQL as with many more rows than there are."""
     asked = {"limit": 100, "offset": 0, "kind": "", "unit": "", "queue": "personal", "owner": "x", "now": 10**13}
+    asked |= {"sender": "x", "key": "x"}
     wanted = {name: value for name, value in (asked | EVERYTHING.parameters).items() if f":{name}" in statement.text}
     text = " ".join(statement.text.split())
     if bench.store.dialect.is_sqlite:
