@@ -12,6 +12,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
+from typing import Protocol, TypeVar
+
+T = TypeVar("T")
 
 WINDOW_MS = 120_000
 LEAST = 20
@@ -82,6 +85,19 @@ class Fold:
     faults: tuple[Fault, ...]
 
 
+class Pace(Protocol):
+    """How to go through a great many: at once, or so that something else gets its turn."""
+
+    def __call__(self, items: Iterable[T], /) -> Iterable[T]:
+        """The same items."""
+        ...
+
+
+def at_once(items: Iterable[T], /) -> Iterable[T]:
+    """A `Pace`."""
+    return items
+
+
 def family(kind: str) -> str:
     """What is folded together: different words for the same outage, else each kind by itself."""
     return "no_contact" if kind in NO_CONTACT else kind
@@ -120,6 +136,7 @@ def verdicts(
     areas: Mapping[Cell, Area],
     now_ms: int,
     opened: Mapping[tuple[Cell, str], int] | None = None,
+    pace: Pace = at_once,
 ) -> list[Fold]:
     """What is to be folded. `opened`: the incidents there are, with the time of their newest member.
 
@@ -127,19 +144,19 @@ def verdicts(
     at fault. What is left is counted again without those.
     """
     opened = opened or {}
-    left = {fault.alarm: fault for fault in faults if _is_recent(fault, now_ms)}
+    left = {fault.alarm: fault for fault in pace(faults) if _is_recent(fault, now_ms)}
     folds = []
     for (cell, word), last_ms in sorted(opened.items()):
         joining = [
             fault
-            for fault in left.values()
+            for fault in pace(left.values())
             if fault.family == word and cell in fault.cells and fault.raised_ms - last_ms <= WINDOW_MS
         ]
         if joining:
             folds.append(_fold(cell, word, joining))
             for fault in joining:
                 del left[fault.alarm]
-    while (found := _most_telling(left.values(), areas)) is not None:
+    while (found := _most_telling(left.values(), areas, pace)) is not None:
         folds.append(found)
         for fault in found.faults:
             del left[fault.alarm]
@@ -150,13 +167,13 @@ def _is_recent(fault: Fault, now_ms: int) -> bool:
     return now_ms - fault.raised_ms <= WINDOW_MS
 
 
-def _most_telling(faults: Iterable[Fault], areas: Mapping[Cell, Area]) -> Fold | None:
+def _most_telling(faults: Iterable[Fault], areas: Mapping[Cell, Area], pace: Pace) -> Fold | None:
     found: dict[tuple[Cell, str], list[Fault]] = defaultdict(list)
-    for fault in faults:
+    for fault in pace(faults):
         for cell in fault.cells:
             found[cell, fault.family].append(fault)
     best: tuple[float, int, Cell, str] | None = None
-    for (cell, word), members in found.items():
+    for (cell, word), members in pace(found.items()):
         if len(members) <= LEAST:
             continue
         area = areas.get(cell, Area())

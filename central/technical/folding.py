@@ -27,6 +27,7 @@ from central.technical.cells import (
     Dimension,
     Fault,
     Fold,
+    Pace,
     candidates,
     cells_of,
     family,
@@ -43,6 +44,8 @@ COUNT_S = 5.0
 BATCH = 50
 MAX_FAULTS = 20_000
 """Looked at in one round; the next one takes the others."""
+PAGE = 200
+"""Read at once: to fetch thousands of rows takes the interpreter away from whoever stores an alarm meanwhile."""
 USUAL_MS = 24 * 3_600_000
 MAX_LOOKED_AT = 50_000
 
@@ -50,7 +53,7 @@ _RECENT = Sql(
     """SELECT a.id, a.kind, a.hub, a.raised_ms, a.unit, a.tenant, a.rank, h.operator, h.software
     FROM alarm a LEFT JOIN hub h ON h.id = a.hub
     WHERE a.queue = 'technical' AND a.closed_ms IS NULL AND a.incident IS NULL AND a.quiet IS NULL
-       AND a.raised_ms >= :since ORDER BY a.raised_ms LIMIT :limit"""
+       AND (a.raised_ms, a.id) > (:since, :after) ORDER BY a.raised_ms, a.id LIMIT :limit"""
 )
 _OPEN = Sql("SELECT cell, kind, last_ms FROM incident WHERE state <> 'closed'")
 _SIZE = {
@@ -165,15 +168,29 @@ class Folding:
 
     async def _found(self) -> list[tuple[Fold, dict[Cell, Area]]]:
         now = self._clock.now_ms()
-        recent = await self._store.ask(_RECENT, since=now - WINDOW_MS, limit=MAX_FAULTS)
+        recent = await self._recent(now - WINDOW_MS)
         rows = await self._store.ask(_OPEN) if recent else []
         opened = {(Cell.parse(cell), kind): last_ms for cell, kind, last_ms in rows}
         # In a storm there are thousands: the loop has alarms to take meanwhile.
-        faults, asked = await asyncio.to_thread(_asked, recent, now)
+        faults, asked = await asyncio.to_thread(_asked, recent, now, self._precedence.calmly)
         if not faults or not (asked or opened):
             return []
         areas = {cell: await self._area(cell, now) for cell in sorted(asked)}
-        return [(fold, areas) for fold in await asyncio.to_thread(verdicts, faults, areas, now, opened)]
+        found = await asyncio.to_thread(verdicts, faults, areas, now, opened, self._precedence.calmly)
+        return [(fold, areas) for fold in found]
+
+    async def _recent(self, since: int) -> list[Row]:
+        """From the oldest on. What comes meanwhile is at the end of it."""
+        recent: list[Row] = []
+        after = ""
+        while len(recent) < MAX_FAULTS:
+            await self._precedence.give_way()
+            page = await self._store.ask(_RECENT, since=since, after=after, limit=PAGE)
+            recent += page
+            if len(page) < PAGE:
+                break
+            after, _, _, since = page[-1][:4]
+        return recent
 
     async def _area(self, cell: Cell, now: int) -> Area:
         known = self._areas.get(cell)
@@ -306,9 +323,9 @@ class Folding:
             self._wakeup.wake()
 
 
-def _asked(recent: Sequence[Row], now: int) -> tuple[list[Fault], set[Cell]]:
-    faults = [_fault(row) for row in recent if row[1] not in UNFOLDED]
-    return faults, candidates(faults, now)
+def _asked(recent: Sequence[Row], now: int, pace: Pace) -> tuple[list[Fault], set[Cell]]:
+    faults = [_fault(row) for row in pace(recent) if row[1] not in UNFOLDED]
+    return faults, candidates(pace(faults), now)
 
 
 def _fault(row: Row) -> Fault:
